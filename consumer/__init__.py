@@ -1,0 +1,1 @@
+"""Reply queue → MongoDB: decode, batch, store, acknowledge, recover."""

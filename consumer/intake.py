@@ -1,0 +1,214 @@
+"""The consumer's side of RabbitMQ: one connection, one channel that consumes, one that publishes dead letters."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import aiormq
+from aiormq.abc import DeliveredMessage
+from pamqp.commands import Basic
+
+from consumer.backpressure import Gate, GatedTransport
+from models.errors import BrokerError, SettingError
+from models.redaction import redact
+from models.topology import dead_letter_queue_arguments, reply_queue_arguments
+
+MAX_WAITING_BYTES = 32 * 1024 * 1024
+CONNECT_TIMEOUT_S = 15.0
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class Received:
+    """One message as the broker delivered it."""
+
+    message: DeliveredMessage
+    received_at: datetime
+
+    @property
+    def body(self) -> bytes:
+        """The untouched body."""
+        return self.message.body
+
+    @property
+    def properties(self) -> Basic.Properties:
+        """The AMQP properties."""
+        return self.message.header.properties
+
+    @property
+    def _delivery(self) -> Basic.Deliver:
+        return cast("Basic.Deliver", self.message.delivery)
+
+    @property
+    def tag(self) -> int:
+        """The delivery tag."""
+        return cast("int", self._delivery.delivery_tag)
+
+    @property
+    def redelivered(self) -> bool:
+        """The broker's flag."""
+        return bool(self._delivery.redelivered)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (aiormq.AMQPError, ConnectionError, OSError, TimeoutError) as error:
+        raise BrokerError(f"RabbitMQ: {redact(str(error) or type(error).__name__)[:300]}") from error
+    except asyncio.InvalidStateError as error:
+        raise BrokerError("RabbitMQ: the connection was closed") from error
+
+
+class Intake:
+    """Takes messages from one reply queue.
+
+    Args:
+        amqp_url: The broker.
+        queue: The reply queue; declared if it is missing, taken as it is if it exists.
+        dead_letter_queue: Where dead letters go; likewise.
+        prefetch: Unacknowledged messages the broker may hand out.
+    """
+
+    def __init__(self, amqp_url: str, queue: str, dead_letter_queue: str, *, prefetch: int) -> None:
+        self._url = amqp_url
+        self._queue = queue
+        self._dead_letter_queue = dead_letter_queue
+        self._prefetch = prefetch
+        self._gate = Gate(MAX_WAITING_BYTES)
+        self._waiting: deque[Received] = deque()
+        self._arrived = asyncio.Event()
+        self._connection: aiormq.Connection | None = None
+
+    async def open(self) -> None:
+        """Connect, declare the queues and begin to consume.
+
+        Raises:
+            BrokerError: The broker can't be reached or refuses.
+            SettingError: The URL is none.
+        """
+        try:
+            connection = aiormq.Connection(self._url, transport_factory=GatedTransport(self._gate))
+        except (ValueError, TypeError) as error:
+            raise SettingError(
+                "JOBTRAIL_AMQP_URL is no URL; it should be amqp://user:password@host:5672/vhost"
+            ) from error
+        with _translated():
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                self._connection = connection
+                await connection.connect({"connection_name": f"jobtrail consumer of {self._queue}"})
+                await _declare(connection, self._dead_letter_queue, dead_letter_queue_arguments())
+                await _declare(connection, self._queue, reply_queue_arguments(self._dead_letter_queue))
+                self._letters = await connection.channel()
+                self._channel = await connection.channel(publisher_confirms=False)
+                await self._channel.basic_qos(prefetch_count=self._prefetch)
+                self._channel.closing.add_done_callback(lambda _closed: self._arrived.set())
+                await self._channel.basic_consume(self._queue, self._on_message)
+
+    async def close(self) -> None:
+        """Close the connection; what is unacknowledged goes back to the queue."""
+        if self._connection is not None:
+            with _translated():
+                await self._connection.close()
+
+    async def take(self, *, max_count: int, max_bytes: int, wait_s: float, idle_s: float) -> list[Received]:
+        """Take the messages that wait.
+
+        Args:
+            max_count: Messages at the most.
+            max_bytes: Bytes at the most, one message excepted.
+            wait_s: Once there is one message, how long to wait for company.
+            idle_s: How long to wait for the first one.
+
+        Returns:
+            The messages in order; empty if none came in time.
+
+        Raises:
+            BrokerError: The connection is lost and nothing waits any more that could be acknowledged.
+        """
+        if not self._waiting:
+            self._arrived.clear()
+            self._raise_if_closed()
+            try:
+                await asyncio.wait_for(self._arrived.wait(), idle_s)
+            except TimeoutError:
+                return []
+        self._raise_if_closed()
+        if 0 < len(self._waiting) < max_count and wait_s > 0:
+            await asyncio.sleep(wait_s)
+        taken: list[Received] = []
+        size_bytes = 0
+        while self._waiting and len(taken) < max_count:
+            size_bytes += len(self._waiting[0].body)
+            if taken and size_bytes > max_bytes:
+                break
+            taken.append(self._waiting.popleft())
+        self._gate.remove(sum(len(received.body) for received in taken))
+        return taken
+
+    async def acknowledge(self, tag: int) -> None:
+        """Acknowledge all deliveries up to a tag.
+
+        Raises:
+            BrokerError: The connection is lost.
+        """
+        with _translated():
+            await self._channel.basic_ack(tag, multiple=True, wait=False)
+
+    async def wait_acknowledged(self) -> None:
+        """Wait until the broker has taken the acknowledgements sent so far: it answers in order.
+
+        Raises:
+            BrokerError: The connection is lost.
+        """
+        with _translated():
+            await self._channel.basic_qos(prefetch_count=self._prefetch, timeout=CONNECT_TIMEOUT_S)
+
+    async def dead_letter(self, received: Received, headers: Mapping[str, Any], *, fallback_id: str) -> None:
+        """Put a message into the dead-letter queue, bytes and properties untouched, and wait for the confirm.
+
+        Args:
+            received: The message.
+            headers: The headers that say why.
+            fallback_id: Its message id there, if it has none of its own; the same for the same message.
+
+        Raises:
+            BrokerError: The broker did not confirm.
+        """
+        properties = copy(received.properties)
+        properties.headers = dict(headers)
+        properties.delivery_mode = 2
+        properties.expiration = None  # a letter that expires would be lost
+        properties.message_id = properties.message_id or fallback_id
+        with _translated():
+            await self._letters.basic_publish(
+                received.body,
+                routing_key=self._dead_letter_queue,
+                properties=properties,
+                mandatory=True,
+                timeout=CONNECT_TIMEOUT_S,
+            )
+
+    async def _on_message(self, message: DeliveredMessage) -> None:
+        self._waiting.append(Received(message, datetime.now(UTC)))
+        self._gate.add(len(message.body))
+        self._arrived.set()
+
+    def _raise_if_closed(self) -> None:
+        if self._channel.is_closed:
+            raise BrokerError("RabbitMQ: the connection or the channel was closed")
+
+
+async def _declare(connection: aiormq.Connection, queue: str, arguments: Mapping[str, str | int | bool]) -> None:
+    """Declare a queue; one that exists with other arguments is used as it is."""
+    channel = await connection.channel()
+    try:
+        await channel.queue_declare(queue, durable=True, arguments=dict(arguments))
+    except aiormq.exceptions.ChannelPreconditionFailed:
+        channel = await connection.channel()
+        await channel.queue_declare(queue, passive=True)
+    await channel.close()

@@ -1,0 +1,66 @@
+"""The consumer as a service: sessions one after another, health and metrics beside them."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from consumer.metrics import ConsumerMetrics
+from consumer.session import Session
+from heartbeat.health import Health, HealthServer
+from models.errors import OwnershipLostError, UnreachableError
+from models.settings import Settings
+from publisher.backoff import Backoff
+from store.database import Database
+from store.trail import Trail
+
+log = structlog.get_logger()
+
+
+async def run_consumer(
+    settings: Settings, stop: asyncio.Event, on_ready: Callable[[int], None] = lambda _port: None
+) -> None:
+    """Consume the reply queue until told to stop, through outages of the broker and the database.
+
+    Args:
+        settings: The settings; both URLs must be set.
+        stop: Set it to let the consumer finish its batch, acknowledge and leave.
+        on_ready: Called once with the port of the health page.
+
+    Raises:
+        SettingError: A setting is unusable.
+    """
+    registry = CollectorRegistry()
+    metrics = ConsumerMetrics(registry)
+    health = Health(ok=False, details={"state": "starting"})
+    async with (
+        Database(settings.require_mongo_url(), settings.database) as database,
+        HealthServer(settings.health_host, settings.consumer_health_port, registry, lambda: health) as server,
+    ):
+        on_ready(server.port)
+        backoff = Backoff(most_s=settings.retry_max_wait_s)
+        while not stop.is_set():
+            session = Session(settings, Trail(database), metrics, stop)
+            try:
+                await database.ensure_indexes()
+                await session.open()
+                health = Health(ok=True, details={"state": "consuming", "queue": settings.reply_queue})
+                backoff.reset()
+                await session.run()
+            except (UnreachableError, OwnershipLostError) as error:
+                health = Health(ok=False, details={"state": "reconnecting", "error": str(error)})
+                metrics.reconnects.labels(type(error).__name__).inc()
+                wait_s = backoff.next_s()
+                log.warning("session ended", action="consumer.session_ended", error=str(error), wait_s=round(wait_s, 2))
+                await _wait(stop, wait_s)
+            finally:
+                await session.close()
+    log.info("stopped", action="consumer.stopped")
+
+
+async def _wait(stop: asyncio.Event, timeout_s: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), timeout_s)
+    except TimeoutError:
+        return

@@ -1,0 +1,279 @@
+"""One connection's worth of consuming: from opening the channel to its end, clean or not."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import structlog
+
+from consumer.intake import Intake, Received
+from consumer.metrics import ConsumerMetrics
+from consumer.window import Window
+from models.dead_letter import dead_letter_headers
+from models.delivery import Batch, Delivery, fingerprint
+from models.errors import BrokerError, DecodeError, OwnershipLostError, StoreError
+from models.settings import Settings
+from models.wire import StatusUpdate, decode_status_update
+from publisher.backoff import Backoff
+from store.trail import Trail
+
+log = structlog.get_logger()
+
+IDLE_S = 1.0
+"""Seconds without a message after which even the anchor is acknowledged."""
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(slots=True, frozen=True)
+class Numbered:
+    """A new message, its number, and what is to be stored of it."""
+
+    seq: int
+    received: Received
+    delivery: Delivery
+
+
+class Session:
+    """Consumes one reply queue over one connection.
+
+    Args:
+        settings: The settings.
+        trail: Where batches are stored.
+        metrics: What is counted.
+        stop: Set when the process should leave.
+    """
+
+    def __init__(self, settings: Settings, trail: Trail, metrics: ConsumerMetrics, stop: asyncio.Event) -> None:
+        self._settings = settings
+        self._trail = trail
+        self._metrics = metrics
+        self._stop = stop
+        self._queue = settings.reply_queue
+        self._intake = Intake(
+            settings.require_amqp_url(), self._queue, settings.dead_letter_queue, prefetch=settings.prefetch
+        )
+        self._window: Window | None = None
+        self._received_at: datetime | None = None
+        self._settled = False
+
+    async def open(self) -> None:
+        """Connect and begin to consume.
+
+        Raises:
+            BrokerError: The broker can't be reached or refuses.
+        """
+        await self._intake.open()
+        self._metrics.connected.set(1)
+        log.info("consuming", action="consumer.consuming", queue=self._queue)
+
+    async def run(self) -> None:
+        """Consume until told to stop; then finish the batch, acknowledge and leave.
+
+        Raises:
+            BrokerError: The connection was lost.
+            OwnershipLostError: Another consumer stored from this queue.
+            StoreError: The database could not be reached when the position was read or noted.
+        """
+        while not self._stop.is_set():
+            await self._step()
+        if self._window is not None:
+            await self._release(self._window)
+            await self._settle(self._window)
+
+    async def close(self) -> None:
+        """Close the connection; what is unacknowledged goes back to the queue."""
+        self._metrics.connected.set(0)
+        try:
+            await self._intake.close()
+        except BrokerError as error:
+            log.debug("closing failed", action="consumer.close_failed", error=str(error))
+
+    async def _step(self) -> None:
+        taken = await self._take()
+        if taken and self._window is None:
+            # Not before the first message: until then another consumer may have been the active one and stored more.
+            position = await self._trail.position(self._queue)
+            self._window = Window(position, limit=self._settings.prefetch)
+            self._received_at = position.received_at
+        if self._window is None:
+            return
+        if taken:
+            await self._process(taken, self._window)
+        elif self._window.unacknowledged:
+            await self._release(self._window)
+        elif not self._settled:
+            await self._settle(self._window)
+        self._metrics.unacknowledged.set(self._window.unacknowledged)
+
+    async def _process(self, taken: Sequence[Received], window: Window) -> None:
+        self._metrics.received.inc(len(taken))
+        new: list[Numbered] = []
+        refused: list[tuple[Numbered, DecodeError]] = []
+        for received in taken:
+            properties = received.properties
+            mark = fingerprint(received.body, properties.message_id, properties.correlation_id)
+            seq = window.place(mark, redelivered=received.redelivered, tag=received.tag)
+            if seq is None:
+                continue
+            update, error = self._decode(received.body)
+            delivery = Delivery(
+                fingerprint=mark,
+                received_at=self._monotonic(received.received_at),
+                update=update,
+                message_id=properties.message_id or None,
+                correlation_id=properties.correlation_id or None,
+            )
+            new.append(Numbered(seq, received, delivery))
+            if error is not None:
+                refused.append((new[-1], error))
+        self._metrics.duplicates.labels("redelivery").inc(len(taken) - len(new))
+        await asyncio.gather(*(self._dead_letter(numbered, error) for numbered, error in refused))
+        if new:
+            await self._store_isolating(new, window)
+        elif 2 * window.unacknowledged >= self._settings.prefetch:
+            await self._release(window)
+
+    def _decode(self, body: bytes) -> tuple[StatusUpdate | None, DecodeError | None]:
+        try:
+            return decode_status_update(body, max_bytes=self._settings.max_body_bytes), None
+        except DecodeError as error:
+            return None, error
+
+    async def _take(self) -> Sequence[Received]:
+        """Take what waits, but wake up at once when the process should leave."""
+        take = asyncio.ensure_future(
+            self._intake.take(
+                max_count=self._settings.batch_max_count,
+                max_bytes=MAX_BATCH_BYTES,
+                wait_s=self._settings.batch_max_wait_ms / 1000,
+                idle_s=IDLE_S,
+            )
+        )
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({take, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            # What is not taken is not stored: it stays in the queue for the next consumer.
+            return take.result() if take.done() else ()
+        finally:
+            take.cancel()
+            stopping.cancel()
+
+    def _monotonic(self, received_at: datetime) -> datetime:
+        """Keep the times of arrival in the order of arrival, also where the clock was set back; cut to milliseconds."""
+        moment = received_at.replace(microsecond=received_at.microsecond // 1000 * 1000)
+        self._received_at = max(moment, self._received_at or moment)
+        return self._received_at
+
+    async def _store_isolating(self, new: Sequence[Numbered], window: Window) -> None:
+        """Store a batch; if the database refuses one of its documents, only that one goes to the dead letters."""
+        try:
+            await self._store_holding(new, window)
+        except DecodeError as error:
+            if len(new) > 1:
+                half = len(new) // 2
+                await self._store_isolating(new[:half], window)
+                await self._store_isolating(new[half:], window)
+            else:
+                (numbered,) = new
+                await self._dead_letter(numbered, error)
+                unstored = replace(numbered.delivery, update=None)
+                await self._store_holding([replace(numbered, delivery=unstored)], window)
+
+    async def _store_holding(self, new: Sequence[Numbered], window: Window) -> None:
+        """Store a batch; while the database is away hold it and try again."""
+        first_seq = new[0].seq
+        fingerprints = [numbered.delivery.fingerprint for numbered in new]
+        batch = Batch(
+            queue=self._queue,
+            first_seq=first_seq,
+            deliveries=[numbered.delivery for numbered in new],
+            anchor=window.choose_anchor(first_seq, fingerprints),
+        )
+        backoff = Backoff(most_s=self._settings.retry_max_wait_s)
+        begun = time.perf_counter()
+        while True:
+            try:
+                stored = await self._trail.store(batch)
+            except StoreError as error:
+                self._metrics.holds.inc()
+                wait_s = backoff.next_s()
+                log.warning("holding a batch", action="consumer.hold", count=len(new), wait_s=wait_s, error=str(error))
+                await self._pause(wait_s)
+                if await self._was_stored(batch):
+                    break
+            else:
+                self._metrics.stored.inc(stored.stored)
+                self._metrics.duplicates.labels("message_id").inc(stored.duplicates)
+                break
+        self._settled = False
+        self._metrics.batch_size.observe(len(new))
+        self._metrics.store_seconds.observe(time.perf_counter() - begun)
+        tag = window.stored(first_seq, fingerprints, batch.anchor)
+        if tag is not None:
+            await self._intake.acknowledge(tag)
+
+    async def _was_stored(self, batch: Batch) -> bool:
+        """Find out whether a batch whose commit had no answer was committed.
+
+        Raises:
+            OwnershipLostError: Something else was stored in its place.
+        """
+        try:
+            position = await self._trail.position(self._queue)
+        except StoreError:
+            return False
+        if position.last_seq == batch.first_seq - 1:
+            return False
+        if position.last_seq != batch.last_seq:
+            raise OwnershipLostError(f"{self._queue} was stored up to {position.last_seq} by another consumer")
+        return True
+
+    async def _pause(self, wait_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._stop.wait(), wait_s)
+        except TimeoutError:
+            return
+        raise StoreError("asked to stop while the database was away; what was not stored stays in the queue")
+
+    async def _dead_letter(self, numbered: Numbered, error: DecodeError) -> None:
+        received = numbered.received
+        headers = dead_letter_headers(
+            reason=error.reason,
+            error=error.detail,
+            queue=self._queue,
+            exchange=received.message.exchange or "",
+            routing_key=received.message.routing_key or "",
+            received_at=numbered.delivery.received_at,
+            seq=numbered.seq,
+            original=received.properties.headers,
+        )
+        # The number is the same if it has to be done again after a crash: so a repeated letter is recognisable.
+        await self._intake.dead_letter(received, headers, fallback_id=f"{self._queue}/{numbered.seq}")
+        self._metrics.dead_lettered.labels(error.reason).inc()
+        log.warning(
+            "dead letter",
+            action="consumer.dead_letter",
+            reason=error.reason,
+            error=error.detail,
+            queue=self._queue,
+            seq=numbered.seq,
+            size_bytes=len(received.body),
+        )
+
+    async def _release(self, window: Window) -> None:
+        """Acknowledge everything that is stored, the anchor too."""
+        tag = window.release_all()
+        if tag is None:
+            return
+        await self._intake.acknowledge(tag)
+        await self._intake.wait_acknowledged()
+        await self._trail.move_anchor(self._queue, window.stored_seq, window.head)
+
+    async def _settle(self, window: Window) -> None:
+        """Some time after all was acknowledged: from now on a redelivered message is one that was never stored."""
+        if window.stored_seq and window.all_acknowledged:
+            await self._trail.move_anchor(self._queue, window.stored_seq, window.head, settled=True)
+            window.settled()
+        self._settled = True

@@ -1,0 +1,1 @@
+"""Pure data, no I/O: wire messages, documents, statuses, the job state machine and the settings."""

@@ -1,0 +1,57 @@
+"""What a dead letter carries beside its untouched bytes: why it could not be processed, and where it came from."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+REASON_HEADER = "jobtrail-reason"
+"""A `models.wire.DeadLetterReason`."""
+ERROR_HEADER = "jobtrail-error"
+QUEUE_HEADER = "jobtrail-queue"
+EXCHANGE_HEADER = "jobtrail-exchange"
+ROUTING_KEY_HEADER = "jobtrail-routing-key"
+RECEIVED_AT_HEADER = "jobtrail-received-at"
+"""When it was first taken from its queue: RFC 3339, UTC."""
+SEQ_HEADER = "jobtrail-seq"
+"""Its place in its queue's order of arrival."""
+
+MAX_ERROR_LENGTH = 2000
+
+
+def dead_letter_headers(
+    *,
+    reason: str,
+    error: str,
+    queue: str,
+    exchange: str,
+    routing_key: str,
+    received_at: datetime,
+    seq: int | None = None,
+    original: Mapping[str, object] | None = None,
+) -> dict[str, object]:
+    """Make the headers of a dead letter.
+
+    Args:
+        reason: Why it could not be processed.
+        error: What exactly was wrong, in words.
+        queue: The queue it was taken from.
+        exchange: The exchange it had been published to; empty for the default exchange.
+        routing_key: The routing key it had been published with.
+        received_at: When it was taken from the queue.
+        seq: Its place in the queue's order of arrival, where that is counted.
+        original: The headers it came with; they stay beside ours.
+
+    Returns:
+        The AMQP headers.
+    """
+    headers: dict[str, object] = {
+        **(original or {}),
+        REASON_HEADER: reason,
+        ERROR_HEADER: error[:MAX_ERROR_LENGTH],
+        QUEUE_HEADER: queue,
+        EXCHANGE_HEADER: exchange,
+        ROUTING_KEY_HEADER: routing_key,
+        RECEIVED_AT_HEADER: received_at.astimezone(UTC).isoformat(timespec="milliseconds"),
+    }
+    if seq is not None:
+        headers[SEQ_HEADER] = seq
+    return headers

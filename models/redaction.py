@@ -1,0 +1,42 @@
+"""Keeps secrets out of documents, logs and pages.
+
+What counts as a secret: the `secretKey` of a job request, `key=`/`token=`/`password=` parameters as Clowder puts them
+into URLs, passwords inside URLs, and bearer tokens.
+"""
+
+import re
+
+MASK = "***"
+
+_HINTS = ("key", "token", "passw", "secret", "://", "earer", "pwd")
+_PATTERNS = (
+    # scheme://user:password@host
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@", re.IGNORECASE), rf"\1{MASK}@"),
+    # "secretKey": "…", secretKey=…, ?key=…, &token=…, password: …
+    (
+        re.compile(
+            r"""((?:["']?)\b(?:secret_?key|api_?key|key|access_?token|token|password|passwd|pwd|secret)["']?\s*[=:]\s*["']?)"""
+            r"""[^\s"'&,;}]+""",
+            re.IGNORECASE,
+        ),
+        rf"\1{MASK}",
+    ),
+    (re.compile(r"(\bBearer\s+)[A-Za-z0-9._~+/=-]+", re.IGNORECASE), rf"\1{MASK}"),
+)
+
+
+def redact(text: str) -> str:
+    """Mask the secrets in a text.
+
+    Args:
+        text: Any text, of any length.
+
+    Returns:
+        The same text with each secret's value replaced by `***`.
+    """
+    lowered = text.lower()
+    if not any(hint in lowered for hint in _HINTS):
+        return text
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text

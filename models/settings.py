@@ -1,0 +1,147 @@
+"""The settings: environment variables `JOBTRAIL_*` or a `.env` file, validated together at startup."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.errors import SettingError
+
+MAX_PREFETCH = 5000
+"""The consumer remembers this many of the latest deliveries of a queue, which bounds the prefetch window."""
+
+QueueName = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default. Precedence: command-line option, environment, `.env`, default."""
+
+    model_config = SettingsConfigDict(env_prefix="JOBTRAIL_", env_file=".env", extra="ignore", frozen=True)
+
+    amqp_url: SecretStr | None = Field(
+        None,
+        description="RabbitMQ, as amqp://user:password@host:port/vhost; without it a running private stack is used",
+    )
+    mongo_url: SecretStr | None = Field(
+        None,
+        description="MongoDB replica set, as mongodb://host:port/?replicaSet=…; without it a private stack is used",
+    )
+    database: str = Field("jobtrail", min_length=1, max_length=63, description="MongoDB database of the trail")
+    data_dir: Path = Field(Path(".jobtrail"), description="Folder of the private stack: data, logs, its state file")
+
+    reply_queue: QueueName = Field(
+        "jobtrail.replies", description="Queue that workers send status updates to (`reply_to`)"
+    )
+    dead_letter_queue: QueueName = Field(
+        "jobtrail.dead-letters", description="Queue for messages that can't be processed"
+    )
+    heartbeat_queue: QueueName = Field(
+        "jobtrail.heartbeats", description="The monitor's queue on the `extractors` exchange"
+    )
+
+    prefetch: int = Field(2000, ge=2, le=MAX_PREFETCH, description="Unacknowledged messages the broker may hand out")
+    batch_max_count: int = Field(500, ge=1, description="Messages stored together at the most")
+    batch_max_wait_ms: int = Field(
+        20, ge=0, le=10_000, description="Milliseconds the first message of a batch waits for company while more arrive"
+    )
+    max_body_bytes: int = Field(
+        2 * 1024 * 1024,
+        ge=1024,
+        le=3 * 1024 * 1024,
+        description="Largest message body that is stored; larger ones are dead-lettered",
+    )
+    retry_max_wait_s: float = Field(
+        10.0, gt=0, description="Longest pause in seconds between two tries to reach the broker or the database"
+    )
+
+    heartbeat_interval_s: float = Field(10.0, gt=0, description="Seconds between two heartbeats that our sender sends")
+    instance_timeout_s: float = Field(
+        60.0, gt=0, description="Seconds of silence after which an instance with no known interval counts as offline"
+    )
+    stall_after_s: float = Field(
+        300.0,
+        gt=0,
+        description="Seconds of silence after which a running job of a worker that lists no jobs counts as stalled",
+    )
+
+    health_host: str = Field("127.0.0.1", description="Address of the health and metrics pages")
+    consumer_health_port: int = Field(
+        9108, ge=0, le=65535, description="Port of the consumer's /health and /metrics; 0 picks a free one"
+    )
+    monitor_health_port: int = Field(
+        9109, ge=0, le=65535, description="Port of the monitor's /health and /metrics; 0 picks a free one"
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log records that are written"
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto: console on a terminal, else JSON lines"
+    )
+
+    @model_validator(mode="after")
+    def _linked(self) -> "Settings":
+        if self.batch_max_count >= self.prefetch:
+            raise ValueError(
+                f"JOBTRAIL_BATCH_MAX_COUNT ({self.batch_max_count}) must be less than "
+                f"JOBTRAIL_PREFETCH ({self.prefetch}): "
+                "the consumer keeps the last stored message unacknowledged while it fills the next batch"
+            )
+        if self.instance_timeout_s < 2 * self.heartbeat_interval_s:
+            raise ValueError(
+                f"JOBTRAIL_INSTANCE_TIMEOUT_S ({self.instance_timeout_s:g}) must be at least twice "
+                f"JOBTRAIL_HEARTBEAT_INTERVAL_S ({self.heartbeat_interval_s:g}), "
+                "or one lost heartbeat shows a live worker as offline"
+            )
+        if len({self.reply_queue, self.dead_letter_queue, self.heartbeat_queue}) < 3:
+            raise ValueError(
+                "JOBTRAIL_REPLY_QUEUE, JOBTRAIL_DEAD_LETTER_QUEUE and JOBTRAIL_HEARTBEAT_QUEUE must differ"
+            )
+        return self
+
+    def require_amqp_url(self) -> str:
+        """Return the broker's URL, password included.
+
+        Raises:
+            SettingError: It is not set.
+        """
+        return _require(self.amqp_url, "JOBTRAIL_AMQP_URL", "amqp://user:password@host:5672/")
+
+    def require_mongo_url(self) -> str:
+        """Return the database's URL, password included.
+
+        Raises:
+            SettingError: It is not set.
+        """
+        return _require(self.mongo_url, "JOBTRAIL_MONGO_URL", "mongodb://host:27017/?replicaSet=rs0")
+
+
+def _require(value: SecretStr | None, name: str, example: str) -> str:
+    if value is None:
+        raise SettingError(
+            f"{name} is not set and no private stack is running: start one with `make run`, or set {name}={example}"
+        )
+    return value.get_secret_value()
+
+
+def load_settings(overrides: Mapping[str, object] | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        overrides: Values that go before environment and `.env`, by field name; None values are passed over.
+
+    Returns:
+        The settings, validated.
+
+    Raises:
+        SettingError: A setting is wrong; the message is one line that names it and says what it should be.
+    """
+    chosen = {name: value for name, value in (overrides or {}).items() if value is not None}
+    try:
+        return Settings(**chosen)  # type: ignore[arg-type]  # pydantic checks the values
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "".join(f"JOBTRAIL_{str(part).upper()}: " for part in first["loc"][:1])
+        raise SettingError(f"{name}{first['msg'].removeprefix('Value error, ')}") from error

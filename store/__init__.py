@@ -1,0 +1,1 @@
+"""MongoDB: collections, indexes, repositories and transactions. Nobody else talks to pymongo."""
