@@ -1,4 +1,7 @@
-"""The consumer's side of RabbitMQ: one connection, one channel that consumes, one that publishes dead letters."""
+"""The consumer's side of RabbitMQ: one connection that consumes, one that publishes dead letters.
+
+They are two because backpressure stops the first one from reading, and confirms must be read all the same.
+"""
 
 import asyncio
 from collections import deque
@@ -82,7 +85,7 @@ class Intake:
         self._gate = Gate(MAX_WAITING_BYTES)
         self._waiting: deque[Received] = deque()
         self._arrived = asyncio.Event()
-        self._connection: aiormq.Connection | None = None
+        self._connections: list[aiormq.Connection] = []
 
     async def open(self) -> None:
         """Connect, declare the queues and begin to consume.
@@ -92,28 +95,30 @@ class Intake:
             SettingError: The URL is none.
         """
         try:
-            connection = aiormq.Connection(self._url, transport_factory=GatedTransport(self._gate))
+            consuming = aiormq.Connection(self._url, transport_factory=GatedTransport(self._gate))
+            publishing = aiormq.Connection(self._url)
         except (ValueError, TypeError) as error:
             raise SettingError(
                 "JOBTRAIL_AMQP_URL is no URL; it should be amqp://user:password@host:5672/vhost"
             ) from error
         with _translated():
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                self._connection = connection
-                await connection.connect({"connection_name": f"jobtrail consumer of {self._queue}"})
-                await _declare(connection, self._dead_letter_queue, dead_letter_queue_arguments())
-                await _declare(connection, self._queue, reply_queue_arguments(self._dead_letter_queue))
-                self._letters = await connection.channel()
-                self._channel = await connection.channel(publisher_confirms=False)
+                for connection, purpose in ((consuming, "consumer"), (publishing, "dead letters")):
+                    self._connections.append(connection)
+                    await connection.connect({"connection_name": f"jobtrail {purpose} of {self._queue}"})
+                await _declare(publishing, self._dead_letter_queue, dead_letter_queue_arguments())
+                await _declare(publishing, self._queue, reply_queue_arguments(self._dead_letter_queue))
+                self._letters = await publishing.channel()
+                self._channel = await consuming.channel(publisher_confirms=False)
                 await self._channel.basic_qos(prefetch_count=self._prefetch)
                 self._channel.closing.add_done_callback(lambda _closed: self._arrived.set())
                 await self._channel.basic_consume(self._queue, self._on_message)
 
     async def close(self) -> None:
         """Close the connection; what is unacknowledged goes back to the queue."""
-        if self._connection is not None:
+        while self._connections:
             with _translated():
-                await self._connection.close()
+                await self._connections.pop().close()
 
     async def take(self, *, max_count: int, max_bytes: int, wait_s: float, idle_s: float) -> list[Received]:
         """Take the messages that wait.
@@ -165,7 +170,7 @@ class Intake:
         Raises:
             BrokerError: The connection is lost.
         """
-        with _translated():
+        with _translated(), self._gate.held_open():
             await self._channel.basic_qos(prefetch_count=self._prefetch, timeout=CONNECT_TIMEOUT_S)
 
     async def dead_letter(self, received: Received, headers: Mapping[str, Any], *, fallback_id: str) -> None:

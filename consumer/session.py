@@ -185,11 +185,14 @@ class Session:
         """Store a batch; while the database is away hold it and try again."""
         first_seq = new[0].seq
         fingerprints = [numbered.delivery.fingerprint for numbered in new]
+        anchor = await self._anchor(first_seq, fingerprints, window)
+        anchors, fresh = window.anchors_with(anchor)
         batch = Batch(
             queue=self._queue,
             first_seq=first_seq,
             deliveries=[numbered.delivery for numbered in new],
-            anchor=window.choose_anchor(first_seq, fingerprints),
+            anchors=anchors,
+            fresh=fresh,
         )
         backoff = Backoff(most_s=self._settings.retry_max_wait_s)
         begun = time.perf_counter()
@@ -210,9 +213,18 @@ class Session:
         self._settled = False
         self._metrics.batch_size.observe(len(new))
         self._metrics.store_seconds.observe(time.perf_counter() - begun)
-        tag = window.stored(first_seq, fingerprints, batch.anchor)
+        tag = window.stored(first_seq, fingerprints, anchor)
         if tag is not None:
             await self._intake.acknowledge(tag)
+
+    async def _anchor(self, first_seq: int, fingerprints: Sequence[bytes], window: Window) -> int:
+        anchor = window.choose_anchor(first_seq, fingerprints)
+        if anchor is None:
+            # The stream repeats itself: knowing that the acknowledgements arrived leaves fewer anchors to differ from.
+            await self._intake.wait_acknowledged()
+            window.confirm()
+            anchor = window.choose_anchor(first_seq, fingerprints)
+        return window.head if anchor is None else anchor
 
     async def _was_stored(self, batch: Batch) -> bool:
         """Find out whether a batch whose commit had no answer was committed.
@@ -274,6 +286,6 @@ class Session:
     async def _settle(self, window: Window) -> None:
         """Some time after all was acknowledged: from now on a redelivered message is one that was never stored."""
         if window.stored_seq and window.all_acknowledged:
-            await self._trail.move_anchor(self._queue, window.stored_seq, window.head, settled=True)
-            window.settled()
+            await self._trail.move_anchor(self._queue, window.stored_seq, window.head, fresh=True)
+            window.confirm()
         self._settled = True

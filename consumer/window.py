@@ -41,6 +41,8 @@ class Window:
         self._tags: deque[tuple[int, int]] = deque()
         self._expected: int | None = None
         self._aligning = True
+        self._confirmed = False
+        self._fresh = False
 
     @property
     def unacknowledged(self) -> int:
@@ -73,7 +75,7 @@ class Window:
         Returns:
             Its number if it is new; None if it had been stored before this channel was opened.
         """
-        seq = self._expect(fingerprint, redelivered=redelivered) if self._aligning else None
+        seq = self._align(fingerprint, redelivered=redelivered) if self._aligning else None
         if seq is not None:
             self._tags.append((seq, tag))
             return None
@@ -83,7 +85,12 @@ class Window:
         self._tags.append((seq, tag))
         return seq
 
-    def choose_anchor(self, first_seq: int, fingerprints: Sequence[bytes]) -> int:
+    def confirm(self) -> None:
+        """Take note that all acknowledgements sent so far have arrived: the run can only begin at the head now."""
+        self._anchors = {mark: seq for mark, seq in self._anchors.items() if seq == self._head}
+        self._confirmed = self._fresh = True
+
+    def choose_anchor(self, first_seq: int, fingerprints: Sequence[bytes]) -> int | None:
         """Choose which delivery stays unacknowledged once a batch is stored.
 
         Args:
@@ -91,9 +98,10 @@ class Window:
             fingerprints: Those of the batch's deliveries.
 
         Returns:
-            The anchor's number: the batch's last delivery whose fingerprint is not that of a recent anchor, or the
-            former anchor if all are. When the prefetch window is about to fill with equal messages, the last one:
-            rather than stand still, the consumer then trusts that an acknowledgement it is about to send will arrive.
+            The anchor's number: the batch's last delivery whose fingerprint is not that of a possible anchor. If all
+            are, None, as long as `confirm` can lessen the possible ones; after that the head stays where it is. When
+            the prefetch window is about to fill with equal messages, the batch's last one: rather than stand still,
+            the consumer then trusts that the acknowledgement it is about to send will arrive.
         """
         last_seq = first_seq + len(fingerprints) - 1
         self._forget_anchors(before_seq=last_seq - MAX_PREFETCH)
@@ -103,8 +111,21 @@ class Window:
         for seq in range(last_seq, first_seq - 1, -1):
             if fingerprints[seq - first_seq] not in taken:
                 return seq
-        stored_run = last_seq - self._head + 1
-        return last_seq if 2 * stored_run >= self._limit else self._head
+        if not self._confirmed:
+            return None
+        return last_seq if 2 * (last_seq - self._head + 1) >= self._limit else self._head
+
+    def anchors_with(self, anchor: int) -> tuple[Sequence[int], bool]:
+        """Tell what to store of the anchors together with a batch.
+
+        Args:
+            anchor: The batch's anchor.
+
+        Returns:
+            The numbers at which the run may begin from now on, oldest first, and whether all anchors stored earlier
+            count no more.
+        """
+        return ((self._head, anchor), True) if self._fresh else ((anchor,), False)
 
     def stored(self, first_seq: int, fingerprints: Sequence[bytes], anchor: int) -> int | None:
         """Take note that a batch is stored.
@@ -118,6 +139,7 @@ class Window:
             The delivery tag up to which everything may be acknowledged now; None for nothing.
         """
         self._stored_seq = first_seq + len(fingerprints) - 1
+        self._fresh = False
         self._known.extend(fingerprints)
         if len(self._known) > 2 * MAX_PREFETCH:
             del self._known[:-MAX_PREFETCH]
@@ -139,27 +161,29 @@ class Window:
         """
         if not self._tags:
             return None
-        still_to_come = self._expected if self._aligning and self._expected is not None else None
-        self._head = min(self._stored_seq + 1, still_to_come or self._stored_seq + 1)
+        still_to_come = self._expected if self._aligning else None
+        self._head = self._stored_seq + 1 if still_to_come is None else still_to_come
         self._note_anchor(self._head)
         return self._release(before_seq=self._head)
 
-    def settled(self) -> None:
-        """Take note that the acknowledgement of everything stored is known to have arrived."""
-        self._anchors.clear()
-
-    def _expect(self, fingerprint: bytes, *, redelivered: bool) -> int | None:
-        """Return the number of a redelivered delivery that had been stored, None for the first that had not."""
-        if not redelivered:
-            return None
+    def _align(self, fingerprint: bytes, *, redelivered: bool) -> int | None:
+        """Return the number of a delivery that had been stored, None for the first one that had not."""
         if self._expected is None:
-            self._expected = self._find(fingerprint)
-        elif self._expected > self._stored_seq or self._known[self._expected - self._first_known] != fingerprint:
+            start = self._find(fingerprint) if redelivered else None
+            self._begin(self._stored_seq + 1 if start is None else start)
+        if not redelivered or self._expected is None or self._expected > self._stored_seq:
             return None
-        seq = self._expected
-        if seq is not None:
-            self._expected = seq + 1
-        return seq
+        if self._known[self._expected - self._first_known] != fingerprint:
+            return None
+        self._expected += 1
+        return self._expected - 1
+
+    def _begin(self, head: int) -> None:
+        """Now it is known where the run begins: there, and nowhere else."""
+        self._expected = self._head = head
+        self._anchors.clear()
+        self._note_anchor(head)
+        self._confirmed = self._fresh = True
 
     def _find(self, fingerprint: bytes) -> int | None:
         anchor = self._anchors.get(fingerprint)
@@ -191,4 +215,5 @@ class Window:
         tag = None
         while self._tags and self._tags[0][0] < before_seq:
             tag = self._tags.popleft()[1]
+            self._confirmed = False
         return tag

@@ -11,11 +11,12 @@ from bson import Binary, ObjectId
 from bson.errors import BSONError
 from pymongo import ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import DocumentTooLarge
+from pymongo.errors import DocumentTooLarge, OperationFailure
 
 from models.delivery import FINGERPRINT_BYTES, Batch, Position, StoredBatch
 from models.errors import DecodeError
 from models.job import Event, Job, fold
+from models.redaction import redact
 from models.settings import MAX_PREFETCH
 from models.wire import DeadLetterReason
 from store.database import Database, Document, translated
@@ -23,6 +24,9 @@ from store.documents import event_document, job_document, job_from
 
 _REMEMBERED = 2 * MAX_PREFETCH
 """Deliveries whose fingerprints are kept per queue: more than any prefetch window holds."""
+_REFUSALS = frozenset({2, 14, 22, 121, 10334, 17280, 17419, 17420})
+"""MongoDB's codes for a document that it will never take: BadValue, TypeMismatch, InvalidBSON, DocumentValidationFailure,
+BSONObjectTooLarge, KeyTooLong, and a document that grew too large."""
 
 
 class Trail:
@@ -50,23 +54,23 @@ class Trail:
         fingerprints: list[bytes] = []
         anchors: list[int] = []
         newest: Document | None = None
-        settled = False
+        fresh = False
         with translated():
             async for link in self._database.deliveries.find({"queue": queue}).sort("first_seq", -1):
                 newest = newest or link
                 packed = bytes(link["fingerprints"])  # type: ignore[call-overload]
                 parts = [packed[at : at + FINGERPRINT_BYTES] for at in range(0, len(packed), FINGERPRINT_BYTES)]
                 fingerprints[:0] = parts
-                if not settled:
+                if not fresh:
                     anchors[:0] = link["anchors"]  # type: ignore[call-overload]
-                    settled = bool(link.get("settled"))
+                    fresh = bool(link["fresh"])
                 if len(fingerprints) >= MAX_PREFETCH:
                     break
         if newest is None:
             return Position()
         return Position(
             last_seq=newest["last_seq"],  # type: ignore[arg-type]
-            anchors=anchors if settled or len(fingerprints) >= MAX_PREFETCH else [1, *anchors],
+            anchors=anchors if fresh or len(fingerprints) >= MAX_PREFETCH else [1, *anchors],
             fingerprints=fingerprints,
             received_at=newest["received_at"],  # type: ignore[arg-type]
         )
@@ -91,21 +95,19 @@ class Trail:
             await self._forget(batch.queue, before_seq=batch.last_seq - _REMEMBERED)
         return stored
 
-    async def move_anchor(self, queue: str, last_seq: int, anchor: int, *, settled: bool = False) -> None:
+    async def move_anchor(self, queue: str, last_seq: int, anchor: int, *, fresh: bool = False) -> None:
         """Note that deliveries of the last stored batch and before were acknowledged without storing new ones.
 
         Args:
             queue: The reply queue.
             last_seq: The last stored delivery's number.
             anchor: The number of the first delivery that is not acknowledged.
-            settled: Whether older anchors are of no use any more, because the acknowledgement is known to have arrived.
+            fresh: Whether the anchors stored earlier count no more: the acknowledgement is known to have arrived.
 
         Raises:
             StoreError: The database can't be reached.
         """
-        change: Document = (
-            {"$set": {"settled": True, "anchors": [anchor]}} if settled else {"$push": {"anchors": anchor}}
-        )
+        change: Document = {"$set": {"fresh": True, "anchors": [anchor]}} if fresh else {"$push": {"anchors": anchor}}
         with translated():
             await self._database.deliveries.update_one({"queue": queue, "last_seq": last_seq}, change)
 
@@ -173,7 +175,13 @@ class Trail:
                 changes = [ReplaceOne({"_id": job.job_id}, job_document(job), upsert=True) for job in jobs.values()]
                 await self._database.jobs.bulk_write(changes, ordered=False, session=session)
         except (BSONError, DocumentTooLarge, OverflowError, UnicodeError) as error:
-            raise DecodeError(DeadLetterReason.UNSTORABLE, str(error)[:300]) from error
+            raise DecodeError(DeadLetterReason.UNSTORABLE, redact(str(error))[:300]) from error
+        except OperationFailure as error:
+            details = error.details or {}
+            refusal = next((entry for entry in [*details.get("writeErrors", ()), details] if "code" in entry), {})
+            if refusal.get("code") not in _REFUSALS:
+                raise
+            raise DecodeError(DeadLetterReason.UNSTORABLE, redact(str(refusal.get("errmsg")))[:300]) from error
 
     async def _forget(self, queue: str, before_seq: int) -> None:
         with translated():
@@ -185,7 +193,8 @@ def _link(batch: Batch, stored: StoredBatch) -> Document:
         "queue": batch.queue,
         "first_seq": batch.first_seq,
         "last_seq": batch.last_seq,
-        "anchors": [batch.anchor],
+        "anchors": list(batch.anchors),
+        "fresh": batch.fresh,
         "fingerprints": Binary(b"".join(delivery.fingerprint for delivery in batch.deliveries)),
         "received_at": batch.deliveries[-1].received_at,
         "stored": stored.stored,

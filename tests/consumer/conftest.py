@@ -1,0 +1,157 @@
+"""Consumers of these tests: in this process, or as a process of their own that can be killed."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pika
+import pytest
+from pymongo import MongoClient
+
+from consumer.service import run_consumer
+from models.settings import Settings
+from models.topology import dead_letter_queue_arguments, reply_queue_arguments
+
+Document = dict[str, Any]
+
+
+@asynccontextmanager
+async def consuming(settings: Settings) -> AsyncIterator[None]:
+    """Run a consumer in this event loop; it is stopped gracefully at the end."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_consumer(settings, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 30)
+
+
+class ConsumerProcess:
+    """A consumer in a process of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._environment = os.environ | {
+            "JOBTRAIL_AMQP_URL": settings.require_amqp_url(),
+            "JOBTRAIL_MONGO_URL": settings.require_mongo_url(),
+            "JOBTRAIL_DATABASE": settings.database,
+            "JOBTRAIL_REPLY_QUEUE": settings.reply_queue,
+            "JOBTRAIL_DEAD_LETTER_QUEUE": settings.dead_letter_queue,
+            "JOBTRAIL_PREFETCH": str(settings.prefetch),
+            "JOBTRAIL_BATCH_MAX_COUNT": str(settings.batch_max_count),
+            "JOBTRAIL_CONSUMER_HEALTH_PORT": "0",
+            "JOBTRAIL_RETRY_MAX_WAIT_S": "0.5",
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process."""
+        self._process = subprocess.Popen([sys.executable, "-m", "tests.consumer.process"], env=self._environment)
+
+    def kill(self) -> None:
+        """SIGKILL it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def peak_memory_mb(self) -> float:
+        """The most resident memory it ever used."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (peak,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
+        return int(peak.split()[1]) / 1024
+
+    def terminate(self) -> int:
+        """SIGTERM it and wait until it left; return its exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(30)
+
+
+@pytest.fixture
+def consumer_process() -> Iterator[Callable[[Settings], ConsumerProcess]]:
+    """Make consumer processes; none outlives the test."""
+    made: list[ConsumerProcess] = []
+
+    def make(settings: Settings) -> ConsumerProcess:
+        made.append(ConsumerProcess(settings))
+        return made[-1]
+
+    yield make
+    for process in made:
+        process.kill()
+
+
+class Bench:
+    """What a test needs around a consumer: publish to its queue, look into its database and its dead letters."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.client: MongoClient[Document] = MongoClient(settings.require_mongo_url(), tz_aware=True)
+        self.database = self.client[settings.database]
+        self._connection: pika.BlockingConnection | None = None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+
+    @property
+    def channel(self) -> Any:
+        """A channel with publisher confirms; the queues are declared."""
+        if self._connection is None or not self._connection.is_open:
+            self._connection = pika.BlockingConnection(pika.URLParameters(self.settings.require_amqp_url()))
+            self._channel = self._connection.channel()
+            letters = self.settings.dead_letter_queue
+            self._channel.queue_declare(letters, durable=True, arguments=dead_letter_queue_arguments())
+            self._channel.queue_declare(
+                self.settings.reply_queue, durable=True, arguments=reply_queue_arguments(letters)
+            )
+            self._channel.confirm_delivery()
+        return self._channel
+
+    def publish(self, *bodies: bytes, **properties: Any) -> None:
+        """Publish persistent messages to the reply queue, each confirmed."""
+        channel = self.channel
+        for body in bodies:
+            channel.basic_publish(
+                "", self.settings.reply_queue, body, pika.BasicProperties(delivery_mode=2, **properties)
+            )
+
+    def events(self) -> list[Document]:
+        """All stored events in order of arrival."""
+        return list(self.database["extractions"].find().sort("seq", 1))
+
+    def messages(self) -> list[str]:
+        """The words of all stored events in order of arrival."""
+        return [event["message"] for event in self.events()]
+
+    def job(self, job_id: str) -> Document:
+        """One job's document."""
+        job = self.database["jobs"].find_one({"_id": job_id})
+        assert job is not None, f"there is no job {job_id}"
+        return job
+
+    def dead_letters(self) -> list[tuple[dict[str, Any], bytes]]:
+        """Take all dead letters: their headers and bytes."""
+        letters = []
+        while True:
+            method, properties, body = self.channel.basic_get(self.settings.dead_letter_queue, auto_ack=True)
+            if method is None:
+                return letters
+            letters.append((properties.headers, body))
+
+
+@pytest.fixture
+def bench(settings: Settings) -> Iterator[Bench]:
+    """A bench on the shared services."""
+    bench = Bench(settings)
+    yield bench
+    bench.close()
