@@ -61,7 +61,7 @@ class Received:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (aiormq.AMQPError, ConnectionError, OSError, TimeoutError) as error:
+    except (aiormq.AMQPError, aiormq.ChannelInvalidStateError, OSError, TimeoutError) as error:
         raise BrokerError(f"RabbitMQ: {redact(str(error) or type(error).__name__)[:300]}") from error
     except asyncio.InvalidStateError as error:
         raise BrokerError("RabbitMQ: the connection was closed") from error

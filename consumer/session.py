@@ -13,7 +13,7 @@ from consumer.metrics import ConsumerMetrics
 from consumer.window import Window
 from models.dead_letter import dead_letter_headers
 from models.delivery import Batch, Delivery, fingerprint
-from models.errors import BrokerError, DecodeError, OwnershipLostError, StoreError
+from models.errors import DecodeError, OwnershipLostError, StoreError, UnreachableError
 from models.settings import Settings
 from models.wire import StatusUpdate, decode_status_update
 from publisher.backoff import Backoff
@@ -87,13 +87,15 @@ class Session:
         self._metrics.connected.set(0)
         try:
             await self._intake.close()
-        except BrokerError as error:
+            await self._trail.close()
+        except UnreachableError as error:
             log.debug("closing failed", action="consumer.close_failed", error=str(error))
 
     async def _step(self) -> None:
         taken = await self._take()
         if taken and self._window is None:
             # Not before the first message: until then another consumer may have been the active one and stored more.
+            await self._trail.take_over(self._queue)
             position = await self._trail.position(self._queue)
             self._window = Window(position, limit=self._settings.prefetch)
             self._received_at = position.received_at

@@ -46,8 +46,10 @@ class Batch:
     first_seq: int
     """The first delivery's number; the others follow without a gap."""
     deliveries: Sequence[Delivery]
-    anchor: int
-    """The number of the delivery that stays unacknowledged after this batch; see `Position.anchors`."""
+    anchors: Sequence[int]
+    """Where the broker's unacknowledged run may begin after this batch; see `Position.anchors`."""
+    fresh: bool = False
+    """Whether the anchors stored earlier count no more."""
 
     @property
     def last_seq(self) -> int:

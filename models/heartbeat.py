@@ -16,6 +16,7 @@ from models.redaction import MASK, redact
 from models.wire import (
     MAX_ID_LENGTH,
     MAX_INT64,
+    MAX_NAME_LENGTH,
     DeadLetterReason,
     _number,
     _optional_text,
@@ -317,7 +318,7 @@ def _info_json(info: dict[str, object]) -> str:
 
 def _masked(value: object) -> object:
     if isinstance(value, str):
-        return redact(value)
+        return _redacted(value) if len(value) <= MAX_NAME_LENGTH else redact(value)
     if isinstance(value, list):
         return [_masked(item) for item in value]
     if isinstance(value, dict):
@@ -327,6 +328,12 @@ def _masked(value: object) -> object:
 
 def _masked_field(name: str, value: object) -> object:
     return MASK if isinstance(value, str) and value and _is_secret(name) else _masked(value)
+
+
+@lru_cache(maxsize=4096)
+def _redacted(text: str) -> str:
+    """Redact a short text; heartbeats repeat the same ones for ever."""
+    return redact(text)
 
 
 @lru_cache(maxsize=4096)

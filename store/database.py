@@ -1,7 +1,7 @@
 """The connection to MongoDB, the collections and their indexes."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import TypeVar
 
@@ -93,6 +93,7 @@ class Database:
         self.extractions = self.collection("extractions")
         self.jobs = self.collection("jobs")
         self.deliveries = self.collection("deliveries")
+        self.leases = self.collection("leases")
         self.extractors = self.collection("extractors")
         self.extractor_instances = self.collection("extractor_instances")
         self.resume_tokens = self.collection("resume_tokens")
@@ -136,11 +137,14 @@ class Database:
             for name, indexes in INDEXES.items():
                 await self.collection(name).create_indexes(indexes)
 
-    async def transact(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
+    async def transact(
+        self, work: Callable[[AsyncClientSession], Awaitable[T]], session: AsyncClientSession | None = None
+    ) -> T:
         """Run work in one transaction, majority committed; the driver retries it on passing conflicts.
 
         Args:
             work: Called with the session that its operations must use; may be called more than once.
+            session: The session to use; None for one of its own.
 
         Returns:
             What the work returned.
@@ -150,7 +154,7 @@ class Database:
             StoreError: The transaction could not be committed, or it is unknown whether it was.
         """
         with translated():
-            async with self.client.start_session() as session:
-                return await session.with_transaction(
+            async with nullcontext(session) if session else self.client.start_session() as used:
+                return await used.with_transaction(
                     work, read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority")
                 )

@@ -6,6 +6,7 @@ only one can store.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from bson import Binary, ObjectId
 from bson.errors import BSONError
@@ -38,6 +39,33 @@ class Trail:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._session = database.client.start_session()
+
+    async def close(self) -> None:
+        """Give the session back to the server."""
+        with translated():
+            await self._session.end_session()
+
+    async def take_over(self, queue: str) -> None:
+        """Become the one that stores a queue's messages, as the broker's active consumer of it.
+
+        A predecessor that was killed may have left a transaction open, and MongoDB would keep its locks for a minute;
+        one that only seems dead may still be writing. Either way its session is ended.
+
+        Args:
+            queue: The reply queue.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        with translated():
+            former = await self._database.leases.find_one_and_update(
+                {"_id": f"reply queue {queue}"},
+                {"$set": {"session": self._session.session_id["id"]}, "$currentDate": {"since": True}},
+                upsert=True,
+            )
+            if former is not None:
+                await self._database.client.admin.command("killSessions", [{"id": former["session"]}])
 
     async def position(self, queue: str) -> Position:
         """Read how far a queue has been stored.
@@ -90,7 +118,7 @@ class Trail:
             StoreError: The database can't be reached or refused; whether the batch was stored is then told by
                 `position`.
         """
-        stored = await self._database.transact(lambda session: self._store(batch, session))
+        stored = await self._database.transact(lambda session: self._store(batch, session), self._session)
         if batch.first_seq // _REMEMBERED != batch.last_seq // _REMEMBERED:
             await self._forget(batch.queue, before_seq=batch.last_seq - _REMEMBERED)
         return stored
@@ -178,7 +206,7 @@ class Trail:
             raise DecodeError(DeadLetterReason.UNSTORABLE, redact(str(error))[:300]) from error
         except OperationFailure as error:
             details = error.details or {}
-            refusal = next((entry for entry in [*details.get("writeErrors", ()), details] if "code" in entry), {})
+            refusal: dict[str, Any] = next((entry for entry in [*details.get("writeErrors", ()), details] if "code" in entry), {})
             if refusal.get("code") not in _REFUSALS:
                 raise
             raise DecodeError(DeadLetterReason.UNSTORABLE, redact(str(refusal.get("errmsg")))[:300]) from error

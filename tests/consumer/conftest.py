@@ -103,6 +103,10 @@ class Bench:
         if self._connection is not None and self._connection.is_open:
             self._connection.close()
 
+    def reconnect(self) -> None:
+        """Forget a connection that the broker's end broke."""
+        self._connection = None
+
     @property
     def channel(self) -> Any:
         """A channel with publisher confirms; the queues are declared."""

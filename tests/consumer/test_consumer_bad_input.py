@@ -128,8 +128,8 @@ async def test_letters_keep_the_properties_they_came_with(bench: Bench, settings
 async def test_a_backlog_of_large_bodies_does_not_fill_the_memory(
     bench: Bench, settings: Settings, consumer_process: Any
 ) -> None:
-    bodies = 40
-    bench.publish(*(update(str(uuid4()), "processing", "z" * 1_900_000) for _ in range(bodies)))
+    bodies = 100
+    bench.publish(*(update(str(uuid4()), "processing", "z" * 900_000) for _ in range(bodies)))
     bench.publish(*(b"{" + b"z" * HUGE for _ in range(10)))
     consumer: ConsumerProcess = consumer_process(settings)
     consumer.start()

@@ -1,0 +1,98 @@
+"""Heartbeats as tests send them, and a monitor that runs in the test's event loop."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+
+from heartbeat.monitor import run_monitor
+from models.heartbeat import Heartbeat, decode_heartbeat
+from models.settings import Settings
+from models.topology import HEARTBEAT_EXCHANGE
+from store.database import Database
+from store.extractors import ExtractorRepository
+
+CAPTURED = Path(__file__).parent / "captured_heartbeats.jsonl"
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def captured() -> list[bytes]:
+    """The heartbeats of a real pyClowder 3.0.8."""
+    return [json.loads(line)["body"].encode() for line in CAPTURED.read_text().splitlines()]
+
+
+def body(extractor: str, instance: str = "instance-1", version: str = "1.0", **more: object) -> bytes:
+    """One heartbeat; `info` adds to the extractor's info, the rest to the message."""
+    info = {"name": extractor, "version": version, **more.pop("info", {})}
+    return json.dumps({"id": instance, "queue": extractor, "owner": None, "extractor_info": info, **more}).encode()
+
+
+def beat(received_at: datetime = NOW, **fields: object) -> Heartbeat:
+    """A heartbeat as read from `body(**fields)`."""
+    return decode_heartbeat(body(**fields), received_at, max_bytes=4_000_000)
+
+
+@contextmanager
+def channel_to(amqp_url: str) -> Iterator[BlockingChannel]:
+    """A channel, with the exchange declared as pyClowder does."""
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        channel = connection.channel()
+        channel.exchange_declare(HEARTBEAT_EXCHANGE, exchange_type="fanout", durable=True)
+        yield channel
+
+
+def publish(amqp_url: str, *bodies: bytes) -> None:
+    """Publish heartbeats, confirmed."""
+    with channel_to(amqp_url) as channel:
+        channel.confirm_delivery()
+        for each in bodies:
+            channel.basic_publish(HEARTBEAT_EXCHANGE, "", each)
+
+
+def messages_in(amqp_url: str, queue: str) -> list[tuple[dict[str, object], bytes]]:
+    """Headers and bytes of all messages of a queue, which are taken out of it."""
+    found = []
+    with channel_to(amqp_url) as channel:
+        while True:
+            method, properties, content = channel.basic_get(queue, auto_ack=True)
+            if method is None:
+                return found
+            found.append((properties.headers, content))
+
+
+@dataclass
+class RunningMonitor:
+    """A monitor and what it stored."""
+
+    repository: ExtractorRepository
+    stop: asyncio.Event
+    task: "asyncio.Task[None]"
+    ready: asyncio.Event
+    port: int = 0
+
+
+@asynccontextmanager
+async def running_monitor(settings: Settings, *, wait: bool = True) -> AsyncIterator[RunningMonitor]:
+    """Run a monitor until the end of the block; it must then end by itself."""
+    async with Database(settings.require_mongo_url(), settings.database, timeout_s=1) as database:
+        stop, ready = asyncio.Event(), asyncio.Event()
+
+        def on_ready(port: int) -> None:
+            monitor.port = port
+            ready.set()
+
+        task = asyncio.create_task(run_monitor(settings, stop, on_ready=on_ready))
+        monitor = RunningMonitor(ExtractorRepository(database), stop, task, ready)
+        try:
+            if wait:
+                await asyncio.wait_for(ready.wait(), 20)
+            yield monitor
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 20)
