@@ -5,7 +5,7 @@ They are two because backpressure stops the first one from reading, and confirms
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from models.errors import BrokerError, SettingError
 from models.redaction import redact
 from models.topology import dead_letter_queue_arguments, reply_queue_arguments
 
-MAX_WAITING_BYTES = 32 * 1024 * 1024
+MAX_WAITING_BYTES = 16 * 1024 * 1024
 CONNECT_TIMEOUT_S = 15.0
 
 
@@ -152,8 +152,15 @@ class Intake:
             if taken and size_bytes > max_bytes:
                 break
             taken.append(self._waiting.popleft())
-        self._gate.remove(sum(len(received.body) for received in taken))
         return taken
+
+    def done(self, taken: Sequence[Received]) -> None:
+        """Take note that these messages need no more memory, so that more may be read.
+
+        Args:
+            taken: What `take` returned.
+        """
+        self._gate.remove(sum(len(received.body) for received in taken))
 
     async def acknowledge(self, tag: int) -> None:
         """Acknowledge all deliveries up to a tag.

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 IDLE_S = 1.0
 """Seconds without a message after which even the anchor is acknowledged."""
-MAX_BATCH_BYTES = 8 * 1024 * 1024
+MAX_BATCH_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(slots=True, frozen=True)
@@ -103,6 +103,7 @@ class Session:
             return
         if taken:
             await self._process(taken, self._window)
+            self._intake.done(taken)
         elif self._window.unacknowledged:
             await self._release(self._window)
         elif not self._settled:
@@ -141,7 +142,8 @@ class Session:
         try:
             return decode_status_update(body, max_bytes=self._settings.max_body_bytes), None
         except DecodeError as error:
-            return None, error
+            # A copy without the traceback, whose frames would keep the body in memory.
+            return None, DecodeError(error.reason, error.detail)
 
     async def _take(self) -> Sequence[Received]:
         """Take what waits, but wake up at once when the process should leave."""

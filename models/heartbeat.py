@@ -18,9 +18,9 @@ from models.wire import (
     MAX_INT64,
     MAX_NAME_LENGTH,
     DeadLetterReason,
-    _number,
-    _optional_text,
-    _text,
+    number,
+    optional_text,
+    required_text,
     load_object,
     parse_time,
 )
@@ -188,19 +188,19 @@ def decode_heartbeat(body: bytes, received_at: datetime, *, max_bytes: int) -> H
     if not isinstance(stopping, bool):
         raise DecodeError(DeadLetterReason.WRONG_TYPE, "stopping is neither true nor false")
     return Heartbeat(
-        instance_id=_text(raw, "id"),
-        extractor=_text(info, "name"),
+        instance_id=required_text(raw, "id"),
+        extractor=required_text(info, "name"),
         version=_version(info.get("version")),
         info_json=_info_json(info),
         received_at=received_at,
-        queue=_optional_text(raw, "queue"),
-        owner=_optional_text(raw, "owner"),
+        queue=optional_text(raw, "queue"),
+        owner=optional_text(raw, "owner"),
         jobs=_jobs(raw.get("jobs")),
-        interval_s=None if interval_s is None else _number(interval_s, "interval_s", 0, MAX_INTERVAL_S),
-        host=_optional_text(raw, "host"),
-        pid=None if pid is None else int(_number(pid, "pid", 0, MAX_INT64)),
+        interval_s=None if interval_s is None else number(interval_s, "interval_s", 0, MAX_INTERVAL_S),
+        host=optional_text(raw, "host"),
+        pid=None if pid is None else int(number(pid, "pid", 0, MAX_INT64)),
         sent_at=None if sent_at is None else parse_time(sent_at),
-        sequence=None if sequence is None else int(_number(sequence, "sequence", 0, MAX_INT64)),
+        sequence=None if sequence is None else int(number(sequence, "sequence", 0, MAX_INT64)),
         stopping=stopping,
     )
 
@@ -290,7 +290,7 @@ def version_key(version: str) -> VersionKey:
 def _version(value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
-    return _optional_text({"extractor_info.version": value}, "extractor_info.version") or ""
+    return optional_text({"extractor_info.version": value}, "extractor_info.version") or ""
 
 
 def _jobs(value: object) -> tuple[str, ...] | None:

@@ -58,7 +58,9 @@ class Settings(BaseSettings):
 
     heartbeat_interval_s: float = Field(10.0, gt=0, description="Seconds between two heartbeats that our sender sends")
     instance_timeout_s: float = Field(
-        60.0, gt=0, description="Seconds of silence after which an instance with no known interval counts as offline"
+        60.0,
+        gt=0,
+        description="Seconds of silence after which an instance counts as offline; at least 2.5 of its own intervals",
     )
     stall_after_s: float = Field(
         300.0,

@@ -127,25 +127,25 @@ def decode_status_update(body: bytes, *, max_bytes: int) -> StatusUpdate:
         DecodeError: The message can't be processed; its reason and detail say why.
     """
     raw = load_object(body, max_bytes)
-    status_text = _text(raw, "status", max_length=None)
-    message_type = _optional_text(raw, "message_type")
-    message = _optional_text(raw, "message", max_length=None, blank=True)
+    status_text = required_text(raw, "status", max_length=None)
+    message_type = optional_text(raw, "message_type")
+    message = optional_text(raw, "message", max_length=None, blank=True)
     state, words = parse_status(status_text, message_type, message)
     percent = raw.get("percent")
     sequence = raw.get("sequence")
     return StatusUpdate(
-        extractor_id=_text(raw, "extractor_id"),
-        resource_id=_text(raw, "file_id"),
-        job_id=_optional_text(raw, "job_id", max_length=MAX_ID_LENGTH),
+        extractor_id=required_text(raw, "extractor_id"),
+        resource_id=required_text(raw, "file_id"),
+        job_id=optional_text(raw, "job_id", max_length=MAX_ID_LENGTH),
         status=redact(status_text),
         state=state,
         message=redact(words),
         event_time=parse_time(raw.get("start")),
-        user_id=_optional_text(raw, "user_id"),
-        percent=None if percent is None else _number(percent, "percent", 0, 100),
-        producer_id=_optional_text(raw, "producer_id"),
-        sequence=None if sequence is None else int(_number(sequence, "sequence", 1, MAX_INT64)),
-        instance_id=_optional_text(raw, "instance_id"),
+        user_id=optional_text(raw, "user_id"),
+        percent=None if percent is None else number(percent, "percent", 0, 100),
+        producer_id=optional_text(raw, "producer_id"),
+        sequence=None if sequence is None else int(number(sequence, "sequence", 1, MAX_INT64)),
+        instance_id=optional_text(raw, "instance_id"),
     )
 
 
@@ -212,16 +212,43 @@ def parse_time(value: object) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def _text(raw: dict[str, object], name: str, max_length: int | None = MAX_NAME_LENGTH) -> str:
-    value = _optional_text(raw, name, max_length)
+def required_text(raw: dict[str, object], name: str, max_length: int | None = MAX_NAME_LENGTH) -> str:
+    """Read a text field that must be there and not blank.
+
+    Args:
+        raw: The JSON object.
+        name: The field.
+        max_length: Characters at the most; None for no limit.
+
+    Returns:
+        The text.
+
+    Raises:
+        DecodeError: It is missing, blank, no text, or too long.
+    """
+    value = optional_text(raw, name, max_length)
     if value is None:
         raise DecodeError(DeadLetterReason.MISSING_FIELD, f"{name} is missing")
     return value
 
 
-def _optional_text(
+def optional_text(
     raw: dict[str, object], name: str, max_length: int | None = MAX_NAME_LENGTH, *, blank: bool = False
 ) -> str | None:
+    """Read a text field that may be missing or null.
+
+    Args:
+        raw: The JSON object.
+        name: The field.
+        max_length: Characters at the most; None for no limit.
+        blank: Whether a blank text is kept; else it counts as missing.
+
+    Returns:
+        The text, or None.
+
+    Raises:
+        DecodeError: It is no text, or too long.
+    """
     value = raw.get(name)
     if value is None:
         return None
@@ -234,7 +261,21 @@ def _optional_text(
     return value if blank or value.strip() else None
 
 
-def _number(value: object, name: str, low: int, high: int) -> float:
+def number(value: object, name: str, low: int, high: int) -> float:
+    """Check a number.
+
+    Args:
+        value: The field's value.
+        name: The field, for the error.
+        low: The least it may be.
+        high: The most it may be.
+
+    Returns:
+        The number.
+
+    Raises:
+        DecodeError: It is no number, or out of range.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DecodeError(DeadLetterReason.WRONG_TYPE, f"{name} is a JSON {_json_type(value)}, not a number")
     if not low <= value <= high:

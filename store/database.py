@@ -38,6 +38,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("user_id", 1), ("updated_at", -1), ("_id", -1)], name="user"),
     ],
     "deliveries": [IndexModel([("queue", 1), ("first_seq", 1)], name="chain", unique=True)],
+    "extractors": [IndexModel([("name", 1)], name="name")],
     "extractor_instances": [
         IndexModel([("extractor", 1)], name="extractor"),
         IndexModel([("last_seen", 1)], name="expiry", expireAfterSeconds=7 * 24 * 3600),

@@ -26,8 +26,8 @@ from store.documents import event_document, job_document, job_from
 _REMEMBERED = 2 * MAX_PREFETCH
 """Deliveries whose fingerprints are kept per queue: more than any prefetch window holds."""
 _REFUSALS = frozenset({2, 14, 22, 121, 10334, 17280, 17419, 17420})
-"""MongoDB's codes for a document that it will never take: BadValue, TypeMismatch, InvalidBSON, DocumentValidationFailure,
-BSONObjectTooLarge, KeyTooLong, and a document that grew too large."""
+"""MongoDB's codes for a document that it will never take: BadValue, TypeMismatch, InvalidBSON,
+DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong, and a document that grew too large."""
 
 
 class Trail:
@@ -206,7 +206,9 @@ class Trail:
             raise DecodeError(DeadLetterReason.UNSTORABLE, redact(str(error))[:300]) from error
         except OperationFailure as error:
             details = error.details or {}
-            refusal: dict[str, Any] = next((entry for entry in [*details.get("writeErrors", ()), details] if "code" in entry), {})
+            refusal: dict[str, Any] = next(
+                (entry for entry in [*details.get("writeErrors", ()), details] if "code" in entry), {}
+            )
             if refusal.get("code") not in _REFUSALS:
                 raise
             raise DecodeError(DeadLetterReason.UNSTORABLE, redact(str(refusal.get("errmsg")))[:300]) from error

@@ -17,6 +17,7 @@ from pymongo import MongoClient
 from consumer.service import run_consumer
 from models.settings import Settings
 from models.topology import dead_letter_queue_arguments, reply_queue_arguments
+from tests.support import eventually
 
 Document = dict[str, Any]
 
@@ -36,8 +37,10 @@ async def consuming(settings: Settings) -> AsyncIterator[None]:
 class ConsumerProcess:
     """A consumer in a process of its own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ready: Path) -> None:
+        self._ready = ready
         self._environment = os.environ | {
+            "READY_FILE": str(ready),
             "JOBTRAIL_AMQP_URL": settings.require_amqp_url(),
             "JOBTRAIL_MONGO_URL": settings.require_mongo_url(),
             "JOBTRAIL_DATABASE": settings.database,
@@ -52,6 +55,7 @@ class ConsumerProcess:
 
     def start(self) -> None:
         """Start the process."""
+        self._ready.unlink(missing_ok=True)
         self._process = subprocess.Popen([sys.executable, "-m", "tests.consumer.process"], env=self._environment)
 
     def kill(self) -> None:
@@ -70,17 +74,18 @@ class ConsumerProcess:
     def terminate(self) -> int:
         """SIGTERM it and wait until it left; return its exit code."""
         assert self._process is not None
+        eventually(self._ready.exists)
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(30)
 
 
 @pytest.fixture
-def consumer_process() -> Iterator[Callable[[Settings], ConsumerProcess]]:
+def consumer_process(tmp_path: Path) -> Iterator[Callable[[Settings], ConsumerProcess]]:
     """Make consumer processes; none outlives the test."""
     made: list[ConsumerProcess] = []
 
     def make(settings: Settings) -> ConsumerProcess:
-        made.append(ConsumerProcess(settings))
+        made.append(ConsumerProcess(settings, tmp_path / f"ready-{len(made)}"))
         return made[-1]
 
     yield make
@@ -97,15 +102,15 @@ class Bench:
         self.database = self.client[settings.database]
         self._connection: pika.BlockingConnection | None = None
 
-    def close(self) -> None:
-        """Close the connections."""
-        self.client.close()
+    def disconnect(self) -> None:
+        """Close the connection to the broker; the next use opens another."""
         if self._connection is not None and self._connection.is_open:
             self._connection.close()
 
-    def reconnect(self) -> None:
-        """Forget a connection that the broker's end broke."""
-        self._connection = None
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+        self.disconnect()
 
     @property
     def channel(self) -> Any:

@@ -1,7 +1,9 @@
 """A consumer as a process, without the command line around it: `python -m tests.consumer.process`."""
 
 import asyncio
+import os
 import signal
+from pathlib import Path
 
 from consumer.service import run_consumer
 from models.settings import load_settings
@@ -11,7 +13,7 @@ async def main() -> None:
     """Consume until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await run_consumer(load_settings(), stop)
+    await run_consumer(load_settings(), stop, on_ready=lambda _port: Path(os.environ["READY_FILE"]).touch())
 
 
 if __name__ == "__main__":

@@ -108,7 +108,9 @@ async def test_a_document_that_the_database_refuses_is_found_and_dead_lettered_a
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
-async def test_letters_keep_the_properties_they_came_with(bench: Bench, settings: Settings, kind: str, names: Any) -> None:
+async def test_letters_keep_the_properties_they_came_with(
+    bench: Bench, settings: Settings, kind: str, names: Any
+) -> None:
     queue = names.queue("made-before")
     bench.channel.queue_declare(queue, durable=True, arguments={"x-queue-type": kind})
     theirs = settings.model_copy(update={"reply_queue": queue})

@@ -25,7 +25,7 @@ MakeConsumer = Callable[[Settings], ConsumerProcess]
 
 
 def stream(jobs: int, steps: int, retries: int = 0) -> list[tuple[bytes, str]]:
-    """Updates of many jobs, interleaved, with their words; some of them byte-identical retry loops as pyClowder sends them."""
+    """Updates of many jobs, interleaved, with their words; also byte-identical retry loops as pyClowder sends them."""
     updates: list[tuple[bytes, str]] = []
     for _block in range(jobs // 10):
         group = [str(uuid4()) for _ in range(10)]
@@ -47,7 +47,7 @@ def random_moments() -> random.Random:
 
 
 class Load:
-    """Publishes a stream in the background; every message is confirmed, and repeated after a broken connection only if it was not."""
+    """Publishes a stream in the background, every message confirmed."""
 
     def __init__(self, bench: Bench, updates: list[tuple[bytes, str]], *, with_ids: bool, rate_per_s: int) -> None:
         self.words = [words for _body, words in updates]
@@ -138,7 +138,7 @@ def test_a_backlog_of_identical_messages_survives_kills_as_long_as_it_fits_the_w
         eventually(lambda before=before: events.count_documents({}) > min(before + random_moments.randrange(150), 899))
         consumer.kill()
     consumer.start()
-    eventually(lambda: events.count_documents({}) >= 900)
+    eventually(lambda: bench.database["deliveries"].find_one({"fresh": True, "anchors": [901]}) is not None)
     assert consumer.terminate() == 0
 
     assert events.count_documents({}) == 900
@@ -159,7 +159,7 @@ def test_two_consumers_take_over_from_each_other_without_loss_or_repeat(
         if random_moments.random() < 0.5:
             consumer.kill()
         else:
-            assert consumer.terminate() in (0, -signal.SIGTERM)  # the latter where it had not got so far as to listen
+            assert consumer.terminate() == 0
         consumer.start()
         turn += 1
     wait_until_stored(bench, load)
@@ -207,9 +207,9 @@ def test_the_broker_restarted_under_load_loses_and_doubles_nothing(
     events = own_bench.database["extractions"]
     consumer.start()
     eventually(lambda: events.count_documents({}) > 200)
+    own_bench.disconnect()
     getattr(own_stack.rabbitmq, how)()
     own_stack.rabbitmq.start()
-    own_bench.reconnect()
     own_bench.publish(*(body for body, _words in second))
     eventually(lambda: events.count_documents({}) >= len(updates), 60)
     assert consumer.terminate() == 0

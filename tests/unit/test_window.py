@@ -82,7 +82,7 @@ class Channel:
             self.broker.head = self.tags.popleft()[1] + 1
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """The consumer was killed here."""
 
 
@@ -105,7 +105,7 @@ class Consumer:
                 arrived = self.dice.draw(st.integers(0, len(on_the_way)), label="acknowledgements that arrived")
                 for tag in on_the_way[:arrived]:
                     channel.acknowledge(tag)
-                raise Killed
+                raise KilledError
 
         def flush() -> None:
             while on_the_way:
@@ -168,7 +168,7 @@ def consume(messages: Sequence[bytes], prefetch: int, dice: st.DataObject) -> Ch
     for life in range(100):
         try:
             Consumer(broker, chain, dice).run(may_die=life < 12)
-        except Killed:
+        except KilledError:
             continue
         break
     return chain

@@ -1,0 +1,87 @@
+"""How long an update takes from its publication until others can see it in the database."""
+
+import time
+from collections.abc import Iterator, Mapping
+from statistics import quantiles
+from typing import Any
+
+import pika
+
+from benchmarks.backlog import declare
+from benchmarks.figures import Figure, Target, figure_of
+from benchmarks.paced_load import SENT
+from benchmarks.scale import Scale
+from benchmarks.workbench import CONSUMER, BenchmarkError, Lane, Workbench
+
+RATE_PER_S = 1000
+WARM_UP_S = 1.5
+"""Not counted: the consumer's start, and the first batches."""
+PATIENCE_S = 20.0
+
+
+def latency(workbench: Workbench, scale: Scale) -> Iterator[Figure]:
+    """Publish 1,000 updates per second and watch them arrive on a change stream, as a live page would.
+
+    Args:
+        workbench: The services.
+        scale: How long.
+
+    Yields:
+        The figures.
+    """
+    lane = workbench.lane("latency")
+    connection = pika.BlockingConnection(pika.URLParameters(lane.urls.amqp_url))
+    declare(connection.channel(), lane)
+    connection.close()
+    counted_s = scale.rounds * scale.latency_window_s
+    workbench.say(f"latency: {RATE_PER_S:,} events/s for {counted_s:g} s")
+    arrivals = _watch(workbench, lane, WARM_UP_S + counted_s)
+    first_sent_s = arrivals[0][0]
+    windows: list[list[float]] = [[] for _ in range(scale.rounds)]
+    for sent_s, latency_ms in arrivals:
+        window = int((sent_s - first_sent_s - WARM_UP_S) // scale.latency_window_s)
+        if 0 <= window < scale.rounds:
+            windows[window].append(latency_ms)
+    percentiles = [quantiles(window, n=100) for window in windows]
+    yield figure_of(
+        [each[98] for each in percentiles],
+        "latency.p99",
+        "ms",
+        "from publish to visible at 1,000 events/s: 99 of 100 within",
+        Target("less than", 100),
+    )
+    yield figure_of([each[49] for each in percentiles], "latency.p50", "ms", "the same: half of them within")
+    workbench.drop(lane)
+
+
+def _watch(workbench: Workbench, lane: Lane, seconds: float) -> list[tuple[float, float]]:
+    """Return each update's time of sending and its latency, in seconds and milliseconds."""
+    pipeline: list[dict[str, object]] = [
+        {"$match": {"operationType": "insert"}},
+        {"$project": {"fullDocument.message": 1}},
+    ]
+    expected = int(RATE_PER_S * seconds)
+    arrivals: list[tuple[float, float]] = []
+    events = workbench.client[lane.database]["extractions"]
+    with (
+        events.watch(pipeline, max_await_time_ms=200) as changes,
+        workbench.running(lane, *CONSUMER) as consumer,
+        workbench.running(lane, "benchmarks.paced_load", "updates", str(RATE_PER_S), str(seconds)) as load,
+    ):
+        deadline = time.monotonic() + seconds + PATIENCE_S
+        while len(arrivals) < expected:
+            change = changes.try_next()
+            seen_ns = time.time_ns()
+            if change is not None:
+                sent_ns = int(_message(change).removeprefix(SENT))
+                arrivals.append((sent_ns / 1e9, (seen_ns - sent_ns) / 1e6))
+                continue
+            consumer.check()
+            load.check()
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"only {len(arrivals):,} of {expected:,} updates became visible")
+    return arrivals
+
+
+def _message(change: Mapping[str, Any]) -> str:
+    return str(change["fullDocument"]["message"])

@@ -1,0 +1,163 @@
+"""The private services of a run, and the processes that are measured on them."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pymongo import MongoClient
+
+from stack.processes import ChildProcess, spawn
+from stack.state import StackUrls
+from store.database import Document
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CONSUMER = ("cli.main", "consume")
+MONITOR = ("cli.main", "monitor")
+STOP_GRACE_S = 20.0
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class BenchmarkError(Exception):
+    """A benchmark could not be carried out."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Lane:
+    """Queues and a database of their own, for one side of one measurement."""
+
+    urls: StackUrls = field(repr=False)
+    name: str
+
+    @property
+    def queue(self) -> str:
+        """The reply queue."""
+        return f"{self.name}.replies"
+
+    @property
+    def dead_letter_queue(self) -> str:
+        """The dead-letter queue."""
+        return f"{self.name}.dead-letters"
+
+    @property
+    def database(self) -> str:
+        """The MongoDB database."""
+        return self.name
+
+    def environment(self) -> dict[str, str]:
+        """Return the whole environment of a process on this lane; other `JOBTRAIL_*` that are set go on counting."""
+        return os.environ | {
+            "PYTHONPATH": str(REPOSITORY),
+            "JOBTRAIL_AMQP_URL": self.urls.amqp_url,
+            "JOBTRAIL_MONGO_URL": self.urls.mongo_url,
+            "JOBTRAIL_DATABASE": self.database,
+            "JOBTRAIL_REPLY_QUEUE": self.queue,
+            "JOBTRAIL_DEAD_LETTER_QUEUE": self.dead_letter_queue,
+            "JOBTRAIL_HEARTBEAT_QUEUE": f"{self.name}.heartbeats",
+            "JOBTRAIL_CONSUMER_HEALTH_PORT": "0",
+            "JOBTRAIL_MONITOR_HEALTH_PORT": "0",
+            "JOBTRAIL_LOG_LEVEL": "warning",
+        }
+
+
+class MeasuredProcess:
+    """A running process whose use of the machine is read from /proc."""
+
+    def __init__(self, process: ChildProcess, what: str) -> None:
+        self._process = process
+        self._what = what
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._process.exit_code
+
+    def check(self) -> None:
+        """Make sure that it has not failed.
+
+        Raises:
+            BenchmarkError: It has.
+        """
+        if self._process.exit_code not in (None, 0):
+            raise BenchmarkError(f"{self._what} ended by itself. The end of its log:\n{self._process.log_tail()}")
+
+    def peak_memory_mb(self) -> float:
+        """Return the most resident memory that it ever used, in MB of 1024 KB."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (peak,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
+        return int(peak.split()[1]) / 1024
+
+    def cpu_s(self) -> float:
+        """Return the processor time that it has used, in seconds."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text()
+        fields = stat[stat.rindex(")") + 2 :].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+class Workbench:
+    """What every benchmark works with.
+
+    Args:
+        urls: The services.
+        folder: For logs and spools; it is removed at the end.
+        say: Takes one line that tells what is being done.
+    """
+
+    def __init__(self, urls: StackUrls, folder: Path, say: Callable[[str], None]) -> None:
+        self.urls = urls
+        self.folder = folder
+        self.say = say
+        self.client: MongoClient[Document] = MongoClient(urls.mongo_url, tz_aware=True)
+        self._lanes = 0
+        self._processes = 0
+
+    def lane(self, what: str) -> Lane:
+        """Make a lane that nobody has used yet.
+
+        Args:
+            what: What it is for, in one word.
+
+        Returns:
+            The lane; its queues and its database come into being when they are used.
+        """
+        self._lanes += 1
+        return Lane(urls=self.urls, name=f"bench_{self._lanes}_{what}")
+
+    def drop(self, lane: Lane) -> None:
+        """Remove a lane's database."""
+        self.client.drop_database(lane.database)
+
+    def checkpoint(self) -> None:
+        """Let MongoDB write to its files what it holds, so that each measurement begins alike."""
+        self.client.admin.command("fsync")
+
+    @contextmanager
+    def running(self, lane: Lane, module: str, *arguments: str) -> Iterator[MeasuredProcess]:
+        """Run a Python module on a lane, as a process of its own that is stopped at the end.
+
+        Args:
+            lane: The lane.
+            module: The module's name.
+            arguments: Its arguments.
+
+        Yields:
+            The process.
+
+        Raises:
+            BenchmarkError: It failed.
+        """
+        self._processes += 1
+        process = spawn(
+            [sys.executable, "-m", module, *arguments],
+            environment=lane.environment(),
+            folder=self.folder,
+            log_file=self.folder / f"process-{self._processes}.log",
+        )
+        measured = MeasuredProcess(process, f"{module} {' '.join(arguments)}".strip())
+        try:
+            yield measured
+            measured.check()
+        finally:
+            process.stop(STOP_GRACE_S)

@@ -1,0 +1,66 @@
+"""The root of all commands: every error ends here, in one line and an exit code."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from cli.error_report import report
+from cli.exit_codes import ExitCode, exit_code
+from models.errors import JobTrailError
+
+_JSON = "jobtrail.json"
+_VERBOSE = "jobtrail.verbose"
+
+
+class CommandGroup(TyperGroup):
+    """Runs one command and turns what goes wrong into one line and an exit code."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # the base class names an internal type
+        """Run the command that was chosen.
+
+        Args:
+            ctx: The invocation.
+
+        Returns:
+            What the command returned.
+        """
+        try:
+            result: object = super().invoke(ctx)
+            sys.stdout.flush()
+        except JobTrailError as error:
+            report(error, as_json=bool(ctx.meta.get(_JSON)), verbose=bool(ctx.meta.get(_VERBOSE)))
+            raise typer.Exit(exit_code(error)) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(ExitCode.INTERRUPTED) from error
+        except BrokenPipeError as error:
+            # The reader has what it wanted (`| head`). What is still buffered must not fail again when Python exits.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(ExitCode.DONE) from error
+        return result
+
+
+def note_verbose(ctx: typer.Context, value: bool) -> bool:
+    """Remember that the causes of an error are to be told.
+
+    Args:
+        ctx: The invocation.
+        value: The option's value.
+
+    Returns:
+        The value.
+    """
+    ctx.meta[_VERBOSE] = value
+    return value
+
+
+def _note_json(ctx: typer.Context, value: bool) -> bool:
+    ctx.meta[_JSON] = value
+    return value
+
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON; an error is then a JSON object on stderr.", callback=_note_json)
+]

@@ -1,0 +1,14 @@
+"""`jobtrail consume`: the service that stores status updates."""
+
+
+def consume() -> None:
+    """Store the status updates from the reply queue until SIGTERM or Ctrl-C.
+
+    On a stop it finishes its batch, acknowledges it and leaves. Outages of the broker and the database are waited out.
+    """
+    from cli.context import current_settings
+    from cli.service import run_service
+    from consumer.service import run_consumer
+
+    settings = current_settings()
+    run_service("consumer", settings, lambda stop, on_ready: run_consumer(settings, stop, on_ready=on_ready))

@@ -1,0 +1,35 @@
+"""`jobtrail env`: how to join the running private stack."""
+
+import json
+import shlex
+
+import typer
+
+from cli.command_group import JsonOption
+
+
+def env(as_json: JsonOption = False) -> None:
+    """Print the URLs of the running private stack as shell exports, so that any other client can join it."""
+    from models.errors import NotFoundError
+    from models.settings import load_settings
+    from stack.state import find_running
+
+    data_dir = load_settings().data_dir
+    urls = find_running(data_dir)
+    if urls is None:
+        raise NotFoundError(
+            f"no private stack is running in {data_dir}: start one with `make run` (or `jobtrail up`), "
+            "or set JOBTRAIL_DATA_DIR to the folder of one that runs"
+        )
+    variables = {"JOBTRAIL_AMQP_URL": urls.amqp_url, "JOBTRAIL_MONGO_URL": urls.mongo_url}
+    if as_json:
+        typer.echo(json.dumps(variables, indent=2))
+        return
+    for name, value in variables.items():
+        # shlex.quote leaves plain words bare; a URL always shows its quotes, so that it can be pasted anywhere.
+        typer.echo(f"export {name}={_quoted(value)}")
+
+
+def _quoted(value: str) -> str:
+    quoted = shlex.quote(value)
+    return quoted if quoted.startswith("'") else f"'{quoted}'"

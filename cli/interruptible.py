@@ -1,0 +1,46 @@
+"""Runs a command's asynchronous part so that Ctrl-C ends it, whatever it waits for."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_AGAIN_S = 0.5
+
+
+def run_interruptible(work: Coroutine[object, object, T]) -> T:
+    """Run a coroutine to its end.
+
+    Args:
+        work: The coroutine.
+
+    Returns:
+        What it returned.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    interrupted = False
+
+    async def watched() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            interrupted = True
+            if task is not None:
+                task.cancel()
+            # Again and again: PyMongo swallows a cancellation that comes while it opens a change stream.
+            loop.call_later(_AGAIN_S, interrupt)
+
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+        return await work
+
+    try:
+        return asyncio.run(watched())
+    except asyncio.CancelledError:
+        if interrupted:
+            raise KeyboardInterrupt from None
+        raise

@@ -1,0 +1,186 @@
+"""What is going on right now, read from the store a few times a second, for people who look at a terminal."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pika
+from pika.adapters.blocking_connection import BlockingConnection
+from pika.exceptions import AMQPError
+
+from cli.stall_judge import StallJudge
+from heartbeat.liveness import online
+from models.job import Job
+from models.settings import Settings
+from models.status import Status
+from store.database import Database
+from store.extractors import ExtractorRepository
+from store.jobs import JobFilter, JobRepository, UnnamedGroup
+from store.overview import Overview, OverviewRepository
+
+SLOW_INTERVAL_S = 2.0
+"""The figures that cost more are read this often, or more rarely: they take at most a tenth of the time."""
+_RATE_WINDOW_S = 10.0
+_RUNNING_LIMIT = 500
+"""Running jobs that are looked at for stalls; with more, the figure is a lower bound."""
+_RUNNING = (Status.STARTED, Status.PROCESSING)
+_WAITING = (Status.SUBMITTED, Status.RESUBMITTED)
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Figures:
+    """The figures that stand around the table."""
+
+    jobs: Mapping[Status, int]
+    events_per_s: float
+    extractors: int
+    extractors_online: int
+    """Those with at least one instance online."""
+    stalled: frozenset[str]
+    """The stalled jobs."""
+    dead_letters: int | None
+    """None while the broker can't be asked."""
+
+    @property
+    def running(self) -> int:
+        """Jobs that a worker holds."""
+        return sum(self.jobs.get(status, 0) for status in _RUNNING)
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait in a worker's queue."""
+        return sum(self.jobs.get(status, 0) for status in _WAITING)
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Snapshot:
+    """What is shown at one moment."""
+
+    at: datetime
+    jobs: Sequence[Job]
+    """The latest updated first."""
+    unnamed: Sequence[UnnamedGroup]
+    figures: Figures
+
+
+class LiveReader:
+    """Reads snapshots.
+
+    Args:
+        database: The trail's database.
+        amqp_url: The broker, asked how many dead letters it holds.
+        settings: For the limits of liveness and the queues' names.
+    """
+
+    def __init__(self, database: Database, amqp_url: str, settings: Settings) -> None:
+        self._database = database
+        self._jobs = JobRepository(database)
+        self._extractors = ExtractorRepository(database)
+        self._overview = OverviewRepository(database)
+        self._settings = settings
+        self._depth = QueueDepth(amqp_url, settings.dead_letter_queue)
+        self._rate = _Rate()
+        self._slow_due_at = 0.0
+        self._figures: Figures | None = None
+        self._unnamed: Sequence[UnnamedGroup] = ()
+
+    async def read(self, limit: int) -> Snapshot:
+        """Read what is going on.
+
+        Args:
+            limit: Jobs at the most.
+
+        Returns:
+            The snapshot.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        now = datetime.now(UTC)
+        page = await self._jobs.list(JobFilter(), limit=limit)
+        started = time.monotonic()
+        if self._figures is None or started >= self._slow_due_at:
+            self._unnamed = await self._jobs.unnamed_groups()
+            self._figures = await self._read_figures(now)
+            ended = time.monotonic()
+            self._slow_due_at = ended + max(SLOW_INTERVAL_S, 9 * (ended - started))
+        return Snapshot(at=now, jobs=page.jobs, unnamed=self._unnamed, figures=self._figures)
+
+    def close(self) -> None:
+        """Close the connection to the broker."""
+        self._depth.close()
+
+    async def _read_figures(self, now: datetime) -> Figures:
+        overview: Overview = await self._overview.read()
+        records = await self._extractors.list()
+        instances = await self._extractors.instances()
+        watch = await self._extractors.watch(self._settings.heartbeat_queue)
+        alive = {each.extractor for each in instances if online(each, now, self._settings, watch).online}
+        return Figures(
+            jobs=overview.jobs,
+            events_per_s=self._rate.note(overview.event_count),
+            extractors=len(records),
+            extractors_online=len(alive),
+            stalled=await self._stalled(),
+            dead_letters=await asyncio.to_thread(self._depth.read),
+        )
+
+    async def _stalled(self) -> frozenset[str]:
+        judge = StallJudge(self._database, self._settings)
+        running = await self._jobs.list(JobFilter(statuses=_RUNNING), limit=_RUNNING_LIMIT)
+        return frozenset([job.job_id for job in running.jobs if await judge.stall(job)])
+
+
+class QueueDepth:
+    """Asks the broker how many messages wait in a queue.
+
+    Args:
+        amqp_url: The broker.
+        queue: The queue.
+    """
+
+    def __init__(self, amqp_url: str, queue: str) -> None:
+        self._amqp_url = amqp_url
+        self._queue = queue
+        self._connection: BlockingConnection | None = None
+
+    def read(self) -> int | None:
+        """Ask.
+
+        Returns:
+            Messages that wait, or None when the broker can't be reached or has no such queue yet.
+        """
+        try:
+            if self._connection is None or self._connection.is_closed:
+                self._connection = BlockingConnection(pika.URLParameters(self._amqp_url))
+            channel = self._connection.channel()
+            count: int = channel.queue_declare(self._queue, passive=True).method.message_count
+            channel.close()
+        except (AMQPError, OSError):
+            self.close()
+            return None
+        return count
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.is_open:
+            connection.close()
+
+
+class _Rate:
+    """Events per second over the last seconds."""
+
+    def __init__(self) -> None:
+        self._counts: deque[tuple[float, int]] = deque()
+
+    def note(self, count: int) -> float:
+        now = time.monotonic()
+        self._counts.append((now, count))
+        while now - self._counts[0][0] > _RATE_WINDOW_S and len(self._counts) > 2:
+            self._counts.popleft()
+        since, first = self._counts[0]
+        return max(0.0, (count - first) / (now - since)) if now > since else 0.0

@@ -1,0 +1,119 @@
+"""The `jobtrail` command. Only what its help needs is imported here; everything else waits until a command runs."""
+
+import sys
+from collections.abc import Callable
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+from cli.cancel import cancel
+from cli.command_group import CommandGroup, note_verbose
+from cli.consume import consume
+from cli.doctor import doctor
+from cli.env import env
+from cli.extractors import extractors
+from cli.import_clowder import import_clowder
+from cli.jobs import jobs
+from cli.monitor import monitor
+from cli.rebuild import rebuild
+from cli.submit import submit
+from cli.timeline import timeline
+from cli.up import up
+from cli.verify import verify
+
+_LOOK = "Look at jobs and workers"
+_WORK = "Ask for work"
+_RUN = "Run JobTrail"
+_CARE = "Take care of it"
+
+_EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 wrong use or setting, 3 not found, 4 a service can't be reached, 130 Ctrl-C. "
+    "Errors are told on stderr in one line; with --json as one JSON object: "
+    '{"error": {"code", "exit_code", "message"}}.'
+)
+
+app = typer.Typer(
+    name="jobtrail",
+    cls=CommandGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    # Its tracebacks show local variables, and those may hold passwords.
+    pretty_exceptions_enable=False,
+    epilog=_EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"jobtrail {version('jobtrail')}")
+        except PackageNotFoundError:
+            typer.echo("jobtrail (from a checkout that is not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def _jobtrail(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+    _verbose: Annotated[
+        bool, typer.Option("--verbose", help="Tell the causes of an error too.", callback=note_verbose)
+    ] = False,
+) -> None:
+    """Track the jobs of extractor-style workers: what each one said, how long it took, and what went wrong.
+
+    Settings are JOBTRAIL_* environment variables or a .env file. Where no broker and no database are set, every command
+    finds the private ones that `jobtrail up` runs.
+    """
+
+
+def _add(command: Callable[..., None], name: str, panel: str, *examples: str) -> None:
+    # Typer makes a line of each paragraph.
+    epilog = "\n\n".join(("Examples:" if len(examples) > 1 else "Example:", *(f"$ {example}" for example in examples)))
+    app.command(name, rich_help_panel=panel, epilog=epilog)(command)
+
+
+_add(jobs, "jobs", _LOOK, "jobtrail jobs", "jobtrail jobs --status error --since 1d", "jobtrail jobs --stalled --json")
+_add(
+    timeline,
+    "timeline",
+    _LOOK,
+    "jobtrail timeline e24f993a-db63-48d6-9726-ea607d1e0d7f",
+    "jobtrail timeline e24f993a-db63-48d6-9726-ea607d1e0d7f --follow",
+    "jobtrail timeline --resource 5cb2d2d3a4be0f9fd3400001 --extractor ncsa.wordcount",
+)
+_add(extractors, "extractors", _LOOK, "jobtrail extractors", "jobtrail extractors --json")
+_add(
+    submit,
+    "submit",
+    _WORK,
+    "jobtrail submit ncsa.wordcount 5cb2d2d3a4be0f9fd3400001 --user alice@example.org",
+    'jobtrail submit ncsa.wordcount 5cb2d2d3a4be0f9fd3400001 --parameters \'{"language": "en"}\' --json',
+)
+_add(cancel, "cancel", _WORK, "jobtrail cancel e24f993a-db63-48d6-9726-ea607d1e0d7f")
+_add(up, "up", _RUN, "jobtrail up")
+_add(consume, "consume", _RUN, "JOBTRAIL_LOG_FORMAT=json jobtrail consume")
+_add(monitor, "monitor", _RUN, "jobtrail monitor")
+_add(env, "env", _RUN, 'eval "$(jobtrail env)"', "jobtrail env --json")
+_add(doctor, "doctor", _CARE, "jobtrail doctor", "jobtrail doctor --json")
+_add(verify, "verify", _CARE, "jobtrail verify")
+_add(rebuild, "rebuild", _CARE, "jobtrail rebuild")
+_add(import_clowder, "import-clowder", _CARE, "jobtrail import-clowder mongodb://clowder.example.org:27017")
+
+
+def run() -> None:
+    """Run the command line and end the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that knows no "✔" is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="jobtrail")
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,247 @@
+"""One run of `jobtrail up`: starts services, consumer, monitor and fleet, watches over them, stops them in order."""
+
+import asyncio
+import os
+import shutil
+import sys
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import cli
+from cli.announcer import Announcer
+from cli.live import LiveReader, QueueDepth
+from cli.live_screen import LiveScreen
+from cli.live_table import Surroundings
+from cli.stop_signals import StopSignals
+from models.settings import Settings
+from publisher.connection import open_channel
+from stack import mongod
+from stack.errors import StackBusyError, StackError
+from stack.fleet.crew import PYTHON_MODULE, crew
+from stack.ports import answers
+from stack.private_stack import PrivateStack
+from stack.state import StackUrls
+from stack.supervisor import Program, Supervisor
+from store.database import Database
+
+_READY_TIMEOUT_S = 60.0
+_FLEET_GRACE_S = 8.0
+_SERVICES_GRACE_S = 20.0
+_POLL_S = 0.1
+_PACKAGES = str(Path(cli.__path__[0]).parent)
+"""Where this very JobTrail lies, installed or not: its children run the same one."""
+
+
+class UpRun:
+    """One run, from start to stop.
+
+    Args:
+        settings: The settings; services whose URLs they name are used and not started.
+        demo: Whether the demo fleet runs too.
+        announcer: Told what is done.
+    """
+
+    def __init__(self, settings: Settings, *, demo: bool, announcer: Announcer) -> None:
+        self._settings = settings
+        self._demo = demo
+        self._announcer = announcer
+        self._signals = StopSignals()
+        self._data_dir = settings.data_dir.absolute()
+        self._started_at = datetime.now(UTC)
+        self._stack = PrivateStack(
+            self._data_dir,
+            amqp_url=settings.require_amqp_url() if settings.amqp_url else None,
+            mongo_url=settings.require_mongo_url() if settings.mongo_url else None,
+            on_progress=announcer.say,
+        )
+        self._services: Supervisor | None = None
+        self._fleet: Supervisor | None = None
+
+    def run(self) -> None:
+        """Run until Ctrl-C or SIGTERM, which is a clean end.
+
+        Raises:
+            StackBusyError: JobTrail already runs in this folder.
+            StackError: Something could not be started; nothing is left running.
+        """
+        with self._signals.installed():
+            try:
+                with suppress(KeyboardInterrupt):
+                    with self._signals.interrupting():
+                        self._start()
+                    asyncio.run(self._watch(self._stack.urls))
+            finally:
+                self._stop()
+
+    def _start(self) -> None:
+        began = time.monotonic()
+        self._announcer.say(f"starting JobTrail; its data is in {_short(self._data_dir)}")
+        try:
+            with self._announcer.step("Starting RabbitMQ and MongoDB"):
+                urls = self._stack.start()
+        except StackBusyError as error:
+            program = program_name()
+            raise StackBusyError(f"{error}; to look at it: `{program} jobs`, `{program} extractors`") from error
+        self._check_given(urls)
+        environment = self._environment(urls)
+        self._services = Supervisor(
+            self._service_programs(environment), log_folder=self._stack.log_folder, on_progress=self._announcer.say
+        )
+        with self._announcer.step("Starting the consumer and the heartbeat monitor"):
+            self._services.start()
+            self._await_queue(urls, self._settings.reply_queue, self._services)
+            self._await_queue(urls, self._settings.heartbeat_queue, self._services)
+        if self._demo:
+            programs = crew(environment, Path.cwd())
+            self._fleet = Supervisor(programs, log_folder=self._stack.log_folder, on_progress=self._announcer.say)
+            self._announcer.say(f"starting the demo fleet: {', '.join(program.name for program in programs)}")
+            self._fleet.start()
+        self._announcer.done(f"JobTrail is up after {time.monotonic() - began:.1f} s")
+        self._tell_how_to_go_on()
+
+    def _check_given(self, urls: StackUrls) -> None:
+        """Find out now, not by waiting for the consumer, when a service that was given can't be reached."""
+        if self._settings.amqp_url:
+            with open_channel(urls.amqp_url, "jobtrail up"):
+                pass
+        if self._settings.mongo_url:
+            asyncio.run(_ping(urls.mongo_url))
+
+    def _environment(self, urls: StackUrls) -> dict[str, str]:
+        settings = self._settings
+        ports = {"CONSUMER": settings.consumer_health_port, "MONITOR": settings.monitor_health_port}
+        return {
+            **os.environ,
+            "JOBTRAIL_AMQP_URL": urls.amqp_url,
+            "JOBTRAIL_MONGO_URL": urls.mongo_url,
+            "JOBTRAIL_DATA_DIR": str(self._data_dir),
+            "JOBTRAIL_LOG_FORMAT": "json",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, [_PACKAGES, os.environ.get("PYTHONPATH")])),
+            # Another checkout's run may have the usual port.
+            **{f"JOBTRAIL_{name}_HEALTH_PORT": str(0 if answers(port) else port) for name, port in ports.items()},
+        }
+
+    def _service_programs(self, environment: dict[str, str]) -> list[Program]:
+        return [
+            Program(
+                name=name,
+                command=[*PYTHON_MODULE, "cli.main", command],
+                environment=environment,
+                folder=Path.cwd(),
+            )
+            for name, command in (("consumer", "consume"), ("monitor", "monitor"))
+        ]
+
+    def _await_queue(self, urls: StackUrls, queue: str, services: Supervisor) -> None:
+        """Wait until a queue is declared: then the process that reads it is at work, and nothing sent there is lost."""
+        depth = QueueDepth(urls.amqp_url, queue)
+        deadline = time.monotonic() + _READY_TIMEOUT_S
+        while depth.read() is None:
+            services.check()
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"nobody reads {queue} after {_READY_TIMEOUT_S:.0f} s; the logs are in {self._stack.log_folder}"
+                )
+            time.sleep(_POLL_S)
+        depth.close()
+
+    def _tell_how_to_go_on(self) -> None:
+        program = program_name()
+        hints = {
+            f"{program} jobs": "the jobs",
+            f"{program} timeline JOB_ID": "one job, step by step",
+            f"{program} extractors": "who is online",
+            f'eval "$({program} env)"': "let other clients join this broker and database",
+        }
+        width = max(len(command) for command in hints)
+        for command, meaning in hints.items():
+            self._announcer.console.print(f"      {command:{width}}  {meaning}")
+        self._announcer.console.print(f"      Logs are in {_short(self._stack.log_folder)}. Ctrl-C stops everything.")
+
+    async def _watch(self, urls: StackUrls) -> None:
+        around = Surroundings(
+            program=program_name(),
+            services=f"RabbitMQ {_address(urls.amqp_url)} · MongoDB {_address(urls.mongo_url)}",
+            logs=_short(self._stack.log_folder),
+            started_at=self._started_at,
+        )
+        async with Database(urls.mongo_url, self._settings.database) as database:
+            reader = LiveReader(database, urls.amqp_url, self._settings)
+            try:
+                await _first_of(LiveScreen(reader, around, self._announcer).show(), self._keep_alive())
+            finally:
+                reader.close()
+
+    async def _keep_alive(self) -> None:
+        """Start again what has ended, until somebody asks to stop."""
+        while not self._signals.stopping:
+            for name in self._stack.ended():
+                service = self._stack.mongod if name == mongod.NAME else self._stack.rabbitmq
+                self._announcer.say(f"{service.title} ended unexpectedly; starting it again")
+                await asyncio.to_thread(service.start)
+                self._announcer.say(f"{service.title} is up again")
+            for supervisor in (self._services, self._fleet):
+                if supervisor is not None:
+                    supervisor.check()
+            await asyncio.sleep(_POLL_S)
+
+    def _stop(self) -> None:
+        """Stop those first who send, then those who store, then what they store in."""
+        if self._services is None:
+            self._stack.stop(grace_s=0)  # it has stopped by itself, unless that was interrupted too
+            if self._signals.stopping:
+                self._announcer.done("stopped before everything was up")
+            return
+        self._announcer.say("stopping: workers, consumer and monitor, then the services (Ctrl-C again hurries)")
+        for supervisor, grace_s in ((self._fleet, _FLEET_GRACE_S), (self._services, _SERVICES_GRACE_S)):
+            if supervisor is not None:
+                supervisor.stop(grace_s, hurry=self._is_hurried)
+        try:
+            with self._signals.interrupting(after=1):
+                self._stack.stop()
+        except KeyboardInterrupt:
+            self._stack.stop(grace_s=0)
+        self._announcer.done(f"stopped; the data stays in {_short(self._data_dir)}")
+
+    def _is_hurried(self) -> bool:
+        return self._signals.hurrying
+
+
+def program_name() -> str:
+    """Return how `jobtrail` is called here, for hints that can be copied."""
+    called = Path(sys.argv[0])
+    if called.name != "jobtrail":
+        return "jobtrail"
+    found = shutil.which("jobtrail")
+    return "jobtrail" if found and Path(found).resolve() == called.resolve() else str(called)
+
+
+async def _first_of(*works: Coroutine[None, None, None]) -> None:
+    """Wait until one of several works ends, and cancel the others."""
+    tasks = [asyncio.create_task(work) for work in works]
+    done, unfinished = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in unfinished:
+        task.cancel()
+    await asyncio.gather(*unfinished, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def _ping(mongo_url: str) -> None:
+    async with Database(mongo_url, "admin") as database:
+        await database.ping()
+
+
+def _address(url: str) -> str:
+    """Cut a URL down to what may be shown."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _short(path: Path) -> str:
+    """Write a path as it is typed from here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,44 @@
+"""What the demo's workers with our publisher share: a queue, a reporter, heartbeats that list the jobs in flight."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from heartbeat.sender import HeartbeatSender
+from models.settings import load_settings
+from publisher.reporter import Reporter
+from stack.fleet.work_queue import WorkQueue
+
+HEARTBEAT_INTERVAL_S = 5.0
+
+
+@contextmanager
+def reporting_worker(name: str, version: str, description: str) -> Iterator[tuple[WorkQueue, Reporter]]:
+    """Connect a worker to the broker that the settings name.
+
+    Args:
+        name: The extractor's name, which is its queue's too.
+        version: Its version.
+        description: What it does.
+
+    Yields:
+        Its queue and its reporter.
+
+    Raises:
+        SettingError: There is no broker's URL.
+    """
+    settings = load_settings()
+    amqp_url = settings.require_amqp_url()
+    spool_path = settings.data_dir / "demo" / "spool"
+    with (
+        WorkQueue(amqp_url, name) as queue,
+        Reporter(amqp_url, name, reply_queue=settings.reply_queue, spool_path=spool_path) as reporter,
+        HeartbeatSender(
+            amqp_url,
+            {"name": name, "version": version, "description": description},
+            queue=name,
+            instance_id=reporter.instance_id,
+            interval_s=HEARTBEAT_INTERVAL_S,
+            jobs_in_flight=reporter.jobs_in_flight,
+        ),
+    ):
+        yield queue, reporter

@@ -1,0 +1,115 @@
+"""Free ports that stay ours: several checkouts and test runs side by side must not pick the same one.
+
+A port is reserved by a socket that is bound to it but never listens. Linux lets a service with SO_REUSEADDR (mongod and
+Erlang set it) listen on that port all the same, while a second search, which binds without it, sees that it is taken.
+"""
+
+import json
+import random
+import socket
+from pathlib import Path
+
+from stack.errors import StackError
+
+HOST = "127.0.0.1"
+_CANDIDATES = range(20_000, 32_000)
+"""Below Linux's range for outgoing connections, so that none of those takes a port while its service restarts."""
+_TRIES = 200
+
+
+class Ports:
+    """The ports of one data folder, remembered between runs.
+
+    Args:
+        path: The file that remembers them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reserved: dict[str, socket.socket] = {}
+
+    def reserve(self, name: str) -> int:
+        """Reserve a port: last time's where it is still free, else a new one.
+
+        Args:
+            name: What it is for.
+
+        Returns:
+            The port; the same one at every call until `release`.
+
+        Raises:
+            StackError: No free port was found.
+        """
+        held = self._reserved.get(name)
+        if held is None:
+            remembered = self._load()
+            held = _bind(remembered.get(name)) or _bind_new()
+            self._reserved[name] = held
+            self._save(remembered | {name: _port_of(held)})
+        return _port_of(held)
+
+    def release(self) -> None:
+        """Give all ports back."""
+        for held in self._reserved.values():
+            held.close()
+        self._reserved.clear()
+
+    def _load(self) -> dict[str, int]:
+        try:
+            ports = json.loads(self._path.read_text())
+            return {str(name): int(port) for name, port in ports.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            # Missing, or cut off by a crash: it is only a memory, and new ports do as well.
+            return {}
+
+    def _save(self, ports: dict[str, int]) -> None:
+        self._path.write_text(json.dumps(ports))
+
+
+def answers(port: int, timeout_s: float = 0.5) -> bool:
+    """Tell whether something on this machine accepts connections on a port.
+
+    Args:
+        port: The port on 127.0.0.1.
+        timeout_s: How long to wait, in seconds.
+
+    Returns:
+        Whether the connection was accepted.
+    """
+    try:
+        with socket.create_connection((HOST, port), timeout=timeout_s):
+            return True
+    except OSError:
+        return False
+
+
+def _bind(port: int | None) -> socket.socket | None:
+    """Take a remembered port back; closed connections of the last run that still linger on it do no harm."""
+    if port is None:
+        return None
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        held.bind((HOST, port))
+    except OSError:
+        held.close()
+        return None
+    return held
+
+
+def _bind_new() -> socket.socket:
+    for port in random.sample(_CANDIDATES, _TRIES):
+        held = socket.socket()
+        try:
+            held.bind((HOST, port))
+        except OSError:
+            held.close()
+            continue
+        # Only now: the bind itself must fail where another stack has reserved the port.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return held
+    raise StackError(f"none of {_TRIES} ports between {_CANDIDATES.start} and {_CANDIDATES.stop} is free")
+
+
+def _port_of(held: socket.socket) -> int:
+    return int(held.getsockname()[1])

@@ -1,0 +1,14 @@
+"""How long steps tell what they are doing."""
+
+from collections.abc import Callable
+
+OnProgress = Callable[[str], None]
+"""Takes one line for people, such as "starting RabbitMQ"; may be called from any thread."""
+
+
+def no_progress(_line: str) -> None:
+    """Pass over what is told.
+
+    Args:
+        _line: The line.
+    """

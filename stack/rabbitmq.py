@@ -1,0 +1,313 @@
+"""A private RabbitMQ node: own name, ports, folders, cookie, user and epmd, on 127.0.0.1 only.
+
+Debian's /usr/sbin wrapper switches to a user who can't write our folders, so the server's own script is run. Erlang
+nodes find each other through epmd, a daemon that the first node leaves behind on the machine's standard port: ours has
+a port of its own and ends with us. RabbitMQ's settings: https://www.rabbitmq.com/docs/configure
+"""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pika
+from pika.exceptions import AMQPError
+
+from stack import debian
+from stack.errors import StackError
+from stack.ports import HOST, Ports, answers
+from stack.processes import ChildProcess, spawn
+from stack.progress import OnProgress
+from stack.state import StackState
+
+NAME = "rabbitmq"
+EPMD = "epmd"
+USER = "jobtrail"
+NODE = "jobtrail@localhost"
+"""Not the machine's name: data must still belong to the node when the machine is renamed."""
+STOP_GRACE_S = 30.0
+_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_POLL_S = 0.05
+_AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
+_METHOD_FRAME = b"\x01"
+_WAYS_OUT = (
+    "no RabbitMQ server was found. Three ways out: set JOBTRAIL_AMQP_URL to a broker's URL; install it, on Debian and "
+    "Ubuntu with `sudo apt-get install rabbitmq-server`; or run it in Docker with `docker compose up rabbitmq`"
+)
+
+
+def find_server() -> Path | None:
+    """Find RabbitMQ's server script.
+
+    Returns:
+        Its path, or None where RabbitMQ is not installed.
+    """
+    if _SERVER.is_file():
+        return _SERVER
+    on_path = shutil.which("rabbitmq-server")
+    return Path(on_path).resolve() if on_path else None
+
+
+def prepare_server(on_progress: OnProgress) -> None:
+    """Install RabbitMQ where it is missing and we are root.
+
+    Args:
+        on_progress: Told what happens.
+
+    Raises:
+        StackError: There is no RabbitMQ and it could not be installed; the message says what to do.
+    """
+    if find_server() is None:
+        debian.install("rabbitmq-server", on_progress=on_progress, otherwise=_WAYS_OUT)
+        debian.disable_service("rabbitmq-server")
+
+
+class RabbitMq:
+    """One private RabbitMQ node. It may be stopped or killed and started again, on the same port and data.
+
+    Args:
+        folder: Where its data, settings and cookie live.
+        log_folder: Where its logs go.
+        ports: Where its ports are reserved.
+        state: Where its processes are noted.
+    """
+
+    name = NAME
+    title = "RabbitMQ"
+
+    def __init__(self, folder: Path, *, log_folder: Path, ports: Ports, state: StackState) -> None:
+        self._folder = folder
+        self._log_folder = log_folder
+        self._state = state
+        self._epmd_port = ports.reserve("epmd")
+        self._distribution_port = ports.reserve("rabbitmq-distribution")
+        self._epmd: ChildProcess | None = None
+        self._process: ChildProcess | None = None
+        self.port = ports.reserve("amqp")
+
+    @property
+    def url(self) -> str:
+        """How clients reach it, with user and password."""
+        return f"amqp://{USER}:{self._secret('password')}@{HOST}:{self.port}/"
+
+    @property
+    def ports(self) -> list[int]:
+        """The ports that clients connect to."""
+        return [self.port]
+
+    @property
+    def pid(self) -> int:
+        """The number of the Erlang process.
+
+        Raises:
+            StackError: It was not started.
+        """
+        if self._process is None:
+            raise StackError("RabbitMQ was not started")
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.is_running
+
+    def spawn(self) -> None:
+        """Start its processes; returns at once.
+
+        Raises:
+            StackError: They could not be started.
+        """
+        server = find_server()
+        if server is None:
+            raise StackError(_WAYS_OUT)
+        self._write_settings()
+        environment = self._environment()
+        if self._epmd is None or not self._epmd.is_running:
+            self._epmd = spawn(
+                ["epmd", "-port", str(self._epmd_port), "-address", HOST],
+                environment=environment,
+                folder=self._folder,
+                log_file=self._log_folder / "epmd.log",
+            )
+            self._state.note_process(EPMD, self._epmd.identity)
+        self._process = spawn(
+            [server], environment=environment, folder=self._folder, log_file=self._log_folder / "rabbitmq-boot.log"
+        )
+        self._state.note_process(NAME, self._process.identity)
+
+    def wait_until_up(self, timeout_s: float = 90.0) -> None:
+        """Wait until a client can log in.
+
+        Args:
+            timeout_s: How long it may take, in seconds.
+
+        Raises:
+            StackError: It ended or was not up in time; the message holds the end of its log.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self._speaks_amqp():
+            self._check(deadline)
+            time.sleep(_POLL_S)
+        try:
+            pika.BlockingConnection(pika.URLParameters(self.url)).close()
+        except AMQPError as error:
+            raise StackError(f"RabbitMQ is up but refuses us: {type(error).__name__} {error}") from error
+
+    def start(self) -> None:
+        """Start it and wait until a client can log in.
+
+        Raises:
+            StackError: It could not be started, or was not up in time.
+        """
+        self.spawn()
+        self.wait_until_up()
+
+    def terminate(self) -> None:
+        """Ask it to end; returns at once. `stop` waits for the end."""
+        if self._process:
+            self._process.terminate()
+
+    def stop(self, grace_s: float = STOP_GRACE_S) -> None:
+        """Stop it; its data stays.
+
+        Args:
+            grace_s: How long it may take to end by itself, in seconds, before it is killed.
+        """
+        if self._process:
+            self._process.stop(grace_s)
+            self._state.forget_process(NAME)
+        self._stop_epmd()
+
+    def kill(self) -> None:
+        """End it at once, as a crash would; its data stays."""
+        if self._process:
+            self._process.kill()
+            self._state.forget_process(NAME)
+        self._stop_epmd()
+
+    def control(self, *arguments: str, timeout_s: float = 60.0) -> str:
+        """Run one `rabbitmqctl` command on the node.
+
+        Args:
+            *arguments: The command and its arguments, such as `"add_vhost", "tests"`.
+            timeout_s: How long it may take, in seconds.
+
+        Returns:
+            What it printed.
+
+        Raises:
+            StackError: It failed.
+        """
+        server = find_server()
+        if server is None:
+            raise StackError(_WAYS_OUT)
+        try:
+            outcome = subprocess.run(
+                [server.with_name("rabbitmqctl"), "--node", NODE, "--quiet", *arguments],
+                capture_output=True,
+                text=True,
+                check=False,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                timeout=timeout_s,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise StackError(f"rabbitmqctl {arguments[0]} failed: {error}") from error
+        if outcome.returncode != 0:
+            raise StackError(f"rabbitmqctl {arguments[0]} failed: {(outcome.stderr or outcome.stdout).strip()[-500:]}")
+        return outcome.stdout
+
+    def _stop_epmd(self) -> None:
+        if self._epmd:
+            self._epmd.kill()
+            self._state.forget_process(EPMD)
+
+    def _write_settings(self) -> None:
+        for folder in (self._home, self._log_folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        cookie = self._home / ".erlang.cookie"
+        if not cookie.exists():
+            _write_private(cookie, secrets.token_hex(20), mode=0o400)
+        _write_private(self._folder / "enabled_plugins", "[].\n")
+        settings = {
+            "listeners.tcp.local": f"{HOST}:{self.port}",
+            "distribution.listener.interface": HOST,
+            "distribution.listener.port_range.min": self._distribution_port,
+            "distribution.listener.port_range.max": self._distribution_port,
+            "default_user": USER,
+            "default_pass": self._secret("password"),
+            # A developer's machine shares memory and disk with much else: it neither blocks early nor fills them.
+            "vm_memory_high_watermark.relative": 0.5,
+            "disk_free_limit.absolute": "200MB",
+            "log.file.rotation.size": 10 * 1024 * 1024,
+            "log.file.rotation.count": 1,
+        }
+        lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
+        _write_private(self._folder / "rabbitmq.conf", lines)
+
+    def _environment(self) -> dict[str, str]:
+        """Everything that the scripts would else take from the machine's own installation."""
+        loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LC_ALL": "C.UTF-8",
+            "HOME": str(self._home),
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": HOST,
+            "ERL_CRASH_DUMP_SECONDS": "0",
+            "RABBITMQ_NODENAME": NODE,
+            "RABBITMQ_NODE_IP_ADDRESS": HOST,
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "RABBITMQ_CONF_ENV_FILE": str(self._folder / "no-rabbitmq-env.conf"),
+            "RABBITMQ_CONFIG_FILE": str(self._folder / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self._folder / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._folder / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(self._folder / "data"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(self._folder / "generated"),
+            "RABBITMQ_LOG_BASE": str(self._log_folder),
+            "RABBITMQ_LOGS": str(self._log_folder / "rabbitmq.log"),
+            "RABBITMQ_CTL_ERL_ARGS": loopback,
+            # The script then becomes the Erlang process instead of waiting beside it: pid and signals are the node's.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }
+
+    @property
+    def _home(self) -> Path:
+        return self._folder / "home"
+
+    def _secret(self, name: str) -> str:
+        """The node takes the password at its very first start only, so it is kept."""
+        path = self._folder / name
+        if not path.exists():
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_private(path, secrets.token_hex(24))
+        return path.read_text()
+
+    def _speaks_amqp(self) -> bool:
+        """A client library would log each failed try as an error, so the first bytes are exchanged by hand."""
+        try:
+            with socket.create_connection((HOST, self.port), timeout=1.0) as connection:
+                connection.sendall(_AMQP_HEADER)
+                return connection.recv(1) == _METHOD_FRAME
+        except OSError:
+            return False
+
+    def _check(self, deadline: float) -> None:
+        if self._process is None or not self._process.is_running:
+            raise StackError(f"RabbitMQ ended while it started. The end of its log:\n{self._tail()}")
+        if time.monotonic() > deadline:
+            reason = "it answers but does not speak AMQP" if answers(self.port) else "its port does not answer"
+            raise StackError(f"RabbitMQ was not up in time: {reason}. The end of its log:\n{self._tail()}")
+
+    def _tail(self) -> str:
+        return self._process.log_tail() if self._process else ""
+
+
+def _write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)

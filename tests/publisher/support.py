@@ -1,0 +1,122 @@
+"""What the publisher's tests share: reading a reply queue, and worker processes that can be killed."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pika
+
+from publisher.ledger import Ledger
+from tests.support import eventually_async
+
+T = TypeVar("T")
+
+WORKER = Path(__file__).with_name("worker.py")
+NOBODY_LISTENS = "amqp://guest:guest@127.0.0.1:1/"
+
+
+@dataclass(frozen=True)
+class Received:
+    """One message of a reply queue."""
+
+    fields: dict
+    properties: pika.BasicProperties
+    redelivered: bool = False
+
+    @property
+    def kind(self) -> str:
+        return self.fields["message_type"]
+
+    @property
+    def text(self) -> str:
+        return self.fields["message"]
+
+
+class Inbox:
+    """A reply queue; messages are taken from it as they come."""
+
+    def __init__(self, amqp_url: str, queue: str, *, declare: bool = True, arguments: dict | None = None) -> None:
+        self.queue = queue
+        self.messages: list[Received] = []
+        self._connection = pika.BlockingConnection(pika.URLParameters(amqp_url))
+        self._channel = self._connection.channel()
+        if declare:
+            self.declare(arguments)
+
+    def declare(self, arguments: dict | None = None) -> None:
+        self._channel.queue_declare(self.queue, durable=True, arguments=arguments)
+
+    def delete(self) -> None:
+        self._channel.queue_delete(self.queue)
+
+    def take(self) -> list[Received]:
+        """Everything so far, in the order of arrival."""
+        while True:
+            method, properties, body = self._channel.basic_get(self.queue, auto_ack=True)
+            if method is None:
+                return self.messages
+            self.messages.append(Received(json.loads(body), properties, method.redelivered))
+
+    def take_all(self, count: int) -> list[Received]:
+        """For `eventually`: everything, once there is enough."""
+        messages = self.take()
+        assert len(messages) >= count, f"{len(messages)} of {count} messages"
+        return messages
+
+    def kinds(self) -> list[str]:
+        return [message.kind for message in self.take()]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@contextmanager
+def inbox(amqp_url: str, queue: str, *, declare: bool = True, arguments: dict | None = None) -> Iterator[Inbox]:
+    opened = Inbox(amqp_url, queue, declare=declare, arguments=arguments)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def without_repeats(messages: list[Received]) -> list[Received]:
+    """What a consumer keeps: the first of each message id."""
+    return list({message.properties.message_id: message for message in reversed(messages)}.values())[::-1]
+
+
+def spooled(ledger: Ledger) -> list[dict]:
+    """The bodies of a ledger's unsent updates, oldest first."""
+    spool = ledger.spool
+    rows = [row for key in spool.routing_keys() for row in spool.take(key, 0, -1)]
+    return [json.loads(row.update.body) for row in sorted(rows, key=lambda row: row.row_id)]
+
+
+def start_worker(amqp_url: str, queue: str, spool: Path, job: str, count: int) -> subprocess.Popen[str]:
+    """Start a worker that reports `count` steps of one job, and prints the number of each whose call has returned."""
+    return subprocess.Popen(
+        [sys.executable, WORKER, amqp_url, queue, str(spool), job, str(count)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def kill(worker: subprocess.Popen[str]) -> list[int]:
+    """SIGKILL a worker; return the numbers it printed."""
+    worker.kill()
+    printed = worker.stdout.read()
+    worker.stdout.close()
+    worker.wait()
+    # A number that was cut off in the middle was not printed.
+    return [int(line) for line in printed.split("\n")[:-1]]
+
+
+async def soon(condition: Callable[[], T]) -> T:
+    """`eventually` for a plain condition, while the event loop goes on."""
+
+    async def call() -> T:
+        return condition()
+
+    return await eventually_async(call)

@@ -1,0 +1,95 @@
+"""What many tests need: waiting for a condition instead of sleeping, and fresh names."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+from uuid import uuid4
+
+import pytest
+
+T = TypeVar("T")
+
+WAIT_S = 20.0
+_POLL_S = 0.02
+
+
+def eventually(condition: Callable[[], T], timeout_s: float = WAIT_S) -> T:
+    """Wait until a condition holds.
+
+    Args:
+        condition: Called again and again. It holds when it returns a true value, or None after its `assert` statements;
+            an `AssertionError` counts as "not yet".
+        timeout_s: How long it may take, in seconds.
+
+    Returns:
+        The condition's value.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            value = condition()
+            if value or value is None:
+                return value
+            last = f"the last value was {value!r}"
+        except AssertionError as error:
+            last = f"the last failure was: {error}"
+        if time.monotonic() > deadline:
+            pytest.fail(f"the condition did not hold within {timeout_s:g} s; {last}")
+        time.sleep(_POLL_S)
+
+
+async def eventually_async(condition: Callable[[], Awaitable[T]], timeout_s: float = WAIT_S) -> T:
+    """Wait until a condition that is a coroutine function holds, while the event loop goes on; see `eventually`.
+
+    Args:
+        condition: Called and awaited again and again.
+        timeout_s: How long it may take, in seconds.
+
+    Returns:
+        The condition's value.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            value = await condition()
+            if value or value is None:
+                return value
+            last = f"the last value was {value!r}"
+        except AssertionError as error:
+            last = f"the last failure was: {error}"
+        if time.monotonic() > deadline:
+            pytest.fail(f"the condition did not hold within {timeout_s:g} s; {last}")
+        await asyncio.sleep(_POLL_S)
+
+
+@dataclass(slots=True)
+class Names:
+    """Fresh names for one test. What is named through it is deleted after the test."""
+
+    prefix: str = field(default_factory=lambda: f"t{uuid4().hex[:12]}")
+    queues: list[str] = field(default_factory=list)
+    exchanges: list[str] = field(default_factory=list)
+
+    def queue(self, label: str = "queue") -> str:
+        """Return a queue name of this test's own, the same one for the same label."""
+        return self._note(self.queues, label)
+
+    def exchange(self, label: str = "exchange") -> str:
+        """Return an exchange name of this test's own, the same one for the same label."""
+        return self._note(self.exchanges, label)
+
+    def job(self, label: str = "job") -> str:
+        """Return a job id of this test's own, the same one for the same label."""
+        return f"{self.prefix}-{label}"
+
+    def extractor(self, label: str = "extractor") -> str:
+        """Return an extractor's name, which is its queue's too, of this test's own, the same one for the same label."""
+        return self.queue(label)
+
+    def _note(self, known: list[str], label: str) -> str:
+        name = f"{self.prefix}.{label}"
+        if name not in known:
+            known.append(name)
+        return name
