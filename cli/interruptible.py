@@ -32,7 +32,7 @@ def run_interruptible(work: Coroutine[object, object, T]) -> T:
             interrupted = True
             if task is not None:
                 task.cancel()
-            # Again and again: PyMongo swallows a cancellation that comes while it opens a change stream.
+            # Again and again: one that came while a change stream was being opened was seen to get lost.
             loop.call_later(_AGAIN_S, interrupt)
 
         loop.add_signal_handler(signal.SIGINT, interrupt)

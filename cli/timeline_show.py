@@ -2,10 +2,9 @@
 
 import json
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import cast
 
 from cli.console import make_console
 from cli.context import current_settings, open_database
@@ -61,9 +60,7 @@ async def _live_events(repository: JobRepository, job: Job) -> AsyncIterator[Eve
     if job.status.is_end:
         return
     # Closed here and not when Python finds the time: the database is closed right after.
-    async with aclosing(
-        cast(AsyncGenerator[Event, None], repository.follow(job.job_id, after=job.event_count))
-    ) as events:
+    async with aclosing(repository.follow(job.job_id, after=job.event_count)) as events:
         async for event in events:
             yield event
             if event.update.state.is_end and not (event.placement and event.placement.late):

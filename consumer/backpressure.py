@@ -5,8 +5,7 @@ bytes already received are bounded here: while the gate is shut nothing more is 
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from typing import Any
 
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
@@ -23,24 +22,14 @@ class Gate:
     def __init__(self, high_bytes: int) -> None:
         self._high_bytes = high_bytes
         self._waiting_bytes = 0
-        self._held_open = False
         self.open = asyncio.Event()
         self.open.set()
 
     def add(self, size_bytes: int) -> None:
         """Count bytes in."""
         self._waiting_bytes += size_bytes
-        if self._waiting_bytes > self._high_bytes and not self._held_open:
+        if self._waiting_bytes > self._high_bytes:
             self.open.clear()
-
-    @contextmanager
-    def held_open(self) -> Iterator[None]:
-        """Let an answer of the broker through, whatever waits: answers come in order behind deliveries."""
-        self._held_open = True
-        self.open.set()
-        yield
-        self._held_open = False
-        self.add(0)
 
     def remove(self, size_bytes: int) -> None:
         """Count bytes out; open the gate when few enough are left."""

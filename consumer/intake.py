@@ -162,6 +162,11 @@ class Intake:
         """
         self._gate.remove(sum(len(received.body) for received in taken))
 
+    @property
+    def congested(self) -> bool:
+        """Whether nothing is read just now because too many bytes wait; no answer of the broker arrives then either."""
+        return not self._gate.open.is_set()
+
     async def acknowledge(self, tag: int) -> None:
         """Acknowledge all deliveries up to a tag.
 
@@ -177,7 +182,7 @@ class Intake:
         Raises:
             BrokerError: The connection is lost.
         """
-        with _translated(), self._gate.held_open():
+        with _translated():
             await self._channel.basic_qos(prefetch_count=self._prefetch, timeout=CONNECT_TIMEOUT_S)
 
     async def dead_letter(self, received: Received, headers: Mapping[str, Any], *, fallback_id: str) -> None:

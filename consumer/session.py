@@ -223,7 +223,7 @@ class Session:
 
     async def _anchor(self, first_seq: int, fingerprints: Sequence[bytes], window: Window) -> int:
         anchor = window.choose_anchor(first_seq, fingerprints)
-        if anchor is None:
+        if anchor is None and not self._intake.congested:
             # The stream repeats itself: knowing that the acknowledgements arrived leaves fewer anchors to differ from.
             await self._intake.wait_acknowledged()
             window.confirm()
@@ -280,6 +280,8 @@ class Session:
 
     async def _release(self, window: Window) -> None:
         """Acknowledge everything that is stored, the anchor too."""
+        if self._intake.congested:
+            return
         tag = window.release_all()
         if tag is None:
             return

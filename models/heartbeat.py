@@ -18,11 +18,11 @@ from models.wire import (
     MAX_INT64,
     MAX_NAME_LENGTH,
     DeadLetterReason,
+    load_object,
     number,
     optional_text,
-    required_text,
-    load_object,
     parse_time,
+    required_text,
 )
 
 MAX_INFO_BYTES = 1024 * 1024

@@ -144,6 +144,10 @@ def load_settings(overrides: Mapping[str, object] | None = None) -> Settings:
     try:
         return Settings(**chosen)  # type: ignore[arg-type]  # pydantic checks the values
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = "".join(f"JOBTRAIL_{str(part).upper()}: " for part in first["loc"][:1])
-        raise SettingError(f"{name}{first['msg'].removeprefix('Value error, ')}") from error
+        first = error.errors(include_url=False)[0]
+        words = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:
+            raise SettingError(words) from error
+        name = str(first["loc"][0])
+        given = "" if name.endswith("_url") else f" (it is {first['input']!r})"  # a URL may hold a password
+        raise SettingError(f"JOBTRAIL_{name.upper()}: {words}{given}") from error

@@ -9,7 +9,13 @@ from bson import CodecOptions
 from pymongo import AsyncMongoClient, IndexModel
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import ConfigurationError, DuplicateKeyError, InvalidURI, PyMongoError
+from pymongo.errors import (
+    ConfigurationError,
+    DuplicateKeyError,
+    InvalidURI,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -59,6 +65,10 @@ def translated() -> Iterator[None]:
         yield
     except DuplicateKeyError as error:
         raise OwnershipLostError(f"a unique key is taken already: {redact(str(error))[:300]}") from error
+    except ServerSelectionTimeoutError as error:
+        # The driver's text lists every server with its whole state; the first one's reason says it.
+        reason = redact(str(error)).partition(" (configured timeouts")[0]
+        raise StoreError(f"MongoDB can't be reached: {reason[:200]}") from error
     except (InvalidURI, ConfigurationError) as error:
         raise SettingError(f"JOBTRAIL_MONGO_URL is no usable MongoDB URL: {redact(str(error))}") from error
     except PyMongoError as error:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -12,6 +12,11 @@ from models.job import Event, Job
 from models.status import Status
 from store.database import Database, Document, translated
 from store.documents import event_from, job_from
+
+MAX_GROUPS = 1000
+"""Groups read at the most, unless another limit is given."""
+_EVENTS_PER_READ = 1000
+"""Events fetched together: enough to be quick, few enough to keep memory small with long messages."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -99,7 +104,7 @@ class JobRepository:
             jobs = [job_from(document) async for document in found]
         return JobPage(jobs=jobs[:limit], next=_write_cursor(jobs[limit - 1]) if len(jobs) > limit else None)
 
-    async def events(self, job_id: str, *, after: int = 0, limit: int = 0) -> AsyncIterator[Event]:
+    async def events(self, job_id: str, *, after: int = 0, limit: int = 0) -> AsyncGenerator[Event]:
         """Read a job's timeline in order.
 
         Args:
@@ -112,10 +117,10 @@ class JobRepository:
         """
         with translated():
             found = self._database.extractions.find({"job_id": job_id, "position": {"$gt": after}})
-            async for document in found.sort("position", 1).limit(limit):
+            async for document in found.sort("position", 1).limit(limit).batch_size(_EVENTS_PER_READ):
                 yield event_from(document)
 
-    async def follow(self, job_id: str, *, after: int = 0) -> AsyncIterator[Event]:
+    async def follow(self, job_id: str, *, after: int = 0) -> AsyncGenerator[Event]:
         """Read a job's timeline and go on as it grows, without gap or repeat.
 
         Args:
@@ -139,13 +144,14 @@ class JobRepository:
                         yield event
 
     async def unnamed_groups(
-        self, *, resource_id: str | None = None, extractor_id: str | None = None
+        self, *, resource_id: str | None = None, extractor_id: str | None = None, limit: int = MAX_GROUPS
     ) -> Sequence[UnnamedGroup]:
         """Group the updates that name no job by extractor and resource, the latest first.
 
         Args:
             resource_id: Only those on this resource.
             extractor_id: Only those of this extractor.
+            limit: Groups at the most.
 
         Returns:
             The groups.
@@ -169,6 +175,7 @@ class JobRepository:
                 }
             },
             {"$sort": {"updated_at": -1, "_id": 1}},
+            {"$limit": limit},
         ]
         with translated():
             cursor = await self._database.extractions.aggregate(pipeline, allowDiskUse=True)
@@ -185,7 +192,7 @@ class JobRepository:
                 async for group in cursor
             ]
 
-    async def unnamed_events(self, extractor_id: str, resource_id: str) -> AsyncIterator[Event]:
+    async def unnamed_events(self, extractor_id: str, resource_id: str) -> AsyncGenerator[Event]:
         """Read one extractor's updates on one resource that name no job, in order of arrival.
 
         Args:
