@@ -14,7 +14,8 @@ def main() -> None:
         for number in range(1, int(count) + 1):
             job.progress(str(number))
             os.write(1, f"{number}\n".encode())
-        threading.Event().wait()  # until killed
+        while True:  # until killed; a wait without an end may miss a signal that comes just before it
+            threading.Event().wait(0.1)
 
 
 if __name__ == "__main__":
