@@ -12,15 +12,16 @@ _HINTS = ("key", "token", "passw", "secret", "://", "earer", "pwd")
 _PATTERNS = (
     # scheme://user:password@host
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@", re.IGNORECASE), rf"\1{MASK}@"),
-    # "secretKey": "…", secretKey=…, ?key=…, &token=…, password: …
+    # secretKey: …, "secretKey": "…", password=…
     (
         re.compile(
-            r"""((?:["']?)\b(?:secret_?key|api_?key|key|access_?token|token|password|passwd|pwd|secret)["']?\s*[=:]\s*["']?)"""
-            r"""[^\s"'&,;}]+""",
+            r"""(\b(?:secret_?key|api_?key|password|passwd|pwd|secret|access_?token)["']?\s*[=:]\s*["']?)[^\s"'&,;}]+""",
             re.IGNORECASE,
         ),
         rf"\1{MASK}",
     ),
+    # ?key=…, &token=…, "key": "…"; but not the words "key: " and "token: " of a sentence
+    (re.compile(r"""(\b(?:key|token)(?:=|["']\s*:\s*["']))[^\s"'&,;}]+""", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"(\bBearer\s+)[A-Za-z0-9._~+/=-]+", re.IGNORECASE), rf"\1{MASK}"),
 )
 
