@@ -81,7 +81,7 @@ def _facts(facts: JobFacts) -> list[tuple[str, str | Text]]:
     attempts = f" in {job.attempts} attempts" if job.attempts > 1 else ""
     rows.append(("updates", f"{job.event_count:,}{attempts}"))
     if job.percent is not None and not job.status.is_end:
-        rows.append(("progress", f"{job.percent:g} %"))
+        rows.append(("progress", f"{job.percent:.0f} %"))
     gaps = [gap for found in job.missing.values() for gap in found]
     if gaps:
         rows.append(("missing", Text(gap_words(gaps), style=WARNING)))
@@ -185,7 +185,7 @@ class EventPrinter:
             line.append("(late) ", style=WARNING)
         words = one_line(update.message)
         if update.percent is not None:
-            words = f"{update.percent:g} % {words}"
+            words = f"{update.percent:.0f} % {words}"
         room = self._message_width - (10 if slowest else 0) - (7 if late else 0)
         if cell_len(words) > room:
             words = f"{set_cell_size(words, room - 1).rstrip()}…"

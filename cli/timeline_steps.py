@@ -67,7 +67,8 @@ class StepReader:
         for event in self._held:
             length_s = None
             if following is not None and not is_late(event):
-                length_s = (following.update.event_time - event.update.event_time).total_seconds()
+                # Not below 0: the submitter's clock tells fractions of a second, pyClowder's only whole ones.
+                length_s = max(0.0, (following.update.event_time - event.update.event_time).total_seconds())
             yield Step(event=event, offset_s=self._offset_s(event), length_s=length_s)
         self._held.clear()
 

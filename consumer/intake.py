@@ -86,6 +86,7 @@ class Intake:
         self._waiting: deque[Received] = deque()
         self._arrived = asyncio.Event()
         self._connections: list[aiormq.Connection] = []
+        self._cancelled = False
 
     async def open(self) -> None:
         """Connect, declare the queues and begin to consume.
@@ -112,6 +113,7 @@ class Intake:
                 self._channel = await consuming.channel(publisher_confirms=False)
                 await self._channel.basic_qos(prefetch_count=self._prefetch)
                 self._channel.closing.add_done_callback(lambda _closed: self._arrived.set())
+                self._channel.on_consumer_cancel_callbacks.add(self._on_cancel)
                 await self._channel.basic_consume(self._queue, self._on_message)
 
     async def close(self) -> None:
@@ -215,9 +217,15 @@ class Intake:
         self._gate.add(len(message.body))
         self._arrived.set()
 
+    def _on_cancel(self, _cancel: Basic.Cancel) -> None:
+        self._cancelled = True
+        self._arrived.set()
+
     def _raise_if_closed(self) -> None:
         if self._channel.is_closed:
             raise BrokerError("RabbitMQ: the connection or the channel was closed")
+        if self._cancelled:
+            raise BrokerError(f"RabbitMQ: the broker ended the consumer of {self._queue}; was the queue deleted?")
 
 
 async def _declare(connection: aiormq.Connection, queue: str, arguments: Mapping[str, str | int | bool]) -> None:

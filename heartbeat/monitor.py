@@ -5,7 +5,6 @@ Bad heartbeats go to the dead letters. Any number of monitors may share the queu
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from heartbeat.subscription import Subscription, subscribed
 from models.errors import BrokerError, StoreError
 from models.settings import Settings
 from models.wire import DeadLetterReason
+from publisher.backoff import Backoff
 from store.database import Database
 from store.extractors import ExtractorRepository
 
@@ -27,7 +27,6 @@ log = structlog.get_logger(__name__)
 
 FLUSH_INTERVAL_S = 1.0
 """A heartbeat is stored at the latest this many seconds after it came."""
-FIRST_PAUSE_S = 0.1
 
 
 async def run_monitor(
@@ -97,7 +96,7 @@ class Monitor:
             stop: Ends it.
             on_ready: Called each time that heartbeats begin to be received.
         """
-        backoff = Backoff(self._settings.retry_max_wait_s)
+        backoff = Backoff(most_s=self._settings.retry_max_wait_s)
         while not stop.is_set():
             try:
                 async with subscribed(self._settings) as subscription:
@@ -106,7 +105,7 @@ class Monitor:
             except BrokerError as error:
                 self._metrics.outages.labels("broker").inc()
                 log.warning("Broker lost; connecting again", action="monitor.broker_lost", error=str(error))
-                await backoff.pause(stop)
+                await _first_of(stop, timeout_s=backoff.next_s())
 
     async def _session(self, subscription: Subscription, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Receive and store on one connection."""
@@ -173,7 +172,7 @@ class Monitor:
 
     async def _store(self, batch: Batch, taken_at: datetime, subscription: Subscription, stop: asyncio.Event) -> bool:
         """Write a batch, again and again while the database is away; give up only with the connection or at the end."""
-        backoff = Backoff(self._settings.retry_max_wait_s)
+        backoff = Backoff(most_s=self._settings.retry_max_wait_s)
         while True:
             try:
                 await self._write(batch, taken_at)
@@ -182,7 +181,7 @@ class Monitor:
                 self._note_outage(error)
             if stop.is_set() or subscription.lost.is_set():
                 return False
-            await backoff.pause(stop, subscription.lost)
+            await _first_of(stop, subscription.lost, timeout_s=backoff.next_s())
 
     async def _write(self, batch: Batch, taken_at: datetime) -> None:
         if not self._indexed:
@@ -210,32 +209,6 @@ class Monitor:
         self._metrics.database_ok.set(0)
         self._outage = str(error)
         log.warning("Database away; holding heartbeats", action="monitor.database_lost", error=str(error))
-
-
-class Backoff:
-    """Growing pauses between tries, with some chance in them, so that not all processes come back at once.
-
-    Args:
-        longest_s: Longest pause in seconds.
-    """
-
-    def __init__(self, longest_s: float) -> None:
-        self._longest_s = longest_s
-        self._next_s = FIRST_PAUSE_S
-
-    def reset(self) -> None:
-        """Begin with short pauses again."""
-        self._next_s = FIRST_PAUSE_S
-
-    async def pause(self, *events: asyncio.Event) -> None:
-        """Wait for the next pause to pass, or for one of the events.
-
-        Args:
-            events: What ends the pause early.
-        """
-        pause_s = min(self._next_s, self._longest_s)
-        self._next_s = min(2 * self._next_s, self._longest_s)
-        await _first_of(*events, timeout_s=pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
 
 
 async def _first_of(*events: asyncio.Event, timeout_s: float) -> None:

@@ -4,26 +4,28 @@ Sources: pyClowder 3.0.8 (the `extractors` exchange, `error.<queue>`), RabbitMQ'
 lettering.
 """
 
-from collections.abc import Mapping
-
 HEARTBEAT_EXCHANGE = "extractors"
 """pyClowder's durable fanout exchange for heartbeats."""
 
-QueueArguments = Mapping[str, str | int | bool]
+DELIVERY_LIMIT = 1_000_000
+"""Redeliveries after which the broker gives up on a message: practically never. From RabbitMQ 4.0 on its default is 20,
+and a consumer that is restarted so often would lose its healthy unacknowledged messages to the dead letters, and
+operators who look at dead letters would lose those for good."""
 
 
 def reply_queue_arguments(dead_letter_queue: str) -> dict[str, str | int | bool]:
     """Arguments of a reply queue.
 
     Args:
-        dead_letter_queue: Where the broker puts what it gives up on. RabbitMQ 4 does so after 20 redeliveries;
-            `at-least-once` with `reject-publish` makes sure that nothing is lost on that way.
+        dead_letter_queue: Where the broker puts what it gives up on; `at-least-once` with `reject-publish` makes sure
+            that nothing is lost on that way.
 
     Returns:
         The arguments for `queue.declare`: a quorum queue with one consumer active at a time, so that order holds.
     """
     return {
         "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
         "x-single-active-consumer": True,
         "x-dead-letter-exchange": "",
         "x-dead-letter-routing-key": dead_letter_queue,
@@ -38,7 +40,7 @@ def dead_letter_queue_arguments() -> dict[str, str | int | bool]:
     Returns:
         The arguments for `queue.declare`.
     """
-    return {"x-queue-type": "quorum"}
+    return {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}
 
 
 def heartbeat_queue_arguments(message_ttl_ms: int, max_length: int) -> dict[str, str | int | bool]:

@@ -247,3 +247,29 @@ def test_an_idle_consumer_leaves_nothing_unacknowledged(
     with connection:
         declared = connection.channel().queue_declare(settings.reply_queue, passive=True)
         assert declared.method.message_count == 0
+
+
+def test_a_consumer_whose_queue_is_deleted_declares_it_again_and_goes_on(
+    bench: Bench, settings: Settings, consumer_process: MakeConsumer
+) -> None:
+    events = bench.database["extractions"]
+    bench.publish(update("j", "start", "before"))
+    consumer = consumer_process(settings)
+    consumer.start()
+    eventually(lambda: events.count_documents({}) == 1)
+    bench.channel.queue_delete(settings.reply_queue)
+    eventually(lambda: queue_exists(bench))
+    bench.publish(update("j", "done", "after"))
+    eventually(lambda: events.count_documents({}) == 2)
+
+    assert bench.messages() == ["before", "after"]
+
+
+def queue_exists(bench: Bench) -> bool:
+    bench.disconnect()
+    with pika.BlockingConnection(pika.URLParameters(bench.settings.require_amqp_url())) as connection:
+        try:
+            connection.channel().queue_declare(bench.settings.reply_queue, passive=True)
+        except pika.exceptions.ChannelClosedByBroker:
+            return False
+        return True
