@@ -22,7 +22,7 @@ from benchmarks.latency import latency
 from benchmarks.memory import memory
 from benchmarks.reporting import reporting
 from benchmarks.scale import FULL, QUICK, Scale
-from benchmarks.workbench import BenchmarkError, Workbench
+from benchmarks.workbench import REPOSITORY, BenchmarkError, Workbench
 from models.errors import JobTrailError
 from stack.private_stack import PrivateStack
 
@@ -37,6 +37,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "reporting": reporting,
     "heartbeats": heartbeats,
 }
+_QUIET = 0.7
+"""A load from which on other work is told of."""
 _NOT_PASSED_ON = ("JOBTRAIL_AMQP_URL", "JOBTRAIL_MONGO_URL", "JOBTRAIL_DATA_DIR")
 
 
@@ -49,18 +51,24 @@ def main() -> int:
     arguments = _arguments()
     for name in _NOT_PASSED_ON:
         os.environ.pop(name, None)
-    begun_at = datetime.now(UTC)
+    begun_at, load = datetime.now(UTC), os.getloadavg()[0]
+    if load > _QUIET:
+        sys.stderr.write(
+            f"warning: the machine is busy (load {load:.1f}), the figures will be lower than they could be\n"
+        )
     figures: list[Figure] = []
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         broken = _measure(arguments.only or list(BENCHMARKS), QUICK if arguments.quick else FULL, figures)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the figures so far:\n")
-        report.show(figures)
+        sys.stderr.write("interrupted; nothing is written\n")
         return 130
-    report.show(figures)
+    finally:
+        if figures:
+            report.show(figures)
     if figures:
-        sys.stdout.write(f"written to {report.write(figures, begun_at=begun_at, quick=arguments.quick)}\n")
+        file = report.write(figures, begun_at=begun_at, load=load, quick=arguments.quick)
+        sys.stdout.write(f"written to {file.relative_to(REPOSITORY)}\n")
     for line in broken:
         sys.stderr.write(f"error: {line}\n")
     return 1 if broken else 0

@@ -78,10 +78,10 @@ def body(job_id: str, kind: str, message: str) -> bytes:
     return json.dumps(update).encode()
 
 
-def declare(channel: BlockingChannel, lane: Lane) -> None:
-    """Declare a lane's queues as the consumer does."""
-    channel.queue_declare(lane.dead_letter_queue, durable=True, arguments=dead_letter_queue_arguments())
-    channel.queue_declare(lane.queue, durable=True, arguments=reply_queue_arguments(lane.dead_letter_queue))
+def declare(channel: BlockingChannel, queue: str, dead_letter_queue: str) -> None:
+    """Declare a reply queue and its dead-letter queue as the consumer does."""
+    channel.queue_declare(dead_letter_queue, durable=True, arguments=dead_letter_queue_arguments())
+    channel.queue_declare(queue, durable=True, arguments=reply_queue_arguments(dead_letter_queue))
 
 
 def properties(correlation_id: str) -> pika.BasicProperties:
@@ -106,7 +106,7 @@ def fill(lanes: Sequence[Lane], updates: Iterable[tuple[bytes, str]], count: int
         exchange = f"{lanes[0].name}.fill"
         channel.exchange_declare(exchange, exchange_type="fanout", durable=True)
         for lane in lanes:
-            declare(channel, lane)
+            declare(channel, lane.queue, lane.dead_letter_queue)
             channel.queue_bind(lane.queue, exchange)
         with ProgressTeller("publishing") as progress:
             progress.total = count

@@ -5,17 +5,17 @@ from collections.abc import Iterator, Mapping
 from statistics import quantiles
 from typing import Any
 
-import pika
+from pymongo.change_stream import ChangeStream
 
-from benchmarks.backlog import declare
 from benchmarks.figures import Figure, Target, figure_of
 from benchmarks.paced_load import SENT
 from benchmarks.scale import Scale
-from benchmarks.workbench import CONSUMER, BenchmarkError, Lane, Workbench
+from benchmarks.workbench import CONSUMER, BenchmarkError, Lane, MeasuredProcess, Workbench
+from store.database import Document
 
 RATE_PER_S = 1000
 WARM_UP_S = 1.5
-"""Not counted: the consumer's start, and the first batches."""
+"""Not counted: the first batches."""
 PATIENCE_S = 20.0
 
 
@@ -30,9 +30,6 @@ def latency(workbench: Workbench, scale: Scale) -> Iterator[Figure]:
         The figures.
     """
     lane = workbench.lane("latency")
-    connection = pika.BlockingConnection(pika.URLParameters(lane.urls.amqp_url))
-    declare(connection.channel(), lane)
-    connection.close()
     counted_s = scale.rounds * scale.latency_window_s
     workbench.say(f"latency: {RATE_PER_S:,} events/s for {counted_s:g} s")
     arrivals = _watch(workbench, lane, WARM_UP_S + counted_s)
@@ -60,28 +57,31 @@ def _watch(workbench: Workbench, lane: Lane, seconds: float) -> list[tuple[float
         {"$match": {"operationType": "insert"}},
         {"$project": {"fullDocument.message": 1}},
     ]
-    expected = int(RATE_PER_S * seconds)
-    arrivals: list[tuple[float, float]] = []
     events = workbench.client[lane.database]["extractions"]
+    load = ("benchmarks.paced_load", "updates", str(RATE_PER_S))
     with (
         events.watch(pipeline, max_await_time_ms=200) as changes,
         workbench.running(lane, *CONSUMER) as consumer,
-        workbench.running(lane, "benchmarks.paced_load", "updates", str(RATE_PER_S), str(seconds)) as load,
     ):
-        deadline = time.monotonic() + seconds + PATIENCE_S
-        while len(arrivals) < expected:
-            change = changes.try_next()
-            seen_ns = time.time_ns()
-            if change is not None:
-                sent_ns = int(_message(change).removeprefix(SENT))
-                arrivals.append((sent_ns / 1e9, (seen_ns - sent_ns) / 1e6))
-                continue
-            consumer.check()
-            load.check()
-            if time.monotonic() > deadline:
-                raise BenchmarkError(f"only {len(arrivals):,} of {expected:,} updates became visible")
+        with workbench.running(lane, *load, str(1 / RATE_PER_S)):
+            _arrivals(changes, 1, PATIENCE_S, consumer)  # now the consumer is up
+        with workbench.running(lane, *load, str(seconds)):
+            return _arrivals(changes, int(RATE_PER_S * seconds), seconds + PATIENCE_S, consumer)
+
+
+def _arrivals(
+    changes: ChangeStream[Document], expected: int, timeout_s: float, consumer: MeasuredProcess
+) -> list[tuple[float, float]]:
+    deadline = time.monotonic() + timeout_s
+    arrivals: list[tuple[float, float]] = []
+    while len(arrivals) < expected:
+        change: Mapping[str, Any] | None = changes.try_next()
+        seen_ns = time.time_ns()
+        if change is not None:
+            sent_ns = int(change["fullDocument"]["message"].removeprefix(SENT))
+            arrivals.append((sent_ns / 1e9, (seen_ns - sent_ns) / 1e6))
+            continue
+        consumer.check()
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"only {len(arrivals):,} of {expected:,} updates became visible")
     return arrivals
-
-
-def _message(change: Mapping[str, Any]) -> str:
-    return str(change["fullDocument"]["message"])

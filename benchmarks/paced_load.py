@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pika
 
-from benchmarks.backlog import JOBS_AT_ONCE, UPDATES_PER_JOB, body, properties
+from benchmarks.backlog import JOBS_AT_ONCE, UPDATES_PER_JOB, body, declare, properties
 from models.settings import Settings, load_settings
 from models.topology import HEARTBEAT_EXCHANGE
 
@@ -82,8 +82,9 @@ def publish(settings: Settings, source: Iterator[Publication], rate_per_s: float
     """
     connection = pika.BlockingConnection(pika.URLParameters(settings.require_amqp_url()))
     channel = connection.channel()
+    declare(channel, settings.reply_queue, settings.dead_letter_queue)
     begun_at = time.perf_counter()
-    for number in range(int(rate_per_s * seconds)):
+    for number in range(round(rate_per_s * seconds)):
         ahead_s = begun_at + number / rate_per_s - time.perf_counter()
         if ahead_s > 0:
             time.sleep(ahead_s)

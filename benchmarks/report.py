@@ -10,39 +10,45 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
+from rich.box import SIMPLE
 from rich.table import Table
+from rich.text import Text
 
 from benchmarks.figures import Figure
 from benchmarks.workbench import REPOSITORY
+from cli.console import make_console
 from models.settings import Settings
 
 RESULTS = REPOSITORY / "bench-results"
 
 
 def show(figures: Sequence[Figure]) -> None:
-    """Print the figures as a table, with their targets and whether these are met.
+    """Print the figures as a table, with their targets, whether these are met, and in brackets each round's value.
 
     Args:
         figures: The figures.
     """
-    table = Table("Figure", "Measured", "Target", "", "What it is", "Rounds")
+    table = Table(box=SIMPLE, pad_edge=False)
+    for heading in ("Figure", "Measured", "Target", ""):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("What it is", ratio=1)
     for figure in figures:
         target = f"{figure.target.kind} {number(figure.target.limit)}" if figure.target else ""
-        verdict = {None: "", True: "[green]met[/]", False: "[red]not met[/]"}[figure.is_met]
-        rounds = " ".join(number(sample) for sample in figure.samples) if len(figure.samples) > 1 else ""
-        table.add_row(figure.name, f"{number(figure.value)} {figure.unit}", target, verdict, figure.meaning, rounds)
-    console = Console()
-    # Where no terminal sets the width, wide enough for one line per figure.
-    console.print(table, width=None if console.is_terminal else 190)
+        verdict = {None: Text(), True: Text("met", "green"), False: Text("not met", "red")}[figure.is_met]
+        rounds = f" ({' / '.join(number(sample) for sample in figure.samples)})" if len(figure.samples) > 1 else ""
+        table.add_row(
+            figure.name, f"{number(figure.value)} {figure.unit}", target, verdict, f"{figure.meaning}{rounds}"
+        )
+    make_console().print(table)
 
 
-def write(figures: Sequence[Figure], *, begun_at: datetime, quick: bool) -> Path:
+def write(figures: Sequence[Figure], *, begun_at: datetime, load: float, quick: bool) -> Path:
     """Write the figures as JSON.
 
     Args:
         figures: The figures.
         begun_at: When the run began, with a zone.
+        load: The machine's load just before: much more than 0 says that other work disturbed the figures.
         quick: Whether it was a short run.
 
     Returns:
@@ -55,7 +61,7 @@ def write(figures: Sequence[Figure], *, begun_at: datetime, quick: bool) -> Path
         "machine": {
             "cores": os.cpu_count(),
             "processor": _processor(),
-            "load_1_min": round(os.getloadavg()[0], 2),
+            "load_before": round(load, 2),
             "python": platform.python_version(),
         },
         "settings": _settings(),

@@ -30,7 +30,7 @@ def reporting(workbench: Workbench, scale: Scale) -> Iterator[Figure]:
     for number in range(scale.rounds):
         lane = workbench.lane("reporter")
         connection = pika.BlockingConnection(pika.URLParameters(lane.urls.amqp_url))
-        declare(connection.channel(), lane)
+        declare(connection.channel(), lane.queue, lane.dead_letter_queue)
         connection.close()
         workbench.say(f"reporting, round {number + 1} of {scale.rounds}: {scale.updates:,} updates")
         spool = workbench.folder / f"spool-{number}"

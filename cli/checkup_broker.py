@@ -11,7 +11,7 @@ from aiormq.abc import AbstractConnection
 from cli.checkup import Check, failed, ok, warning
 from cli.exit_codes import ExitCode
 from cli.places import place_of
-from heartbeat.subscription import MAX_WAITING, broker_errors
+from heartbeat.subscription import MAX_WAITING
 from models.errors import BrokerError
 from models.settings import Settings
 from models.topology import (
@@ -20,6 +20,7 @@ from models.topology import (
     heartbeat_queue_arguments,
     reply_queue_arguments,
 )
+from publisher.amqp import broker_errors
 
 _TIMEOUT_S = 10.0
 _LEAST_VERSION = (3, 10)

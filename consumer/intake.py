@@ -4,12 +4,11 @@ They are two because backpressure stops the first one from reading, and confirms
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import aiormq
@@ -18,53 +17,25 @@ from pamqp.commands import Basic
 
 from consumer.backpressure import Gate, GatedTransport
 from models.errors import BrokerError, SettingError
-from models.redaction import redact
 from models.topology import dead_letter_queue_arguments, reply_queue_arguments
+from publisher.amqp import broker_errors, declare_queue
 
 MAX_WAITING_BYTES = 16 * 1024 * 1024
 CONNECT_TIMEOUT_S = 15.0
 
 
-@dataclass(slots=True, frozen=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Received:
     """One message as the broker delivered it."""
 
     message: DeliveredMessage
-    received_at: datetime
-
-    @property
-    def body(self) -> bytes:
-        """The untouched body."""
-        return self.message.body
-
-    @property
-    def properties(self) -> Basic.Properties:
-        """The AMQP properties."""
-        return self.message.header.properties
-
-    @property
-    def _delivery(self) -> Basic.Deliver:
-        return cast("Basic.Deliver", self.message.delivery)
-
-    @property
-    def tag(self) -> int:
-        """The delivery tag."""
-        return cast("int", self._delivery.delivery_tag)
-
-    @property
-    def redelivered(self) -> bool:
-        """The broker's flag."""
-        return bool(self._delivery.redelivered)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (aiormq.AMQPError, aiormq.ChannelInvalidStateError, OSError, TimeoutError) as error:
-        raise BrokerError(f"RabbitMQ: {redact(str(error) or type(error).__name__)[:300]}") from error
-    except asyncio.InvalidStateError as error:
-        raise BrokerError("RabbitMQ: the connection was closed") from error
+    body: bytes
+    """Untouched."""
+    properties: Basic.Properties
+    tag: int
+    redelivered: bool
+    received_ms: int
+    """When it arrived, in milliseconds since 1970."""
 
 
 class Intake:
@@ -102,13 +73,13 @@ class Intake:
             raise SettingError(
                 "JOBTRAIL_AMQP_URL is no URL; it should be amqp://user:password@host:5672/vhost"
             ) from error
-        with _translated():
+        with broker_errors():
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 for connection, purpose in ((consuming, "consumer"), (publishing, "dead letters")):
                     self._connections.append(connection)
                     await connection.connect({"connection_name": f"jobtrail {purpose} of {self._queue}"})
-                await _declare(publishing, self._dead_letter_queue, dead_letter_queue_arguments())
-                await _declare(publishing, self._queue, reply_queue_arguments(self._dead_letter_queue))
+                await declare_queue(publishing, self._dead_letter_queue, dead_letter_queue_arguments())
+                await declare_queue(publishing, self._queue, reply_queue_arguments(self._dead_letter_queue))
                 self._letters = await publishing.channel()
                 self._channel = await consuming.channel(publisher_confirms=False)
                 await self._channel.basic_qos(prefetch_count=self._prefetch)
@@ -119,7 +90,7 @@ class Intake:
     async def close(self) -> None:
         """Close the connection; what is unacknowledged goes back to the queue."""
         while self._connections:
-            with _translated():
+            with broker_errors():
                 await self._connections.pop().close()
 
     async def take(self, *, max_count: int, max_bytes: int, wait_s: float, idle_s: float) -> list[Received]:
@@ -128,7 +99,7 @@ class Intake:
         Args:
             max_count: Messages at the most.
             max_bytes: Bytes at the most, one message excepted.
-            wait_s: Once there is one message, how long to wait for company.
+            wait_s: How long the first message waits for company, from its arrival.
             idle_s: How long to wait for the first one.
 
         Returns:
@@ -145,8 +116,10 @@ class Intake:
             except TimeoutError:
                 return []
         self._raise_if_closed()
-        if 0 < len(self._waiting) < max_count and wait_s > 0:
-            await asyncio.sleep(wait_s)
+        if 0 < len(self._waiting) < max_count:
+            waited_s = (_now_ms() - self._waiting[0].received_ms) / 1000
+            if waited_s < wait_s:
+                await asyncio.sleep(wait_s - max(0.0, waited_s))
         taken: list[Received] = []
         size_bytes = 0
         while self._waiting and len(taken) < max_count:
@@ -175,7 +148,7 @@ class Intake:
         Raises:
             BrokerError: The connection is lost.
         """
-        with _translated():
+        with broker_errors():
             await self._channel.basic_ack(tag, multiple=True, wait=False)
 
     async def wait_acknowledged(self) -> None:
@@ -184,7 +157,7 @@ class Intake:
         Raises:
             BrokerError: The connection is lost.
         """
-        with _translated():
+        with broker_errors():
             await self._channel.basic_qos(prefetch_count=self._prefetch, timeout=CONNECT_TIMEOUT_S)
 
     async def dead_letter(self, received: Received, headers: Mapping[str, Any], *, fallback_id: str) -> None:
@@ -203,7 +176,7 @@ class Intake:
         properties.delivery_mode = 2
         properties.expiration = None  # a letter that expires would be lost
         properties.message_id = properties.message_id or fallback_id
-        with _translated():
+        with broker_errors():
             await self._letters.basic_publish(
                 received.body,
                 routing_key=self._dead_letter_queue,
@@ -213,8 +186,11 @@ class Intake:
             )
 
     async def _on_message(self, message: DeliveredMessage) -> None:
-        self._waiting.append(Received(message, datetime.now(UTC)))
-        self._gate.add(len(message.body))
+        body, delivery = message.body, cast("Basic.Deliver", message.delivery)
+        tag = cast("int", delivery.delivery_tag)
+        received = Received(message, body, message.header.properties, tag, bool(delivery.redelivered), _now_ms())
+        self._waiting.append(received)
+        self._gate.add(len(body))
         self._arrived.set()
 
     def _on_cancel(self, _cancel: Basic.Cancel) -> None:
@@ -228,12 +204,5 @@ class Intake:
             raise BrokerError(f"RabbitMQ: the broker ended the consumer of {self._queue}; was the queue deleted?")
 
 
-async def _declare(connection: aiormq.Connection, queue: str, arguments: Mapping[str, str | int | bool]) -> None:
-    """Declare a queue; one that exists with other arguments is used as it is."""
-    channel = await connection.channel()
-    try:
-        await channel.queue_declare(queue, durable=True, arguments=dict(arguments))
-    except aiormq.exceptions.ChannelPreconditionFailed:
-        channel = await connection.channel()
-        await channel.queue_declare(queue, passive=True)
-    await channel.close()
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,6 +1,7 @@
 """The consumer as a service: sessions one after another, health and metrics beside them."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 import structlog
@@ -39,6 +40,7 @@ async def run_consumer(
         HealthServer(settings.health_host, settings.consumer_health_port, registry, lambda: health) as server,
     ):
         on_ready(server.port)
+        gc.freeze()  # what start-up made stays for good: the collector need not look at it again and again
         backoff = Backoff(most_s=settings.retry_max_wait_s)
         while not stop.is_set():
             session = Session(settings, Trail(database), metrics, stop)

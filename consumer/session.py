@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 
@@ -26,7 +26,7 @@ IDLE_S = 1.0
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Numbered:
     """A new message, its number, and what is to be stored of it."""
 
@@ -56,6 +56,7 @@ class Session:
         )
         self._window: Window | None = None
         self._received_at: datetime | None = None
+        self._received_ms = 0
         self._settled = False
 
     async def open(self) -> None:
@@ -123,7 +124,7 @@ class Session:
             update, error = self._decode(received.body)
             delivery = Delivery(
                 fingerprint=mark,
-                received_at=self._monotonic(received.received_at),
+                received_at=self._arrival(received.received_ms),
                 update=update,
                 message_id=properties.message_id or None,
                 correlation_id=properties.correlation_id or None,
@@ -164,10 +165,12 @@ class Session:
             take.cancel()
             stopping.cancel()
 
-    def _monotonic(self, received_at: datetime) -> datetime:
-        """Keep the times of arrival in the order of arrival, also where the clock was set back; cut to milliseconds."""
-        moment = received_at.replace(microsecond=received_at.microsecond // 1000 * 1000)
-        self._received_at = max(moment, self._received_at or moment)
+    def _arrival(self, received_ms: int) -> datetime:
+        """Keep the times of arrival in the order of arrival, also where the clock was set back."""
+        if self._received_at is None or received_ms > self._received_ms:
+            self._received_ms = received_ms
+            moment = datetime.fromtimestamp(received_ms / 1000, UTC)
+            self._received_at = max(moment, self._received_at or moment)
         return self._received_at
 
     async def _store_isolating(self, new: Sequence[Numbered], window: Window) -> None:

@@ -4,8 +4,8 @@ Uses aiormq, the layer beneath aio-pika: one object less per message.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 import aiormq
@@ -14,29 +14,16 @@ from pamqp.commands import Basic
 
 from heartbeat.inbox import Delivery, Reject
 from models.dead_letter import dead_letter_headers
-from models.errors import BrokerError, SettingError
+from models.errors import SettingError
 from models.redaction import redact
 from models.settings import Settings
 from models.topology import HEARTBEAT_EXCHANGE, dead_letter_queue_arguments, heartbeat_queue_arguments
+from publisher.amqp import broker_errors, declare_queue
 
 MAX_WAITING = 20_000
 """Heartbeats that wait in the queue at the most: two of each instance of a large fleet."""
 CONNECT_TIMEOUT_S = 10.0
 OPERATION_TIMEOUT_S = 20.0
-
-
-@contextmanager
-def broker_errors() -> Iterator[None]:
-    """Turn the driver's errors into ours.
-
-    Raises:
-        BrokerError: RabbitMQ can't be reached, or closed the connection.
-    """
-    try:
-        yield
-    except (aiormq.AMQPError, OSError, TimeoutError, RuntimeError) as error:
-        # aiormq reports a channel that is closed already as a RuntimeError.
-        raise BrokerError(f"RabbitMQ: {redact(f'{type(error).__name__}: {error}')[:300]}") from error
 
 
 class Subscription:
@@ -150,7 +137,7 @@ async def _declare(connection: AbstractConnection, settings: Settings) -> None:
     """Declare exchange and queues; the heartbeat queue anew where the settings that shape it have changed."""
     channel = await connection.channel()
     await channel.exchange_declare(HEARTBEAT_EXCHANGE, exchange_type="fanout", durable=True)
-    await channel.queue_declare(settings.dead_letter_queue, durable=True, arguments={**dead_letter_queue_arguments()})
+    await declare_queue(connection, settings.dead_letter_queue, dead_letter_queue_arguments())
     arguments = heartbeat_queue_arguments(int(2000 * settings.instance_timeout_s), MAX_WAITING)
     try:
         await channel.queue_declare(settings.heartbeat_queue, durable=True, arguments={**arguments})

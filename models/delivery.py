@@ -26,7 +26,7 @@ def fingerprint(body: bytes, message_id: str | None, correlation_id: str | None)
     return digest.digest()
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Delivery:
     """One message taken from a queue, decoded or not."""
 

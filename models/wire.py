@@ -47,7 +47,7 @@ class DeadLetterReason(StrEnum):
     """The database refused the document, alone and again."""
 
 
-@dataclass(slots=True, frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class StatusUpdate:
     """One update of one job, as a worker sent it, with secrets masked."""
 
@@ -130,6 +130,7 @@ def decode_status_update(body: bytes, *, max_bytes: int) -> StatusUpdate:
     status_text = required_text(raw, "status", max_length=None)
     message_type = optional_text(raw, "message_type")
     message = optional_text(raw, "message", max_length=None, blank=True)
+    masked = redact(status_text)
     state, words = parse_status(status_text, message_type, message)
     percent = raw.get("percent")
     sequence = raw.get("sequence")
@@ -137,9 +138,10 @@ def decode_status_update(body: bytes, *, max_bytes: int) -> StatusUpdate:
         extractor_id=required_text(raw, "extractor_id"),
         resource_id=required_text(raw, "file_id"),
         job_id=optional_text(raw, "job_id", max_length=MAX_ID_LENGTH),
-        status=redact(status_text),
+        status=masked,
         state=state,
-        message=redact(words),
+        # The status repeats the words: where it holds no secret, they don't either.
+        message=words if masked is status_text and words in status_text else redact(words),
         event_time=parse_time(raw.get("start")),
         user_id=optional_text(raw, "user_id"),
         percent=None if percent is None else number(percent, "percent", 0, 100),

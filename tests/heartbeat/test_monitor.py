@@ -134,6 +134,14 @@ async def test_a_changed_timeout_does_not_lock_the_monitor_out_of_its_queue(sett
             await eventually_async(lambda: _stored(monitor, f"i{timeout_s}"))  # noqa: B023
 
 
+async def test_a_dead_letter_queue_made_with_other_arguments_is_used_as_it_is(settings, amqp_url):
+    with channel_to(amqp_url) as channel:
+        channel.queue_declare(settings.dead_letter_queue, durable=True)
+    async with running_monitor(settings) as monitor:
+        await asyncio.to_thread(publish, amqp_url, body("x", "instance"))
+        await eventually_async(lambda: _stored(monitor, "instance"))
+
+
 async def test_our_senders_clean_stop_shows_as_reported(settings, amqp_url):
     async with running_monitor(settings) as monitor:
         sender = HeartbeatSender(
