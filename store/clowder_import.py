@@ -20,6 +20,7 @@ from store.clowder_documents import ImportedUpdate, RejectedDocument
 from store.clowder_source import Clowder1Source, Clowder2Source, ClowderDatabase, Key
 from store.database import Database, Document, translated
 from store.documents import event_document, job_document, job_from
+from store.sole_writer import SoleWriter
 
 _BATCH_MAX_COUNT = 500
 _BATCH_MAX_CHARACTERS = 2 * 1024 * 1024
@@ -83,6 +84,7 @@ class ClowderImport:
         self._database = database
         self._source = ClowderDatabase(source_url, source_name)
         self._on_progress = on_progress
+        self._writer = SoleWriter(database)
 
     async def run(self) -> Sequence[ImportedSource]:
         """Import what is there; go on where an earlier run was cut off.
@@ -109,8 +111,10 @@ class ClowderImport:
             return [await self._import(source, f"{source.queue}:{identity}") for source in found]
         finally:
             await self._source.close()
+            await self._writer.close()
 
     async def _import(self, source: Clowder1Source | Clowder2Source, token_id: str) -> ImportedSource:
+        await self._writer.take_over(token_id)
         with translated():
             token = await self._database.resume_tokens.find_one({"_id": token_id}) or {}
         # A finished import is done anew from the start: Clowder may have got new documents for old jobs.
@@ -144,7 +148,7 @@ class ClowderImport:
     async def _write(self, queue: str, token_id: str, result: ImportedSource, batch: _Batch) -> None:
         for attempt in range(_TRIES):
             try:
-                stored = await self._database.transact(partial(self._store, queue, token_id, batch))
+                stored = await self._writer.transact(partial(self._store, queue, token_id, batch))
             except OwnershipLostError:
                 # Someone else was the first to write one of these jobs: the next try sees it.
                 if attempt == _TRIES - 1:

@@ -22,6 +22,7 @@ from models.settings import MAX_PREFETCH
 from models.wire import DeadLetterReason
 from store.database import Database, Document, translated
 from store.documents import event_document, job_document, job_from
+from store.sole_writer import SoleWriter
 
 _REMEMBERED = 2 * MAX_PREFETCH
 """Deliveries whose fingerprints are kept per queue: more than any prefetch window holds."""
@@ -39,18 +40,14 @@ class Trail:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._session = database.client.start_session()
+        self._writer = SoleWriter(database)
 
     async def close(self) -> None:
         """Give the session back to the server."""
-        with translated():
-            await self._session.end_session()
+        await self._writer.close()
 
     async def take_over(self, queue: str) -> None:
         """Become the one that stores a queue's messages, as the broker's active consumer of it.
-
-        A predecessor that was killed may have left a transaction open, and MongoDB would keep its locks for a minute;
-        one that only seems dead may still be writing. Either way its session is ended.
 
         Args:
             queue: The reply queue.
@@ -58,14 +55,7 @@ class Trail:
         Raises:
             StoreError: The database can't be reached.
         """
-        with translated():
-            former = await self._database.leases.find_one_and_update(
-                {"_id": f"reply queue {queue}"},
-                {"$set": {"session": self._session.session_id["id"]}, "$currentDate": {"since": True}},
-                upsert=True,
-            )
-            if former is not None:
-                await self._database.client.admin.command("killSessions", [{"id": former["session"]}])
+        await self._writer.take_over(f"reply queue {queue}")
 
     async def position(self, queue: str) -> Position:
         """Read how far a queue has been stored.
@@ -118,7 +108,7 @@ class Trail:
             StoreError: The database can't be reached or refused; whether the batch was stored is then told by
                 `position`.
         """
-        stored = await self._database.transact(lambda session: self._store(batch, session), self._session)
+        stored = await self._writer.transact(lambda session: self._store(batch, session))
         if batch.first_seq // _REMEMBERED != batch.last_seq // _REMEMBERED:
             await self._forget(batch.queue, before_seq=batch.last_seq - _REMEMBERED)
         return stored

@@ -134,7 +134,7 @@ async def test_a_successor_does_not_wait_for_a_transaction_that_a_killed_consume
         await database.ensure_indexes()
         killed, successor = Trail(database), Trail(database)
         await killed.take_over("q")
-        session = killed._session
+        session = killed._writer._session
         await session.start_transaction()
         await database.deliveries.insert_one({"queue": "q", "first_seq": 1}, session=session)
 

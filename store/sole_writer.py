@@ -1,0 +1,52 @@
+"""A session for writing that takes the place of its predecessor's."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from store.database import Database, translated
+
+T = TypeVar("T")
+
+
+class SoleWriter:
+    """Runs transactions for something that one process at a time does.
+
+    A predecessor that was killed may have left a transaction open, and MongoDB would keep its locks for a minute; one
+    that only seems dead may still be writing. Taking over ends its session either way.
+
+    Args:
+        database: The trail's database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._session = database.client.start_session()
+
+    async def take_over(self, purpose: str) -> None:
+        """Become the one that writes for a purpose.
+
+        Args:
+            purpose: What is written, the same for all processes that do it.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        with translated():
+            former = await self._database.leases.find_one_and_update(
+                {"_id": purpose},
+                {"$set": {"session": self._session.session_id["id"]}, "$currentDate": {"since": True}},
+                upsert=True,
+            )
+            if former is not None:
+                await self._database.client.admin.command("killSessions", [{"id": former["session"]}])
+
+    async def transact(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
+        """Run work in one transaction; see `Database.transact`."""
+        return await self._database.transact(work, self._session)
+
+    async def close(self) -> None:
+        """Give the session back to the server."""
+        with translated():
+            await self._session.end_session()
