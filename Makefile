@@ -21,7 +21,7 @@ run: setup ## Start everything with a demo fleet; Ctrl-C stops it, the data stay
 	@exec $(BIN)/jobtrail up --demo $(ARGS)
 
 test: services ## Run every test, on private services of its own
-	@exec $(BIN)/pytest -n 2 --dist worksteal -m "not bench" $(ARGS)
+	@exec $(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 check: setup ## Lint, format check, types, import rules
 	$(BIN)/ruff check .

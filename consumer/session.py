@@ -86,11 +86,11 @@ class Session:
     async def close(self) -> None:
         """Close the connection; what is unacknowledged goes back to the queue."""
         self._metrics.connected.set(0)
-        try:
-            await self._intake.close()
-            await self._trail.close()
-        except UnreachableError as error:
-            log.debug("closing failed", action="consumer.close_failed", error=str(error))
+        for part in (self._intake, self._trail):
+            try:
+                await part.close()
+            except UnreachableError as error:
+                log.debug("closing failed", action="consumer.close_failed", error=str(error))
 
     async def _step(self) -> None:
         taken = await self._take()

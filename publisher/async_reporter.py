@@ -7,13 +7,11 @@ from types import TracebackType
 from typing import Self
 
 from publisher.async_sender import AsyncSender
-from publisher.connection import broker_address
-from publisher.ledger import Ledger
+from publisher.base_reporter import BaseReporter
 from publisher.reporter import CLOSE_TIMEOUT_S, DEFAULT_REPLY_QUEUE
 from publisher.request import Request, RequestProperties
 from publisher.scope import JobScope
 from publisher.spool import DEFAULT_MAX_UPDATES
-from publisher.spool_folder import default_spool_path
 
 
 class AsyncJob:
@@ -78,7 +76,7 @@ class AsyncJob:
         self._scope.finish(error)
 
 
-class AsyncReporter:
+class AsyncReporter(BaseReporter):
     """What `Reporter` is for threads, for an event loop: an `async with` of it, and of its jobs.
 
     Args:
@@ -108,35 +106,16 @@ class AsyncReporter:
         instance_id: str | None = None,
     ) -> None:
         self._amqp_url = amqp_url
-        address = broker_address(amqp_url)
-        self._ledger = Ledger(
+        super().__init__(
+            amqp_url,
             extractor_id,
             reply_queue=reply_queue,
-            spool_path=Path(spool_path) if spool_path else default_spool_path(extractor_id, address),
+            spool_path=spool_path,
             max_spooled=max_spooled,
-            instance_id=instance_id,
             user_id=user_id,
+            instance_id=instance_id,
         )
         self._sender: AsyncSender | None = None
-
-    @property
-    def instance_id(self) -> str:
-        """Id of this worker process; give it to the heartbeat sender too."""
-        return self._ledger.instance_id
-
-    @property
-    def unsent(self) -> int:
-        """Updates that the broker has not confirmed yet."""
-        return len(self._ledger.spool)
-
-    @property
-    def lost(self) -> int:
-        """Updates dropped by this process because the spool was full; the receiver sees gaps in their numbering."""
-        return self._ledger.lost
-
-    def jobs_in_flight(self) -> frozenset[str]:
-        """Return the ids of the jobs that this process is at work on, for the heartbeats."""
-        return self._ledger.jobs_in_flight()
 
     def job(
         self,

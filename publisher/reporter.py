@@ -6,14 +6,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from publisher.connection import broker_address, connection_parameters
+from publisher.base_reporter import BaseReporter
+from publisher.connection import connection_parameters
 from publisher.forking import tell_after_fork
-from publisher.ledger import Ledger
 from publisher.request import Request, RequestProperties
 from publisher.scope import JobScope
 from publisher.sender import Sender
 from publisher.spool import DEFAULT_MAX_UPDATES
-from publisher.spool_folder import default_spool_path
 
 DEFAULT_REPLY_QUEUE = "jobtrail.replies"
 CLOSE_TIMEOUT_S = 5.0
@@ -34,7 +33,7 @@ class Job(JobScope):
         self.finish(error)
 
 
-class Reporter:
+class Reporter(BaseReporter):
     """Tells JobTrail what a worker does. Reporting writes to an on-disk spool and returns; a background thread sends.
 
     It may be used from any thread, and before a fork: children report on their own. A broker that is away does not
@@ -67,39 +66,20 @@ class Reporter:
         instance_id: str | None = None,
     ) -> None:
         self._parameters = connection_parameters(amqp_url, f"jobtrail publisher {extractor_id}")
-        address = broker_address(amqp_url)
-        self._ledger = Ledger(
+        super().__init__(
+            amqp_url,
             extractor_id,
             reply_queue=reply_queue,
-            spool_path=Path(spool_path) if spool_path else default_spool_path(extractor_id, address),
+            spool_path=spool_path,
             max_spooled=max_spooled,
-            instance_id=instance_id,
             user_id=user_id,
+            instance_id=instance_id,
         )
         self._lock = threading.Lock()
         self._closed = False
         self._sender: Sender | None = Sender(self._parameters, self._ledger)
         self._ledger.on_append = self._wake
         tell_after_fork(self)
-
-    @property
-    def instance_id(self) -> str:
-        """Id of this worker process; give it to the heartbeat sender too."""
-        return self._ledger.instance_id
-
-    @property
-    def unsent(self) -> int:
-        """Updates that the broker has not confirmed yet."""
-        return len(self._ledger.spool)
-
-    @property
-    def lost(self) -> int:
-        """Updates dropped by this process because the spool was full; the receiver sees gaps in their numbering."""
-        return self._ledger.lost
-
-    def jobs_in_flight(self) -> frozenset[str]:
-        """Return the ids of the jobs that this process is at work on, for the heartbeats."""
-        return self._ledger.jobs_in_flight()
 
     def job(
         self,
