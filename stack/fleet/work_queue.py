@@ -137,15 +137,16 @@ class WorkQueue:
 
 def _read(body: bytes, properties: BasicProperties) -> Work:
     fields = load_object(body, MAX_BODY_BYTES)
-    parameters = fields.get("parameters")
-    if not isinstance(parameters, dict) or not isinstance(parameters.get("path"), str):
-        raise DecodeError("missing_field", "parameters.path is missing")
+    given = fields.get("parameters")
+    parameters = given if isinstance(given, dict) else {}
+    duration_s = parameters.get("duration_s")
     retry_count = fields.get("retry_count")
     return Work(
         fields=fields,
         body=body,
         properties=properties,
-        path=Path(parameters["path"]),
-        duration_s=float(parameters.get("duration_s", 0)),
+        # A request that somebody typed by hand names no file: then it is this one.
+        path=Path(str(parameters.get("path", __file__))),
+        duration_s=float(duration_s) if isinstance(duration_s, int | float) else 0.0,
         retry_count=retry_count if isinstance(retry_count, int) else 0,
     )

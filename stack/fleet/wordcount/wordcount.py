@@ -1,12 +1,12 @@
 """Counts the lines, words and characters of a text file with the real pyClowder, without a Clowder server.
 
 Started by itself: `RABBITMQ_URI=… HEARTBEAT=5 python wordcount.py`. The request's `parameters` say what to do: `path`
-names the file, `duration_s` how many seconds to take over it, so that people can watch.
+names the file (else it is this one), `duration_s` how many seconds to take over it, so that people can watch.
 """
 
 import time
 from pathlib import Path
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 from pyclowder.extractors import Extractor
 from pyclowder.utils import CheckMessage
@@ -17,15 +17,6 @@ _REPORTS = 8
 
 class _Connector(Protocol):
     def message_process(self, resource: object, message: str) -> None: ...
-
-
-class _Work(TypedDict):
-    path: str
-    duration_s: float
-
-
-class _Request(TypedDict):
-    parameters: _Work
 
 
 class WordCount(Extractor):  # type: ignore[misc]  # pyClowder has no types
@@ -40,7 +31,7 @@ class WordCount(Extractor):  # type: ignore[misc]  # pyClowder has no types
         return CheckMessage.bypass
 
     def process_message(
-        self, connector: _Connector, _host: str, _secret_key: str, resource: object, parameters: _Request
+        self, connector: _Connector, _host: str, _secret_key: str, resource: object, parameters: dict[str, object]
     ) -> None:
         """Count one file.
 
@@ -53,8 +44,9 @@ class WordCount(Extractor):  # type: ignore[misc]  # pyClowder has no types
             OSError: The file can't be read; pyClowder then tries ten times more, at once.
             UnicodeDecodeError: It is no UTF-8 text; the same.
         """
-        work = parameters["parameters"]
-        path = Path(work["path"])
+        given = parameters.get("parameters")
+        work = given if isinstance(given, dict) else {}
+        path, duration_s = Path(work.get("path", __file__)), float(work.get("duration_s", 0))
         text = path.read_text(encoding="utf-8")
         lines = text.splitlines()
         connector.message_process(resource, f"Counting words in {path.name}")
@@ -63,7 +55,7 @@ class WordCount(Extractor):  # type: ignore[misc]  # pyClowder has no types
         for start in range(0, len(lines), step):
             part = lines[start : start + step]
             words += sum(len(line.split()) for line in part)
-            time.sleep(work["duration_s"] * len(part) / len(lines))
+            time.sleep(duration_s * len(part) / len(lines))
             connector.message_process(resource, f"{words:,} words in {start + len(part):,} of {len(lines):,} lines")
         connector.message_process(resource, f"Found {len(lines):,} lines, {words:,} words, {len(text):,} characters")
 
