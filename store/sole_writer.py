@@ -4,10 +4,14 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import OperationFailure
 
+from models.errors import StoreError
 from store.database import Database, translated
 
 T = TypeVar("T")
+_INTERRUPTED = 11601
+"""MongoDB's code for an operation whose session was ended."""
 
 
 class SoleWriter:
@@ -43,8 +47,17 @@ class SoleWriter:
                 await self._database.client.admin.command("killSessions", [{"id": former["session"]}])
 
     async def transact(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
-        """Run work in one transaction; see `Database.transact`."""
-        return await self._database.transact(work, self._session)
+        """Run work in one transaction; see `Database.transact`.
+
+        A transaction that a successor ended is run once more: whether we may still write is for the work to find out,
+        from what the successor has written.
+        """
+        try:
+            return await self._database.transact(work, self._session)
+        except StoreError as error:
+            if not (isinstance(error.__cause__, OperationFailure) and error.__cause__.code == _INTERRUPTED):
+                raise
+            return await self._database.transact(work, self._session)
 
     async def close(self) -> None:
         """Give the session back to the server."""
