@@ -5,21 +5,21 @@ Clowder's document (or made from it), so that whatever was imported before is re
 address, or half done.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
 from bson import ObjectId
-from pymongo import ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.errors import NotFoundError, OwnershipLostError
-from models.job import Event, Job, fold
+from models.job import Event, fold
 from store.clowder_documents import ImportedUpdate, RejectedDocument
 from store.clowder_source import Clowder1Source, Clowder2Source, ClowderDatabase, Key
 from store.database import Database, Document, translated
-from store.documents import event_document, job_document, job_from
+from store.documents import event_document
+from store.projection import read_jobs, write_events_and_jobs
 from store.sole_writer import SoleWriter
 
 _BATCH_MAX_COUNT = 500
@@ -162,7 +162,7 @@ class ClowderImport:
         token = await self._database.resume_tokens.find_one({"_id": token_id}, session=session) or {}
         seq = int(token.get("seq", 0))  # type: ignore[call-overload]
         fresh = await self._unknown(batch.updates, session)
-        jobs = await self._jobs_of(fresh, session)
+        jobs = await read_jobs(self._database, {imported.update.job_id for imported in fresh}, session)
         events: list[Document] = []
         for number, imported in enumerate(fresh, seq + 1):
             update, placement = imported.update, None
@@ -177,11 +177,7 @@ class ClowderImport:
                 placement=placement,
             )
             events.append(event_document(event))
-        if events:
-            await self._database.extractions.insert_many(events, session=session)
-        if jobs:
-            changes = [ReplaceOne({"_id": job.job_id}, job_document(job), upsert=True) for job in jobs.values()]
-            await self._database.jobs.bulk_write(changes, ordered=False, session=session)
+        await write_events_and_jobs(self._database, events, jobs, session)
         progress = {
             "last": batch.key,
             "seq": seq + len(events),
@@ -205,13 +201,6 @@ class ClowderImport:
                 taken.add(imported.id)
                 unknown.append(imported)
         return unknown
-
-    async def _jobs_of(self, updates: Iterable[ImportedUpdate], session: AsyncClientSession) -> dict[str, Job]:
-        ids = {imported.update.job_id for imported in updates} - {None}
-        if not ids:
-            return {}
-        found = self._database.jobs.find({"_id": {"$in": list(ids)}}, session=session)
-        return {job.job_id: job for job in [job_from(document) async for document in found]}
 
 
 def _parts(updates: Sequence[ImportedUpdate]) -> list[Sequence[ImportedUpdate]]:

@@ -10,7 +10,6 @@ from typing import Any
 
 from bson import Binary, ObjectId
 from bson.errors import BSONError
-from pymongo import ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
@@ -21,7 +20,8 @@ from models.redaction import redact
 from models.settings import MAX_PREFETCH
 from models.wire import DeadLetterReason
 from store.database import Database, Document, translated
-from store.documents import event_document, job_document, job_from
+from store.documents import event_document
+from store.projection import read_jobs, write_events_and_jobs
 from store.sole_writer import SoleWriter
 
 _REMEMBERED = 2 * MAX_PREFETCH
@@ -131,7 +131,8 @@ class Trail:
 
     async def _store(self, batch: Batch, session: AsyncClientSession) -> StoredBatch:
         known = await self._known_message_ids(batch, session)
-        jobs = await self._jobs_of(batch, session)
+        ids = {delivery.update.job_id for delivery in batch.deliveries if delivery.update}
+        jobs = await read_jobs(self._database, ids, session)
         events: list[Document] = []
         dead_lettered = 0
         for seq, delivery in enumerate(batch.deliveries, batch.first_seq):
@@ -174,24 +175,13 @@ class Trail:
         ).hint("message_id")
         return {str(document["message_id"]) async for document in found}
 
-    async def _jobs_of(self, batch: Batch, session: AsyncClientSession) -> dict[str, Job]:
-        ids = {delivery.update.job_id for delivery in batch.deliveries if delivery.update} - {None}
-        if not ids:
-            return {}
-        found = self._database.jobs.find({"_id": {"$in": list(ids)}}, session=session)
-        return {job.job_id: job for job in [job_from(document) async for document in found]}
-
     async def _write(
         self, events: Sequence[Document], jobs: dict[str, Job], link: Document, session: AsyncClientSession
     ) -> None:
         try:
             # The link first: of two consumers only one gets further.
             await self._database.deliveries.insert_one(link, session=session)
-            if events:
-                await self._database.extractions.insert_many(events, session=session)
-            if jobs:
-                changes = [ReplaceOne({"_id": job.job_id}, job_document(job), upsert=True) for job in jobs.values()]
-                await self._database.jobs.bulk_write(changes, ordered=False, session=session)
+            await write_events_and_jobs(self._database, events, jobs, session)
         except (BSONError, DocumentTooLarge, OverflowError, UnicodeError) as error:
             raise DecodeError(DeadLetterReason.UNSTORABLE, redact(str(error))[:300]) from error
         except OperationFailure as error:
