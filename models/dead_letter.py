@@ -14,6 +14,23 @@ RECEIVED_AT_HEADER = "jobtrail-received-at"
 SEQ_HEADER = "jobtrail-seq"
 """Its place in its queue's order of arrival."""
 
+REPLAY_HEADER = "jobtrail-replay"
+"""The id of the replay that brought the message back."""
+LETTER_HEADER = "jobtrail-letter"
+"""The id of the dead letter that it was."""
+
+OUR_HEADERS = (
+    REASON_HEADER,
+    ERROR_HEADER,
+    QUEUE_HEADER,
+    EXCHANGE_HEADER,
+    ROUTING_KEY_HEADER,
+    RECEIVED_AT_HEADER,
+    SEQ_HEADER,
+    REPLAY_HEADER,
+    LETTER_HEADER,
+)
+"""A message that is sent again goes without them."""
 MAX_ERROR_LENGTH = 2000
 
 
@@ -26,7 +43,6 @@ def dead_letter_headers(
     routing_key: str,
     received_at: datetime,
     seq: int | None = None,
-    original: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
     """Make the headers of a dead letter.
 
@@ -38,13 +54,11 @@ def dead_letter_headers(
         routing_key: The routing key it had been published with.
         received_at: When it was taken from the queue.
         seq: Its place in the queue's order of arrival, where that is counted.
-        original: The headers it came with; they stay beside ours.
 
     Returns:
         The AMQP headers.
     """
     headers: dict[str, object] = {
-        **(original or {}),
         REASON_HEADER: reason,
         ERROR_HEADER: error[:MAX_ERROR_LENGTH],
         QUEUE_HEADER: queue,
@@ -55,3 +69,19 @@ def dead_letter_headers(
     if seq is not None:
         headers[SEQ_HEADER] = seq
     return headers
+
+
+def text_header(headers: Mapping[str, object], name: str) -> str | None:
+    """Read a header that should be a text.
+
+    Args:
+        headers: The message's headers.
+        name: Which.
+
+    Returns:
+        The text; None where it is missing, blank, or something else.
+    """
+    value = headers.get(name)
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return value if isinstance(value, str) and value else None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
+from typing import Generic, TypeVar
 
 from models.wire import StatusUpdate
 
@@ -27,25 +28,38 @@ def fingerprint(body: bytes, message_id: str | None, correlation_id: str | None)
 
 
 @dataclass(slots=True, kw_only=True)
-class Delivery:
-    """One message taken from a queue, decoded or not."""
+class Delivered:
+    """One message taken from a queue."""
 
     fingerprint: bytes
     received_at: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class Delivery(Delivered):
+    """One message taken from a reply queue, decoded or not."""
+
     update: StatusUpdate | None
     """None for a message that went to the dead letters."""
     message_id: str | None = None
     correlation_id: str | None = None
+    replay_id: str | None = None
+    """The replay that brought it back from the dead letters."""
+    letter_id: str | None = None
+    """The dead letter that it was."""
+
+
+D = TypeVar("D", bound=Delivered)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Batch:
+class Batch(Generic[D]):
     """Consecutive deliveries of one queue that are stored together."""
 
     queue: str
     first_seq: int
     """The first delivery's number; the others follow without a gap."""
-    deliveries: Sequence[Delivery]
+    deliveries: Sequence[D]
     anchors: Sequence[int]
     """Where the broker's unacknowledged run may begin after this batch; see `Position.anchors`."""
     fresh: bool = False
@@ -63,8 +77,8 @@ class StoredBatch:
 
     stored: int
     duplicates: int
-    """Updates whose message id had been stored before."""
-    dead_lettered: int
+    """Messages that had been stored before, by their message id or by where they come from."""
+    dead_lettered: int = 0
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

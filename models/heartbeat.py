@@ -6,7 +6,7 @@ Source of the message: pyClowder 3.0.8 `connectors.RabbitMQBroadcast` and captur
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -134,6 +134,19 @@ class InstanceRecord:
     """The job ids in flight; None when its heartbeats list none."""
     stopping: bool = False
     """Its last heartbeat said goodbye."""
+
+
+def likely_queues(instances: Iterable[InstanceRecord], extractor: str) -> list[str]:
+    """Tell which queues an extractor's workers take their work from.
+
+    Args:
+        instances: The workers.
+        extractor: The extractor's name.
+
+    Returns:
+        The queues, in the workers' order; the extractor's name, as pyClowder has it, where none is known.
+    """
+    return list(dict.fromkeys(instance.queue for instance in instances if instance.queue)) or [extractor]
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

@@ -50,6 +50,10 @@ class Event:
     """None only for updates without a job id, which belong to no job."""
     message_id: str | None = None
     correlation_id: str | None = None
+    replay_id: str | None = None
+    """The replay that brought it back from the dead letters."""
+    letter_id: str | None = None
+    """The dead letter that it was."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,6 +118,11 @@ class Job:
     instance_id: str | None = None
     """The worker process of the current attempt, where it names itself."""
     producers: dict[str, ProducerProgress] = field(default_factory=dict)
+
+    @property
+    def begun_at(self) -> datetime:
+        """When it was asked for, as far as that is known: by it an extractor's jobs on one resource are in order."""
+        return self.submitted_at or self.started_at or self.updated_at
 
     @property
     def elapsed_s(self) -> float | None:

@@ -1,14 +1,14 @@
 """Keeps secrets out of documents, logs and pages.
 
 What counts as a secret: the `secretKey` of a job request, `key=`/`token=`/`password=` parameters as Clowder puts them
-into URLs, passwords inside URLs, and bearer tokens.
+into URLs, passwords inside URLs, bearer tokens, and JobTrail's own tokens wherever they are.
 """
 
 import re
 
 MASK = "***"
 
-_HINTS = re.compile("key|token|passw|secret|://|bearer|pwd")
+_HINTS = re.compile("key|token|passw|secret|://|bearer|pwd|jt_")
 _PATTERNS = (
     # scheme://user:password@host
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@", re.IGNORECASE), rf"\1{MASK}@"),
@@ -23,6 +23,7 @@ _PATTERNS = (
     # ?key=…, &token=…, "key": "…"; but not the words "key: " and "token: " of a sentence
     (re.compile(r"""(\b(?:key|token)(?:=|["']\s*:\s*["']))[^\s"'&,;}]+""", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"(\bBearer\s+)[A-Za-z0-9._~+/=-]+", re.IGNORECASE), rf"\1{MASK}"),
+    (re.compile(r"\b(jt_)[A-Za-z0-9_-]{43}"), rf"\1{MASK}"),
 )
 
 

@@ -66,3 +66,12 @@ def error_queue(queue: str) -> str:
         The name of its error queue.
     """
     return f"error.{queue}"
+
+
+def receipts_queue_arguments() -> dict[str, str | int | bool]:
+    """Arguments of a replay's receipts: a quorum queue, which forgets itself if the replay is never heard of again.
+
+    Returns:
+        The arguments for `queue.declare`.
+    """
+    return {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT, "x-expires": 30 * 24 * 3600 * 1000}
