@@ -5,10 +5,12 @@ from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import TypeVar
 
+import pymongo
 from bson import CodecOptions
 from pymongo import AsyncMongoClient, IndexModel
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
     ConfigurationError,
     DuplicateKeyError,
@@ -25,6 +27,16 @@ from models.redaction import redact
 Document = dict[str, object]
 T = TypeVar("T")
 
+_TRANSACTION_TIMEOUT_S = 30.0
+"""How long a transaction may take with all its attempts."""
+_CLOSE_TIMEOUT_S = 1.0
+
+REFUSALS = frozenset({2, 14, 22, 121, 10334, 17280, 17419, 17420})
+"""MongoDB's codes for a document that it will never take: BadValue, TypeMismatch, InvalidBSON,
+DocumentValidationFailure, BSONObjectTooLarge, KeyTooLong, and a document that grew too large."""
+DUPLICATE_KEY = 11000
+"""MongoDB's code for a unique key that is taken."""
+
 INDEXES: dict[str, list[IndexModel]] = {
     "extractions": [
         IndexModel([("job_id", 1), ("position", 1)], name="timeline"),
@@ -35,6 +47,13 @@ INDEXES: dict[str, list[IndexModel]] = {
             unique=True,
             partialFilterExpression={"message_id": {"$exists": True}},
         ),
+        IndexModel(
+            [("file_id", 1), ("extractor_id", 1), ("received_at", 1), ("_id", 1)],
+            name="unnamed",
+            partialFilterExpression={"job_id": None},
+        ),
+        IndexModel([("received_at", -1), ("_id", -1)], name="unnamed_latest", partialFilterExpression={"job_id": None}),
+        IndexModel([("queue", 1), ("seq", 1)], name="arrival"),
     ],
     "jobs": [
         IndexModel([("updated_at", -1), ("_id", -1)], name="latest"),
@@ -42,8 +61,64 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("extractor_id", 1), ("updated_at", -1), ("_id", -1)], name="extractor"),
         IndexModel([("resource_id", 1), ("updated_at", -1), ("_id", -1)], name="resource"),
         IndexModel([("user_id", 1), ("updated_at", -1), ("_id", -1)], name="user"),
+        IndexModel([("resource_id", 1), ("extractor_id", 1), ("begun_at", -1), ("_id", -1)], name="begun"),
+        IndexModel([("begun_at", -1), ("_id", -1)], name="newest"),
     ],
     "deliveries": [IndexModel([("queue", 1), ("first_seq", 1)], name="chain", unique=True)],
+    "tallies": [IndexModel([("hour", 1)], name="hour")],
+    "dead_letters": [
+        IndexModel([("key", 1)], name="key", unique=True, partialFilterExpression={"key": {"$exists": True}}),
+        IndexModel([("state", 1), ("_id", 1)], name="state"),
+        IndexModel([("cause_id", 1), ("state", 1), ("_id", 1)], name="cause"),
+        # Not by state too: each index that a state stands in makes each change of it slower by a third.
+        IndexModel(
+            [("replay_id", 1), ("_id", 1)],
+            name="replay",
+            partialFilterExpression={"replay_id": {"$exists": True}},
+        ),
+        IndexModel([("job_id", 1), ("_id", 1)], name="job", partialFilterExpression={"job_id": {"$exists": True}}),
+        IndexModel([("queue", 1), ("seq", 1)], name="arrival"),
+        IndexModel(
+            [("origin", 1), ("origin_seq", 1)],
+            name="origin",
+            partialFilterExpression={"origin_seq": {"$exists": True}},
+        ),
+    ],
+    "dead_letter_archive": [
+        IndexModel([("key", 1)], name="key", partialFilterExpression={"key": {"$exists": True}}),
+        IndexModel([("queue", 1), ("seq", 1)], name="arrival"),
+        IndexModel(
+            [("origin", 1), ("origin_seq", 1)],
+            name="origin",
+            partialFilterExpression={"origin_seq": {"$exists": True}},
+        ),
+    ],
+    "dead_letter_parts": [IndexModel([("letter", 1), ("number", 1)], name="letter", unique=True)],
+    "dead_letter_causes": [IndexModel([("last_seen", -1), ("_id", -1)], name="latest")],
+    "dead_letter_hours": [
+        IndexModel([("cause_id", 1), ("hour", 1)], name="cause"),
+        IndexModel([("hour", 1)], name="expiry", expireAfterSeconds=30 * 24 * 3600),
+    ],
+    "replays": [
+        IndexModel([("asked_at", -1), ("_id", -1)], name="latest"),
+        IndexModel([("state", 1), ("asked_at", 1)], name="state"),
+    ],
+    "outbox": [
+        IndexModel([("channel", 1), ("state", 1), ("not_before", 1)], name="due"),
+        IndexModel([("batch", 1)], name="batch"),
+        IndexModel([("dataset_id", 1), ("created_at", 1)], name="dataset"),
+        IndexModel([("state", 1), ("created_at", -1), ("_id", -1)], name="state"),
+        IndexModel([("sent_at", 1)], name="expiry", expireAfterSeconds=30 * 24 * 3600),
+    ],
+    "tokens": [
+        IndexModel([("hash", 1)], name="hash", unique=True),
+        IndexModel([("name", 1)], name="name", unique=True, partialFilterExpression={"revoked_at": None}),
+    ],
+    "sessions": [IndexModel([("expires_at", 1)], name="expiry", expireAfterSeconds=0)],
+    "audit": [
+        IndexModel([("at", -1), ("_id", -1)], name="latest"),
+        IndexModel([("act", 1), ("at", -1), ("_id", -1)], name="act"),
+    ],
     "extractors": [IndexModel([("name", 1)], name="name")],
     "extractor_instances": [
         IndexModel([("extractor", 1)], name="extractor"),
@@ -51,6 +126,18 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
 }
 """Indexes by collection."""
+
+
+def from_now(delay_s: float) -> Document:
+    """Make the expression of a time by the database's clock.
+
+    Args:
+        delay_s: Seconds from now on.
+
+    Returns:
+        The expression, for pipelines and `$expr`.
+    """
+    return {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": int(delay_s * 1000)}}
 
 
 @contextmanager
@@ -95,12 +182,7 @@ class Database:
                 socketTimeoutMS=int(timeout_s * 1000 * 6),
             )
         self.name = name
-        self._database = self.client.get_database(
-            name,
-            codec_options=CodecOptions(document_class=dict, tz_aware=True),
-            write_concern=WriteConcern("majority"),
-            read_concern=ReadConcern("majority"),
-        )
+        self._database = self.sibling(name)
         self.extractions = self.collection("extractions")
         self.jobs = self.collection("jobs")
         self.deliveries = self.collection("deliveries")
@@ -108,10 +190,20 @@ class Database:
         self.extractors = self.collection("extractors")
         self.extractor_instances = self.collection("extractor_instances")
         self.resume_tokens = self.collection("resume_tokens")
+        self.outbox = self.collection("outbox")
 
     def collection(self, name: str) -> AsyncCollection[Document]:
         """Return one collection by name."""
         return self._database[name]
+
+    def sibling(self, name: str) -> AsyncDatabase[Document]:
+        """Return another database of the same server, read and written as safely as this one."""
+        return self.client.get_database(
+            name,
+            codec_options=CodecOptions(document_class=dict, tz_aware=True),
+            write_concern=WriteConcern("majority"),
+            read_concern=ReadConcern("majority"),
+        )
 
     async def __aenter__(self) -> "Database":
         return self
@@ -123,7 +215,9 @@ class Database:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.client.close()
+        # The server is told that our sessions end. They end by themselves too, so one that is away is not waited for.
+        with pymongo.timeout(_CLOSE_TIMEOUT_S):
+            await self.client.close()
 
     async def ping(self) -> str:
         """Ask the server for its version.
@@ -166,6 +260,8 @@ class Database:
         """
         with translated():
             async with nullcontext(session) if session else self.client.start_session() as used:
-                return await used.with_transaction(
-                    work, read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority")
-                )
+                # Without it the driver would try a commit again for two minutes, and a stop would wait for that.
+                with pymongo.timeout(_TRANSACTION_TIMEOUT_S):
+                    return await used.with_transaction(
+                        work, read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority")
+                    )

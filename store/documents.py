@@ -55,6 +55,8 @@ def event_document(event: Event) -> Document:
         ("instance_id", update.instance_id),
         ("message_id", event.message_id),
         ("correlation_id", event.correlation_id),
+        ("replay_id", event.replay_id),
+        ("letter_id", event.letter_id),
     ):
         if value is not None:
             document[name] = value
@@ -88,6 +90,8 @@ def event_from(document: Mapping[str, Any]) -> Event:
         else None,
         message_id=get("message_id"),
         correlation_id=get("correlation_id"),
+        replay_id=get("replay_id"),
+        letter_id=get("letter_id"),
     )
 
 
@@ -103,6 +107,7 @@ def job_document(job: Job) -> Document:
         "percent": job.percent,
         "submitted_at": job.submitted_at,
         "started_at": job.started_at,
+        "begun_at": job.begun_at,
         "updated_at": job.updated_at,
         "finished_at": job.finished_at,
         "seen_at": job.seen_at,

@@ -4,7 +4,7 @@ Every write decides inside the database whether it is the newer one, so any numb
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -16,7 +16,7 @@ from pymongo.errors import BulkWriteError
 from models.errors import NotFoundError, StoreError
 from models.heartbeat import ExtractorRecord, ExtractorVersion, Heartbeat, InstanceRecord, Watch, version_key
 from models.redaction import redact
-from store.database import Database, Document, translated
+from store.database import DUPLICATE_KEY, REFUSALS, Database, Document, translated
 
 LONGEST_BREAK = timedelta(seconds=5)
 """A monitor that was away for longer has not watched meanwhile."""
@@ -26,9 +26,6 @@ SHORTEST_GAP_S = 0.5
 """Heartbeats that follow each other faster say nothing about the interval: they waited together, or were asked for."""
 
 NEVER = datetime.min.replace(tzinfo=UTC)
-DUPLICATE_KEY = 11000
-OWN_FAULTS = frozenset({DUPLICATE_KEY, 2, 121, 10334})
-"""Codes of writes at fault themselves; the other ones are BadValue, DocumentValidationFailure, BSONObjectTooLarge."""
 
 
 class ExtractorRepository:
@@ -56,15 +53,16 @@ class ExtractorRepository:
         Raises:
             StoreError: MongoDB can't be reached, or gave up; a part may be stored, repeating it does no harm.
         """
-        instances = [(beat.instance_id, _instance_update(beat, watched_since)) for beat in heartbeats]
-        refused = await _write_all(self._instances, instances)
         newest: dict[tuple[str, str], Heartbeat] = {}
         for beat in heartbeats:
             known = newest.get((beat.extractor, beat.version))
             if known is None or known.received_at <= beat.received_at:
                 newest[beat.extractor, beat.version] = beat
         versions = [(beat.instance_id, _version_update(beat)) for beat in newest.values()]
-        return refused | await _write_all(self._extractors, versions)
+        instances = [(beat.instance_id, _instance_update(beat, watched_since)) for beat in heartbeats]
+        # In this order nobody finds an instance whose extractor is not there yet.
+        refused = await _write_all(self._extractors, versions)
+        return refused | await _write_all(self._instances, instances)
 
     async def list(self) -> Sequence[ExtractorRecord]:
         """Return every extractor, by name.
@@ -76,6 +74,24 @@ class ExtractorRepository:
             documents = await self._extractors.find().sort("name", 1).to_list()
         by_name = groupby(documents, key=lambda document: str(document["name"]))
         return [_extractor_from(name, group) for name, group in by_name]
+
+    async def latest_versions(self, names: Collection[str]) -> dict[str, str]:
+        """Tell which version of extractors was seen last.
+
+        Args:
+            names: The extractors.
+
+        Returns:
+            The versions by name, of those that were ever seen.
+
+        Raises:
+            StoreError: MongoDB can't be reached, or gave up.
+        """
+        with translated():
+            found = self._extractors.find({"name": {"$in": list(names)}}, {"name": 1, "version": 1}).sort(
+                "last_seen", 1
+            )
+            return {str(document["name"]): str(document["version"]) async for document in found}
 
     async def get(self, name: str) -> ExtractorRecord:
         """Return one extractor.
@@ -106,6 +122,26 @@ class ExtractorRepository:
         with translated():
             documents = await self._instances.find(chosen).sort([("last_seen", -1), ("_id", 1)]).to_list()
         return [_instance_from(document) for document in documents]
+
+    async def instances_of(self, extractors: Collection[str]) -> Mapping[str, Sequence[InstanceRecord]]:
+        """Return the instances of several extractors, each one's latest seen first.
+
+        Args:
+            extractors: Their names.
+
+        Returns:
+            The instances by extractor; those of one that has none are empty.
+
+        Raises:
+            StoreError: MongoDB can't be reached, or gave up.
+        """
+        found: dict[str, list[InstanceRecord]] = {name: [] for name in extractors}
+        with translated():
+            wanted = self._instances.find({"extractor": {"$in": list(extractors)}})
+            async for document in wanted.sort([("last_seen", -1), ("_id", 1)]):
+                instance = _instance_from(document)
+                found[instance.extractor].append(instance)
+        return found
 
     async def watch(self, queue: str) -> Watch:
         """Return when a monitor was there to see heartbeats.
@@ -239,7 +275,11 @@ def _write_errors(error: StoreError) -> dict[int, tuple[int, str]]:
     cause = error.__cause__
     details = (cause.details or {}) if isinstance(cause, BulkWriteError) else {}
     failed = details.get("writeErrors", ())
-    if not failed or details.get("writeConcernErrors") or any(each["code"] not in OWN_FAULTS for each in failed):
+    if (
+        not failed
+        or details.get("writeConcernErrors")
+        or any(each["code"] not in REFUSALS | {DUPLICATE_KEY} for each in failed)
+    ):
         raise error
     return {each["index"]: (each["code"], redact(str(each["errmsg"]))[:300]) for each in failed}
 

@@ -1,22 +1,26 @@
-"""The read side of the trail: jobs, their timelines, and updates that name no job."""
+"""The read side of the trail: jobs and their timelines."""
 
-import base64
-import json
-from collections.abc import AsyncGenerator, Sequence
+import re
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from models.errors import NotFoundError, SettingError
+from models.errors import NotFoundError
 from models.job import Event, Job
 from models.status import Status
 from store.database import Database, Document, translated
 from store.documents import event_from, job_from
+from store.keyset import Order, cursor_behind, read_page, within
+from store.unnamed import UnnamedRepository
 
-MAX_GROUPS = 1000
-"""Groups read at the most, unless another limit is given."""
+SEARCH_LIMIT_S = 2.0
+"""Seconds that the database may look for one page."""
+_FIRST_UPDATES = 5
 _EVENTS_PER_READ = 1000
 """Events fetched together: enough to be quick, few enough to keep memory small with long messages."""
+_LATEST_FIRST = Order(field="updated_at", direction=-1)
+_SEARCHED = ("_id", "resource_id", "extractor_id", "user_id", "message")
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -29,11 +33,25 @@ class JobFilter:
     statuses: Sequence[Status] = ()
     since: datetime | None = None
     """Only jobs updated at this time or later."""
+    until: datetime | None = None
+    """Only jobs updated before this time."""
+    text: str | None = None
+    """A job's whole id; else a part, in any case, of the job's, the resource's, the extractor's or the user's id, or of
+    the message."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class EventFilter:
+    """Which events of a job are asked for; None and empty mean any."""
+
+    statuses: Sequence[Status] = ()
+    text: str | None = None
+    """A part of the message, in any case."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class JobPage:
-    """One page of jobs, the latest updated first."""
+    """One page of jobs."""
 
     jobs: Sequence[Job]
     next: str | None
@@ -41,18 +59,14 @@ class JobPage:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class UnnamedGroup:
-    """The updates of one extractor on one resource that name no job."""
+class EventPage:
+    """A part of a job's timeline, in order."""
 
-    extractor_id: str
-    resource_id: str
-    event_count: int
-    first_at: datetime
-    """The worker's time of the first one in order."""
-    updated_at: datetime
-    """The worker's time of the latest one in order."""
-    status: Status
-    message: str
+    events: Sequence[Event]
+    previous: int | None
+    """The position before which there may be more."""
+    next: int | None
+    """The position after which there may be more."""
 
 
 class JobRepository:
@@ -64,6 +78,7 @@ class JobRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.unnamed = UnnamedRepository(database)
 
     async def get(self, job_id: str) -> Job:
         """Read one job.
@@ -78,6 +93,59 @@ class JobRepository:
             raise NotFoundError(f"there is no job {job_id!r}")
         return job_from(document)
 
+    async def some(self, job_ids: Collection[str]) -> Sequence[Job]:
+        """Read jobs by their ids.
+
+        Args:
+            job_ids: The ids.
+
+        Returns:
+            Those that exist.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        with translated():
+            return [job_from(each) async for each in self._database.jobs.find({"_id": {"$in": [*job_ids]}})]
+
+    async def correlation_ids(self, job_ids: Collection[str]) -> Mapping[str, str]:
+        """Find the marks that the submitters of jobs gave them.
+
+        Args:
+            job_ids: The jobs.
+
+        Returns:
+            The correlation ids by job, of those whose first updates carried one.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        query: Document = {"job_id": {"$in": [*job_ids]}, "position": {"$lte": _FIRST_UPDATES}}
+        fields = {"job_id": 1, "correlation_id": 1}
+        with translated():
+            found = self._database.extractions.find(query, fields).sort([("job_id", 1), ("position", -1)])
+            return {
+                str(event["job_id"]): str(event["correlation_id"]) async for event in found if "correlation_id" in event
+            }
+
+    async def stored_messages(self, message_ids: Collection[str]) -> Mapping[str, str | None]:
+        """Find out which messages are stored as updates.
+
+        Args:
+            message_ids: Their message ids.
+
+        Returns:
+            By message id of those that are, the dead letter that the message had been; None where it was none.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        with translated():
+            found = self._database.extractions.find(
+                {"message_id": {"$in": [*message_ids]}}, {"message_id": 1, "letter_id": 1}
+            ).hint("message_id")
+            return {str(event["message_id"]): cast("str | None", event.get("letter_id")) async for event in found}
+
     async def list(self, wanted: JobFilter, *, limit: int, cursor: str | None = None) -> JobPage:
         """Read one page of jobs by keyset, so that a deep page costs what the first one does.
 
@@ -91,18 +159,65 @@ class JobRepository:
 
         Raises:
             SettingError: The cursor is none of ours.
+            TooBroadError: There was too much to look through.
             StoreError: The database can't be reached.
         """
-        clauses: list[Document] = [_job_query(wanted)]
-        if cursor is not None:
-            updated_at, job_id = _read_cursor(cursor)
-            clauses.append(
-                {"$or": [{"updated_at": {"$lt": updated_at}}, {"updated_at": updated_at, "_id": {"$lt": job_id}}]}
+        if wanted.text is not None and cursor is None:
+            with translated():
+                named = await self._database.jobs.find_one({**_job_query(wanted), "_id": wanted.text})
+            if named is not None:
+                return JobPage(jobs=[job_from(named)], next=None)
+        page = await read_page(
+            self._database.jobs,
+            {"$and": [_job_query(wanted), _text_query(_SEARCHED, wanted.text)]},
+            _LATEST_FIRST,
+            limit=limit,
+            cursor=cursor,
+            time_limit_s=SEARCH_LIMIT_S,
+        )
+        return JobPage(jobs=[job_from(document) for document in page.rows], next=page.next)
+
+    def cursor_behind(self, job: Job) -> str:
+        """Make the cursor of the page that begins behind a job of the list."""
+        return cursor_behind(_LATEST_FIRST, {"updated_at": job.updated_at, "_id": job.job_id})
+
+    async def event_page(
+        self, job_id: str, wanted: EventFilter, *, limit: int, after: int = 0, before: int | None = None
+    ) -> EventPage:
+        """Read a part of a job's timeline: forwards, or backwards from a position.
+
+        Args:
+            job_id: The job.
+            wanted: Which of its events.
+            limit: Events at the most.
+            after: Position after which the part lies.
+            before: Position before which the part ends; None to begin right after `after`.
+
+        Returns:
+            The part; empty where there is no such job.
+
+        Raises:
+            TooBroadError: There was too much to look through.
+            StoreError: The database can't be reached.
+        """
+        position: Document = {"$gt": after} if before is None else {"$gt": after, "$lt": before}
+        query: Document = {"job_id": job_id, "position": position}
+        if wanted.statuses:
+            query["state"] = {"$in": [status.value for status in wanted.statuses]}
+        found = self._database.extractions.find({"$and": [query, _text_query(("message",), wanted.text)]})
+        found = found.sort("position", 1 if before is None else -1).limit(limit + 1)
+        with translated(), within(SEARCH_LIMIT_S):
+            documents = await found.max_time_ms(int(SEARCH_LIMIT_S * 1000)).to_list()
+        events = [event_from(document) for document in documents[:limit]]
+        more = len(documents) > limit
+        if before is None:
+            return EventPage(
+                events=events,
+                previous=after + 1 if after else None,
+                next=_position(events[-1]) if more else None,
             )
-        with translated():
-            found = self._database.jobs.find({"$and": clauses}).sort([("updated_at", -1), ("_id", -1)]).limit(limit + 1)
-            jobs = [job_from(document) async for document in found]
-        return JobPage(jobs=jobs[:limit], next=_write_cursor(jobs[limit - 1]) if len(jobs) > limit else None)
+        events.reverse()
+        return EventPage(events=events, previous=_position(events[0]) if more else None, next=before - 1)
 
     async def events(self, job_id: str, *, after: int = 0, limit: int = 0) -> AsyncGenerator[Event]:
         """Read a job's timeline in order.
@@ -143,70 +258,6 @@ class JobRepository:
                         after = event.placement.position
                         yield event
 
-    async def unnamed_groups(
-        self, *, resource_id: str | None = None, extractor_id: str | None = None, limit: int = MAX_GROUPS
-    ) -> Sequence[UnnamedGroup]:
-        """Group the updates that name no job by extractor and resource, the latest first.
-
-        Args:
-            resource_id: Only those on this resource.
-            extractor_id: Only those of this extractor.
-            limit: Groups at the most.
-
-        Returns:
-            The groups.
-        """
-        query: Document = {"job_id": None}
-        if resource_id is not None:
-            query["file_id"] = resource_id
-        if extractor_id is not None:
-            query["extractor_id"] = extractor_id
-        pipeline: list[Document] = [
-            {"$match": query},
-            {"$sort": {"received_at": 1, "seq": 1}},
-            {
-                "$group": {
-                    "_id": {"extractor": "$extractor_id", "resource": "$file_id"},
-                    "event_count": {"$sum": 1},
-                    "first_at": {"$first": "$start"},
-                    "updated_at": {"$last": "$start"},
-                    "status": {"$last": "$state"},
-                    "message": {"$last": "$message"},
-                }
-            },
-            {"$sort": {"updated_at": -1, "_id": 1}},
-            {"$limit": limit},
-        ]
-        with translated():
-            cursor = await self._database.extractions.aggregate(pipeline, allowDiskUse=True)
-            return [
-                UnnamedGroup(
-                    extractor_id=group["_id"]["extractor"],  # type: ignore[index]
-                    resource_id=group["_id"]["resource"],  # type: ignore[index]
-                    event_count=group["event_count"],  # type: ignore[arg-type]
-                    first_at=group["first_at"],  # type: ignore[arg-type]
-                    updated_at=group["updated_at"],  # type: ignore[arg-type]
-                    status=Status(str(group["status"])),
-                    message=str(group["message"]),
-                )
-                async for group in cursor
-            ]
-
-    async def unnamed_events(self, extractor_id: str, resource_id: str) -> AsyncGenerator[Event]:
-        """Read one extractor's updates on one resource that name no job, in order of arrival.
-
-        Args:
-            extractor_id: The extractor.
-            resource_id: The file or dataset.
-
-        Yields:
-            The events.
-        """
-        query = {"file_id": resource_id, "extractor_id": extractor_id, "job_id": None}
-        with translated():
-            async for document in self._database.extractions.find(query).sort([("received_at", 1), ("seq", 1)]):
-                yield event_from(document)
-
 
 def _job_query(wanted: JobFilter) -> Document:
     query: Document = {}
@@ -219,20 +270,21 @@ def _job_query(wanted: JobFilter) -> Document:
             query[name] = value
     if wanted.statuses:
         query["status"] = {"$in": [status.value for status in wanted.statuses]}
-    if wanted.since is not None:
-        query["updated_at"] = {"$gte": wanted.since}
+    bounds = {"$gte": wanted.since, "$lt": wanted.until}
+    if wanted.since is not None or wanted.until is not None:
+        query["updated_at"] = {name: moment for name, moment in bounds.items() if moment is not None}
     return query
 
 
-def _write_cursor(job: Job) -> str:
-    key = json.dumps([job.updated_at.isoformat(), job.job_id])
-    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+def _text_query(fields: Sequence[str], text: str | None) -> Document:
+    """Match what has a text in one of some fields; anything where no text is asked for."""
+    if text is None:
+        return {}
+    # PCRE takes Python's escapes, but no NUL.
+    part = {"$regex": re.escape(text).replace("\0", r"\x00"), "$options": "i"}
+    return {"$or": [{field: part} for field in fields]}
 
 
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        updated_at, job_id = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
-        return datetime.fromisoformat(updated_at), str(job_id)
-    except (ValueError, TypeError) as error:
-        raise SettingError(f"this is no cursor of a job list: {cursor[:80]!r}") from error
+def _position(event: Event) -> int:
+    assert event.placement is not None  # noqa: S101  # an event of a job has a place in it
+    return event.placement.position

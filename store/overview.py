@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pymongo.asynchronous.collection import AsyncCollection
+
+from models.dataset import DatasetStatus
 from models.status import Status
-from store.database import Database, Document, translated
+from store.console import Console
+from store.database import Document, translated
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -13,19 +17,22 @@ class Overview:
 
     jobs: Mapping[Status, int]
     """Jobs by status; statuses without a job are left out."""
+    datasets: Mapping[DatasetStatus, int]
+    """Datasets by status; statuses without a dataset, and words that are no status, are left out."""
     event_count: int
     """Stored updates, by the database's own statistics, which may be off for a while after it crashed."""
 
 
 class OverviewRepository:
-    """Counts jobs and events.
+    """Counts jobs, datasets and events.
 
     Args:
-        database: The trail's database.
+        console: The console's collections; those of the trail are taken from its database.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, console: Console) -> None:
+        self._database = console.database
+        self._histories = console.histories
 
     async def read(self) -> Overview:
         """Count.
@@ -36,10 +43,18 @@ class OverviewRepository:
         Raises:
             StoreError: The database can't be reached.
         """
-        # Sorted first, so that the index answers alone.
-        by_status: list[Document] = [{"$sort": {"status": 1}}, {"$sortByCount": "$status"}]
         with translated():
-            cursor = await self._database.jobs.aggregate(by_status)
-            jobs = {Status(str(group["_id"])): int(str(group["count"])) async for group in cursor}
+            jobs = await _by_status(self._database.jobs)
+            datasets = await _by_status(self._histories)
             event_count = await self._database.extractions.estimated_document_count()
-        return Overview(jobs=jobs, event_count=event_count)
+        return Overview(
+            jobs={Status(word): count for word, count in jobs.items()},
+            datasets={status: datasets[status] for status in DatasetStatus if status in datasets},
+            event_count=event_count,
+        )
+
+
+async def _by_status(collection: AsyncCollection[Document]) -> dict[str, int]:
+    # Sorted first, so that the index answers alone.
+    cursor = await collection.aggregate([{"$sort": {"status": 1}}, {"$sortByCount": "$status"}])
+    return {str(group["_id"]): int(str(group["count"])) async for group in cursor}

@@ -13,7 +13,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.job import Job, fold
 from store.database import Database, Document, translated
-from store.documents import event_from, job_document, job_from
+from store.documents import event_from, job_document
 
 _JOBS_PER_READ = 500
 _EVENTS_PER_REPORT = 1000
@@ -128,8 +128,8 @@ class Rebuild:
 
     async def _differing(self, rebuilt: Sequence[tuple[Job, bool]]) -> Sequence[str]:
         found = self._database.jobs.find({"_id": {"$in": [job.job_id for job, _placed in rebuilt]}})
-        stored = {document["_id"]: job_from(document) async for document in found}
-        return [job.job_id for job, placed in rebuilt if not placed or stored.get(job.job_id) != job]
+        stored = {document["_id"]: document async for document in found}
+        return [job.job_id for job, placed in rebuilt if not placed or stored.get(job.job_id) != job_document(job)]
 
     async def _without_events(self) -> AsyncIterator[str]:
         pipeline: list[Document] = [
@@ -149,10 +149,10 @@ class Rebuild:
             return Difference(job_id=job_id, what=f"the job is missing; its {rebuilt.event_count} events are there")
         if misplaced:
             return Difference(job_id=job_id, what=f"{len(misplaced)} events have another place, attempt or lateness")
-        if stored != rebuilt:
-            have, want = job_document(stored), job_document(rebuilt)
-            names = [name for name in want.keys() | have.keys() if have.get(name) != want.get(name)]
-            words = (f"{name} is {have.get(name)!s}, its events say {want.get(name)!s}" for name in sorted(names))
+        want = job_document(rebuilt)
+        if stored != want:
+            names = [name for name in want.keys() | stored.keys() if stored.get(name) != want.get(name)]
+            words = (f"{name} is {stored.get(name)!s}, its events say {want.get(name)!s}" for name in sorted(names))
             return Difference(job_id=job_id, what="; ".join(words))
         return None
 
@@ -164,12 +164,15 @@ class Rebuild:
             return None
         if misplaced:
             await self._database.extractions.bulk_write(misplaced, ordered=False, session=session)
-        if stored != rebuilt:
-            await self._database.jobs.replace_one({"_id": job_id}, job_document(rebuilt), upsert=True, session=session)
-        return bool(misplaced) or stored != rebuilt
+        want = job_document(rebuilt)
+        if stored != want:
+            await self._database.jobs.replace_one({"_id": job_id}, want, upsert=True, session=session)
+        return bool(misplaced) or stored != want
 
-    async def _look(self, job_id: str, session: AsyncClientSession) -> tuple[Job | None, Job | None, list[UpdateOne]]:
-        """Read a job as stored, as its events tell it, and the corrections that its events' places need."""
+    async def _look(
+        self, job_id: str, session: AsyncClientSession
+    ) -> tuple[Document | None, Job | None, list[UpdateOne]]:
+        """Read a job's document, the job as its events tell it, and the corrections that its events' places need."""
         document = await self._database.jobs.find_one({"_id": job_id}, session=session)
         job: Job | None = None
         misplaced: list[UpdateOne] = []
@@ -180,4 +183,4 @@ class Rebuild:
             if placement != event.placement:
                 change = {"position": placement.position, "attempt": placement.attempt, "late": placement.late}
                 misplaced.append(UpdateOne({"_id": stored_event["_id"]}, {"$set": change}))
-        return (job_from(document) if document else None), job, misplaced
+        return document, job, misplaced

@@ -1,5 +1,6 @@
 """A session for writing that takes the place of its predecessor's."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ class SoleWriter:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._session = database.client.start_session()
+        self._one_at_a_time = asyncio.Lock()  # a session carries one transaction
 
     async def take_over(self, purpose: str) -> None:
         """Become the one that writes for a purpose.
@@ -43,7 +45,7 @@ class SoleWriter:
                 {"$set": {"session": self._session.session_id["id"]}, "$currentDate": {"since": True}},
                 upsert=True,
             )
-            if former is not None:
+            if former is not None and "session" in former:
                 await self._database.client.admin.command("killSessions", [{"id": former["session"]}])
 
     async def transact(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
@@ -52,12 +54,13 @@ class SoleWriter:
         A transaction that a successor ended is run once more: whether we may still write is for the work to find out,
         from what the successor has written.
         """
-        try:
-            return await self._database.transact(work, self._session)
-        except StoreError as error:
-            if not (isinstance(error.__cause__, OperationFailure) and error.__cause__.code == _INTERRUPTED):
-                raise
-            return await self._database.transact(work, self._session)
+        async with self._one_at_a_time:
+            try:
+                return await self._database.transact(work, self._session)
+            except StoreError as error:
+                if not (isinstance(error.__cause__, OperationFailure) and error.__cause__.code == _INTERRUPTED):
+                    raise
+                return await self._database.transact(work, self._session)
 
     async def close(self) -> None:
         """Give the session back to the server."""

@@ -1,0 +1,139 @@
+"""Pages of a list by keyset, so that a deep page costs what the first one does, whatever types the keys have.
+
+Only rows with the same value in the field are gone through one by one, and arrays, which MongoDB sorts by one of their
+elements, are no values to sort by.
+"""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+import bson
+from bson import MinKey
+from bson.errors import BSONError
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import ExecutionTimeout
+
+from models.errors import SettingError, TooBroadError
+from store.database import Document, translated
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Page(Generic[T]):
+    """A part of a list."""
+
+    rows: Sequence[T]
+    next: str | None
+    """Cursor of the next page; None on the last."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Order:
+    """By one field, then by `_id`, both in one direction."""
+
+    field: str
+    direction: Literal[1, -1]
+
+
+async def read_page(
+    collection: AsyncCollection[Document],
+    query: Document,
+    order: Order,
+    *,
+    limit: int,
+    cursor: str | None,
+    stages: Sequence[Document] = (),
+    time_limit_s: float | None = None,
+) -> Page[Document]:
+    """Read one page of documents.
+
+    Args:
+        collection: Where.
+        query: Which documents.
+        order: In which order.
+        limit: Documents per page.
+        cursor: The `next` of the page before.
+        stages: What is to be done with the documents of the page, as stages of an aggregation.
+        time_limit_s: Seconds that the database may look for the page.
+
+    Returns:
+        The page.
+
+    Raises:
+        SettingError: The cursor is none of ours.
+        TooBroadError: The time was up.
+        StoreError: The database can't be reached.
+    """
+    behind = [] if cursor is None else _behind(order, *_read_cursor(cursor))
+    pipeline: list[Document] = [
+        {"$match": {"$and": [query, *behind]}},
+        {"$sort": {order.field: order.direction, "_id": order.direction}},
+        {"$limit": limit + 1},
+        *stages,
+    ]
+    bound: dict[str, Any] = {} if time_limit_s is None else {"maxTimeMS": int(time_limit_s * 1000)}
+    with translated(), within(time_limit_s):
+        found = await (await collection.aggregate(pipeline, **bound)).to_list()
+    more = len(found) > limit
+    return Page(rows=found[:limit], next=cursor_behind(order, found[limit - 1]) if more else None)
+
+
+def cursor_behind(order: Order, row: Mapping[str, object]) -> str:
+    """Make the cursor of the page that begins behind a row.
+
+    Args:
+        order: The order of the list.
+        row: The row, or its `_id` and the field of the order.
+
+    Returns:
+        The cursor.
+    """
+    return base64.urlsafe_b64encode(bson.encode({"at": [row.get(order.field), row["_id"]]})).decode().rstrip("=")
+
+
+@contextmanager
+def within(time_limit_s: float | None) -> Iterator[None]:
+    """Tell what to do where the database gave up because a search took too long.
+
+    Args:
+        time_limit_s: The seconds it had.
+
+    Raises:
+        TooBroadError: The time was up.
+    """
+    try:
+        yield
+    except ExecutionTimeout as error:
+        raise TooBroadError(
+            f"the search was given up after {time_limit_s:g} s, as it had to look through too much: narrow the time "
+            "range, or filter by more"
+        ) from error
+
+
+def _behind(order: Order, value: object, key: object) -> list[Document]:
+    """Match what comes behind a row: one range of an index, without the range's first rows, up to that one.
+
+    An `$or` of "same value, greater key" and "greater value" would be exact, but with an `$in` beside it MongoDB reads
+    and sorts everything behind the row.
+    """
+    onwards, up_to = ("$gte", "$lte") if order.direction == 1 else ("$lte", "$gte")
+    # Expressions, because a query's own comparison passes over other types.
+    begin: Document = {onwards: [f"${order.field}", {"$literal": value}]}
+    if value is None and order.direction == 1:
+        # A field that is missing sorts as null does, but is less for an expression.
+        begin = {"$gt": [f"${order.field}", {"$literal": MinKey()}]}
+    passed = {order.field: {"$eq": value}, "$expr": {up_to: ["$_id", {"$literal": key}]}}
+    return [{"$expr": begin}, {"$nor": [passed]}]
+
+
+def _read_cursor(cursor: str) -> tuple[object, object]:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        value, key = bson.decode(base64.urlsafe_b64decode(padded.encode("ascii")))["at"]
+    except (ValueError, TypeError, KeyError, BSONError) as error:
+        raise SettingError(f"this is no cursor of a list: {cursor[:80]!r}") from error
+    return value, key
