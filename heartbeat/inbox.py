@@ -1,6 +1,5 @@
 """Heartbeats taken from the queue and not yet stored: only the newest of each instance, so memory stays bounded."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,7 +17,8 @@ class Delivery:
     routing_key: str
     received_at: datetime
     redelivered: bool = False
-    headers: Mapping[str, object] = field(default_factory=dict)
+    properties: bytes = b""
+    """As the broker sent them; see `publisher.content_header`."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from heartbeat.health import Health, HealthServer
 from heartbeat.inbox import Batch, Delivery, Inbox, Reject
 from heartbeat.metrics import MonitorMetrics
+from heartbeat.pause import pause
 from heartbeat.subscription import Subscription, subscribed
 from models.errors import BrokerError, StoreError
 from models.settings import Settings
@@ -105,7 +106,7 @@ class Monitor:
             except BrokerError as error:
                 self._metrics.outages.labels("broker").inc()
                 log.warning("Broker lost; connecting again", action="monitor.broker_lost", error=str(error))
-                await _first_of(stop, timeout_s=backoff.next_s())
+                await pause(backoff.next_s(), stop)
 
     async def _session(self, subscription: Subscription, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Receive and store on one connection."""
@@ -116,7 +117,7 @@ class Monitor:
         on_ready()
         try:
             while not stop.is_set() and not subscription.lost.is_set():
-                await _first_of(stop, subscription.lost, self._full, timeout_s=FLUSH_INTERVAL_S)
+                await pause(FLUSH_INTERVAL_S, stop, subscription.lost, self._full)
                 await self._flush(subscription, stop)
             if subscription.lost.is_set():
                 raise BrokerError("RabbitMQ: the connection was lost")
@@ -181,7 +182,7 @@ class Monitor:
                 self._note_outage(error)
             if stop.is_set() or subscription.lost.is_set():
                 return False
-            await _first_of(stop, subscription.lost, timeout_s=backoff.next_s())
+            await pause(backoff.next_s(), stop, subscription.lost)
 
     async def _write(self, batch: Batch, taken_at: datetime) -> None:
         if not self._indexed:
@@ -209,13 +210,3 @@ class Monitor:
         self._metrics.database_ok.set(0)
         self._outage = str(error)
         log.warning("Database away; holding heartbeats", action="monitor.database_lost", error=str(error))
-
-
-async def _first_of(*events: asyncio.Event, timeout_s: float) -> None:
-    """Wait until one of the events is set, or the time has passed."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

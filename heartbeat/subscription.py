@@ -7,18 +7,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import aiormq
 from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
-from pamqp.commands import Basic
 
 from heartbeat.inbox import Delivery, Reject
 from models.dead_letter import dead_letter_headers
-from models.errors import SettingError
-from models.redaction import redact
 from models.settings import Settings
 from models.topology import HEARTBEAT_EXCHANGE, dead_letter_queue_arguments, heartbeat_queue_arguments
-from publisher.amqp import broker_errors, declare_queue
+from publisher.amqp import broker_errors, connection_to, declare_queue
+from publisher.content_header import Verbatim, letter_properties
+from publisher.raw_transport import RawTransport, raw_properties
 
 MAX_WAITING = 20_000
 """Heartbeats that wait in the queue at the most: two of each instance of a large fleet."""
@@ -93,12 +93,11 @@ class Subscription:
             exchange=delivery.exchange,
             routing_key=delivery.routing_key,
             received_at=delivery.received_at,
-            original=delivery.headers,
         )
         await self._publisher.basic_publish(
             delivery.body,
             routing_key=self._settings.dead_letter_queue,
-            properties=Basic.Properties(delivery_mode=2, headers=headers),  # type: ignore[arg-type]
+            properties=Verbatim(letter_properties(delivery.properties, headers), uuid4().hex),
             mandatory=True,
             timeout=OPERATION_TIMEOUT_S,
         )
@@ -115,11 +114,9 @@ async def subscribed(settings: Settings) -> AsyncIterator[Subscription]:
         BrokerError: RabbitMQ can't be reached, or refuses a queue.
         SettingError: The URL is missing or no URL.
     """
-    try:
-        with broker_errors():
-            connection = await asyncio.wait_for(aiormq.connect(settings.require_amqp_url()), CONNECT_TIMEOUT_S)
-    except ValueError as error:
-        raise SettingError(f"JOBTRAIL_AMQP_URL is no usable RabbitMQ URL: {redact(str(error))}") from error
+    connection = connection_to(settings.require_amqp_url(), RawTransport())
+    with broker_errors():
+        await asyncio.wait_for(connection.connect(), CONNECT_TIMEOUT_S)
     try:
         with broker_errors():
             await _declare(connection, settings)
@@ -151,7 +148,6 @@ async def _declare(connection: AbstractConnection, settings: Settings) -> None:
 
 
 def _delivery(message: DeliveredMessage) -> Delivery:
-    headers = message.header.properties.headers
     return Delivery(
         tag=message.delivery_tag or 0,
         body=message.body,
@@ -159,5 +155,5 @@ def _delivery(message: DeliveredMessage) -> Delivery:
         routing_key=message.routing_key or "",
         received_at=datetime.now(UTC),
         redelivered=bool(message.redelivered),
-        headers=dict(headers) if headers else {},
+        properties=raw_properties(message),
     )

@@ -9,9 +9,12 @@ from contextlib import contextmanager
 
 import aiormq
 from aiormq.abc import AbstractConnection
+from aiormq.connection import TransportFactory
 
-from models.errors import BrokerError
+from models.errors import BrokerError, BusyError, SettingError
 from models.redaction import redact
+
+CONNECT_TIMEOUT_S = 15.0
 
 
 @contextmanager
@@ -46,3 +49,61 @@ async def declare_queue(connection: AbstractConnection, queue: str, arguments: M
         channel = await connection.channel()
         await channel.queue_declare(queue, passive=True)
     await channel.close()
+
+
+def connection_to(amqp_url: str, transport_factory: TransportFactory | None = None) -> aiormq.Connection:
+    """Make a connection that is not open yet.
+
+    Args:
+        amqp_url: The broker.
+        transport_factory: What opens its socket; None for the driver's own.
+
+    Returns:
+        The connection.
+
+    Raises:
+        SettingError: The URL is none.
+    """
+    words = "JOBTRAIL_AMQP_URL is no URL of a broker; it should be amqp://user:password@host:5672/vhost"
+    try:
+        connection = aiormq.Connection(amqp_url, transport_factory=transport_factory)
+    except (ValueError, TypeError) as error:
+        raise SettingError(words) from error
+    if connection.url.scheme not in ("amqp", "amqps") or not connection.url.host:
+        raise SettingError(words)
+    return connection
+
+
+async def closed(connection: aiormq.Connection) -> None:
+    """Close a connection.
+
+    Args:
+        connection: The connection, in whatever state it is.
+
+    Raises:
+        BrokerError: It was lost already.
+    """
+    with broker_errors():
+        await connection.close()
+
+
+async def lock(connection: AbstractConnection, name: str, taken: str) -> None:
+    """Take a right that one connection at a time may have; it ends with the connection, on the broker's side.
+
+    So whoever has the right knows that no predecessor, however slow, still speaks to the broker. An exclusive queue is
+    what the broker offers for that.
+
+    Args:
+        connection: An open connection.
+        name: The right.
+        taken: What to say where another connection has it.
+
+    Raises:
+        BusyError: Another connection has it.
+        aiormq.AMQPError: The broker refuses something else.
+    """
+    channel = await connection.channel()
+    try:
+        await channel.queue_declare(name, exclusive=True)
+    except aiormq.exceptions.ChannelLockedResource as error:
+        raise BusyError(taken) from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import aio_pika
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError
 
+from models.ending import end
 from models.redaction import redact
 from publisher.backoff import Backoff
 from publisher.dispatch import Dispatch, Outcome
@@ -71,8 +72,7 @@ class AsyncSender:
 
     async def stop(self) -> None:
         """Close the connection and end the task."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        await end(self._task)
 
     async def _run_sessions(self) -> None:
         while True:

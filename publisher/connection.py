@@ -97,7 +97,7 @@ def open_channel(amqp_url: str, name: str) -> Iterator["BlockingChannel"]:
             raise NotFoundError(redact(error.reply_text)) from error
         raise BrokerError(f"the broker closed the channel: {redact(error.reply_text)}") from error
     except NackError as error:
-        raise BrokerError("the broker refused a message") from error
+        raise BrokerError("the broker refused a message; its queue is full, or only just being made") from error
     except (AMQPError, OSError) as error:
         words = redact(str(error)) or type(error).__name__
         raise BrokerError(f"RabbitMQ at {broker_address(amqp_url)} cannot be reached: {words}") from error

@@ -3,7 +3,8 @@
 Shared by the pika and the aio-pika sender. Each reply queue is a lane. A lane starts with one update as a probe; once
 the broker has routed and confirmed that, a window of updates is in flight at a time. When the broker returns an update
 (no such queue) or refuses it, the lane waits for the rest of its window, rests, and then goes on from its oldest
-update, again with a probe: so no later update overtakes the one that came back. Other lanes go on meanwhile.
+update, again with a probe: so none of a later window overtakes the one that came back (of the same window some may
+have found room before it). Other lanes go on meanwhile.
 """
 
 import logging
