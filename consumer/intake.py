@@ -1,27 +1,27 @@
-"""The consumer's side of RabbitMQ: one connection that consumes, one that publishes dead letters.
-
-They are two because backpressure stops the first one from reading, and confirms must be read all the same.
-"""
+"""The consuming side of RabbitMQ: one connection that takes messages from one queue, and reads no more than it may."""
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
-from copy import copy
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import aiormq
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
 from consumer.backpressure import Gate, GatedTransport
-from models.errors import BrokerError, SettingError
-from models.topology import dead_letter_queue_arguments, reply_queue_arguments
-from publisher.amqp import broker_errors, declare_queue
+from heartbeat.pause import pause
+from models.errors import BrokerError
+from publisher.amqp import CONNECT_TIMEOUT_S, broker_errors, closed, connection_to
+from publisher.content_header import decode
+from publisher.raw_transport import RawTransport, raw_properties
+
+Declare = Callable[[aiormq.Connection], Awaitable[None]]
+"""Sees to it that what is needed on the broker is there."""
 
 MAX_WAITING_BYTES = 16 * 1024 * 1024
-CONNECT_TIMEOUT_S = 15.0
 
 
 @dataclass(slots=True, eq=False)
@@ -31,7 +31,10 @@ class Received:
     message: DeliveredMessage
     body: bytes
     """Untouched."""
+    raw: bytes
+    """Its properties, headers included, untouched."""
     properties: Basic.Properties
+    """What they mean."""
     tag: int
     redelivered: bool
     received_ms: int
@@ -39,59 +42,56 @@ class Received:
 
 
 class Intake:
-    """Takes messages from one reply queue.
+    """Takes messages from one queue.
 
     Args:
         amqp_url: The broker.
-        queue: The reply queue; declared if it is missing, taken as it is if it exists.
-        dead_letter_queue: Where dead letters go; likewise.
+        queue: The queue.
+        purpose: What it takes them for, for the broker's management pages.
+        declare: Called once connected, before it begins to consume.
         prefetch: Unacknowledged messages the broker may hand out.
     """
 
-    def __init__(self, amqp_url: str, queue: str, dead_letter_queue: str, *, prefetch: int) -> None:
+    def __init__(self, amqp_url: str, queue: str, *, purpose: str, declare: Declare, prefetch: int) -> None:
         self._url = amqp_url
         self._queue = queue
-        self._dead_letter_queue = dead_letter_queue
+        self._purpose = purpose
+        self._declare = declare
         self._prefetch = prefetch
         self._gate = Gate(MAX_WAITING_BYTES)
         self._waiting: deque[Received] = deque()
         self._arrived = asyncio.Event()
-        self._connections: list[aiormq.Connection] = []
+        self._connection: aiormq.Connection | None = None
         self._cancelled = False
 
     async def open(self) -> None:
-        """Connect, declare the queues and begin to consume.
+        """Connect and begin to consume.
 
         Raises:
             BrokerError: The broker can't be reached or refuses.
             SettingError: The URL is none.
         """
-        try:
-            consuming = aiormq.Connection(self._url, transport_factory=GatedTransport(self._gate))
-            publishing = aiormq.Connection(self._url)
-        except (ValueError, TypeError) as error:
-            raise SettingError(
-                "JOBTRAIL_AMQP_URL is no URL; it should be amqp://user:password@host:5672/vhost"
-            ) from error
+        connection = connection_to(self._url, transport_factory=RawTransport(GatedTransport(self._gate)))
         with broker_errors():
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                for connection, purpose in ((consuming, "consumer"), (publishing, "dead letters")):
-                    self._connections.append(connection)
-                    await connection.connect({"connection_name": f"jobtrail {purpose} of {self._queue}"})
-                await declare_queue(publishing, self._dead_letter_queue, dead_letter_queue_arguments())
-                await declare_queue(publishing, self._queue, reply_queue_arguments(self._dead_letter_queue))
-                self._letters = await publishing.channel()
-                self._channel = await consuming.channel(publisher_confirms=False)
+                self._connection = connection
+                await connection.connect({"connection_name": f"jobtrail {self._purpose} of {self._queue}"})
+                await self._declare(connection)
+                self._channel = await connection.channel(publisher_confirms=False)
                 await self._channel.basic_qos(prefetch_count=self._prefetch)
                 self._channel.closing.add_done_callback(lambda _closed: self._arrived.set())
                 self._channel.on_consumer_cancel_callbacks.add(self._on_cancel)
                 await self._channel.basic_consume(self._queue, self._on_message)
 
     async def close(self) -> None:
-        """Close the connection; what is unacknowledged goes back to the queue."""
-        while self._connections:
-            with broker_errors():
-                await self._connections.pop().close()
+        """Close the connection; what is unacknowledged goes back to the queue.
+
+        Raises:
+            BrokerError: It was lost already.
+        """
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await closed(connection)
 
     async def take(self, *, max_count: int, max_bytes: int, wait_s: float, idle_s: float) -> list[Received]:
         """Take the messages that wait.
@@ -111,10 +111,7 @@ class Intake:
         if not self._waiting:
             self._arrived.clear()
             self._raise_if_closed()
-            try:
-                await asyncio.wait_for(self._arrived.wait(), idle_s)
-            except TimeoutError:
-                return []
+            await pause(idle_s, self._arrived)
         self._raise_if_closed()
         if 0 < len(self._waiting) < max_count:
             waited_s = (_now_ms() - self._waiting[0].received_ms) / 1000
@@ -160,35 +157,11 @@ class Intake:
         with broker_errors():
             await self._channel.basic_qos(prefetch_count=self._prefetch, timeout=CONNECT_TIMEOUT_S)
 
-    async def dead_letter(self, received: Received, headers: Mapping[str, Any], *, fallback_id: str) -> None:
-        """Put a message into the dead-letter queue, bytes and properties untouched, and wait for the confirm.
-
-        Args:
-            received: The message.
-            headers: The headers that say why.
-            fallback_id: Its message id there, if it has none of its own; the same for the same message.
-
-        Raises:
-            BrokerError: The broker did not confirm.
-        """
-        properties = copy(received.properties)
-        properties.headers = dict(headers)
-        properties.delivery_mode = 2
-        properties.expiration = None  # a letter that expires would be lost
-        properties.message_id = properties.message_id or fallback_id
-        with broker_errors():
-            await self._letters.basic_publish(
-                received.body,
-                routing_key=self._dead_letter_queue,
-                properties=properties,
-                mandatory=True,
-                timeout=CONNECT_TIMEOUT_S,
-            )
-
     async def _on_message(self, message: DeliveredMessage) -> None:
         body, delivery = message.body, cast("Basic.Deliver", message.delivery)
         tag = cast("int", delivery.delivery_tag)
-        received = Received(message, body, message.header.properties, tag, bool(delivery.redelivered), _now_ms())
+        raw = raw_properties(message)
+        received = Received(message, body, raw, decode(raw), tag, bool(delivery.redelivered), _now_ms())
         self._waiting.append(received)
         self._gate.add(len(body))
         self._arrived.set()

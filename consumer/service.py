@@ -4,14 +4,21 @@ import asyncio
 import gc
 from collections.abc import Callable
 
+import aiormq
 import structlog
 from prometheus_client import CollectorRegistry
 
-from consumer.metrics import ConsumerMetrics
+from consumer.intake import Intake
+from consumer.metrics import ConsumerMetrics, QueueMetrics
 from consumer.session import Session
+from consumer.status_reader import StatusReader
 from heartbeat.health import Health, HealthServer
+from heartbeat.pause import pause
+from models.delivery import Delivery
 from models.errors import OwnershipLostError, UnreachableError
 from models.settings import Settings
+from models.topology import reply_queue_arguments
+from publisher.amqp import declare_queue
 from publisher.backoff import Backoff
 from store.database import Database
 from store.trail import Trail
@@ -33,7 +40,7 @@ async def run_consumer(
         SettingError: A setting is unusable.
     """
     registry = CollectorRegistry()
-    metrics = ConsumerMetrics(registry)
+    metrics = ConsumerMetrics(registry).of(settings.reply_queue)
     health = Health(ok=False, details={"state": "starting"})
     async with (
         Database(settings.require_mongo_url(), settings.database) as database,
@@ -43,7 +50,7 @@ async def run_consumer(
         gc.freeze()  # what start-up made stays for good: the collector need not look at it again and again
         backoff = Backoff(most_s=settings.retry_max_wait_s)
         while not stop.is_set():
-            session = Session(settings, Trail(database), metrics, stop)
+            session = _session(settings, database, metrics, stop)
             try:
                 await database.ensure_indexes()
                 await session.open()
@@ -55,14 +62,29 @@ async def run_consumer(
                 metrics.reconnects.labels(type(error).__name__).inc()
                 wait_s = backoff.next_s()
                 log.warning("session ended", action="consumer.session_ended", error=str(error), wait_s=round(wait_s, 2))
-                await _wait(stop, wait_s)
+                await pause(wait_s, stop)
             finally:
                 await session.close()
     log.info("stopped", action="consumer.stopped")
 
 
-async def _wait(stop: asyncio.Event, timeout_s: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), timeout_s)
-    except TimeoutError:
-        return
+def _session(settings: Settings, database: Database, metrics: QueueMetrics, stop: asyncio.Event) -> Session[Delivery]:
+    async def declare(connection: aiormq.Connection) -> None:
+        await declare_queue(connection, settings.reply_queue, reply_queue_arguments(settings.dead_letter_queue))
+
+    intake = Intake(
+        settings.require_amqp_url(),
+        settings.reply_queue,
+        purpose="consumer",
+        declare=declare,
+        prefetch=settings.prefetch,
+    )
+    return Session(
+        settings.reply_queue,
+        intake=intake,
+        reader=StatusReader(settings, metrics),
+        keeper=Trail(database),
+        settings=settings,
+        metrics=metrics,
+        stop=stop,
+    )

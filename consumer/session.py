@@ -3,21 +3,20 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Generic, Protocol, TypeVar
 
 import structlog
 
 from consumer.intake import Intake, Received
-from consumer.metrics import ConsumerMetrics
+from consumer.metrics import QueueMetrics
 from consumer.window import Window
-from models.dead_letter import dead_letter_headers
-from models.delivery import Batch, Delivery, fingerprint
+from heartbeat.pause import pause
+from models.delivery import Batch, Delivered, Position, StoredBatch, fingerprint
 from models.errors import DecodeError, OwnershipLostError, StoreError, UnreachableError
 from models.settings import Settings
-from models.wire import StatusUpdate, decode_status_update
 from publisher.backoff import Backoff
-from store.trail import Trail
 
 log = structlog.get_logger()
 
@@ -26,34 +25,84 @@ IDLE_S = 1.0
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 
 
+D = TypeVar("D", bound=Delivered)
+
+
+class Reader(Protocol[D]):
+    """What is made of the messages of a queue."""
+
+    async def open(self) -> None:
+        """Get ready; raises `BrokerError`."""
+
+    async def close(self) -> None:
+        """The end; raises `BrokerError`."""
+
+    def read(self, received: Received, fingerprint: bytes, received_at: datetime) -> tuple[D, DecodeError | None]:
+        """Make of a message what is to be stored; and tell why it can't be processed, where it can't."""
+
+    async def refuse(self, seq: int, received: Received, delivery: D, error: DecodeError) -> D:
+        """Put away what can't be processed, and return what is to be stored of it instead; raises `BrokerError`."""
+
+
+class Keeper(Protocol[D]):
+    """Where batches are stored; see `store.chain.Chain`."""
+
+    async def take_over(self, queue: str) -> None:
+        """Become the one that stores a queue's messages."""
+
+    async def position(self, queue: str) -> Position:
+        """Read how far a queue has been stored."""
+
+    async def store(self, batch: Batch[D]) -> StoredBatch:
+        """Store one batch, whole or not at all."""
+
+    async def move_anchor(self, queue: str, last_seq: int, anchor: int, *, fresh: bool = False) -> None:
+        """Note what was acknowledged without storing anything new."""
+
+    async def close(self) -> None:
+        """Give back what it holds."""
+
+
 @dataclass(slots=True)
-class Numbered:
+class Numbered(Generic[D]):
     """A new message, its number, and what is to be stored of it."""
 
     seq: int
     received: Received
-    delivery: Delivery
+    delivery: D
 
 
-class Session:
-    """Consumes one reply queue over one connection.
+class Session(Generic[D]):
+    """Consumes one queue over one connection, and stores each of its messages exactly once.
 
     Args:
-        settings: The settings.
-        trail: Where batches are stored.
+        queue: The queue.
+        intake: Takes its messages.
+        reader: What is made of them.
+        keeper: Where they are stored.
+        settings: For the sizes of batches and of the prefetch window.
         metrics: What is counted.
         stop: Set when the process should leave.
     """
 
-    def __init__(self, settings: Settings, trail: Trail, metrics: ConsumerMetrics, stop: asyncio.Event) -> None:
+    def __init__(
+        self,
+        queue: str,
+        *,
+        intake: Intake,
+        reader: Reader[D],
+        keeper: Keeper[D],
+        settings: Settings,
+        metrics: QueueMetrics,
+        stop: asyncio.Event,
+    ) -> None:
+        self._queue = queue
+        self._intake = intake
+        self._reader = reader
+        self._keeper = keeper
         self._settings = settings
-        self._trail = trail
         self._metrics = metrics
         self._stop = stop
-        self._queue = settings.reply_queue
-        self._intake = Intake(
-            settings.require_amqp_url(), self._queue, settings.dead_letter_queue, prefetch=settings.prefetch
-        )
         self._window: Window | None = None
         self._received_at: datetime | None = None
         self._received_ms = 0
@@ -65,6 +114,7 @@ class Session:
         Raises:
             BrokerError: The broker can't be reached or refuses.
         """
+        await self._reader.open()
         await self._intake.open()
         self._metrics.connected.set(1)
         log.info("consuming", action="consumer.consuming", queue=self._queue)
@@ -86,7 +136,7 @@ class Session:
     async def close(self) -> None:
         """Close the connection; what is unacknowledged goes back to the queue."""
         self._metrics.connected.set(0)
-        for part in (self._intake, self._trail):
+        for part in (self._intake, self._reader, self._keeper):
             try:
                 await part.close()
             except UnreachableError as error:
@@ -96,8 +146,8 @@ class Session:
         taken = await self._take()
         if taken and self._window is None:
             # Not before the first message: until then another consumer may have been the active one and stored more.
-            await self._trail.take_over(self._queue)
-            position = await self._trail.position(self._queue)
+            await self._keeper.take_over(self._queue)
+            position = await self._keeper.position(self._queue)
             self._window = Window(position, limit=self._settings.prefetch)
             self._received_at = position.received_at
         if self._window is None:
@@ -113,38 +163,24 @@ class Session:
 
     async def _process(self, taken: Sequence[Received], window: Window) -> None:
         self._metrics.received.inc(len(taken))
-        new: list[Numbered] = []
-        refused: list[tuple[Numbered, DecodeError]] = []
+        new: list[Numbered[D]] = []
+        refused: list[tuple[Numbered[D], DecodeError]] = []
         for received in taken:
             properties = received.properties
             mark = fingerprint(received.body, properties.message_id, properties.correlation_id)
             seq = window.place(mark, redelivered=received.redelivered, tag=received.tag)
             if seq is None:
                 continue
-            update, error = self._decode(received.body)
-            delivery = Delivery(
-                fingerprint=mark,
-                received_at=self._arrival(received.received_ms),
-                update=update,
-                message_id=properties.message_id or None,
-                correlation_id=properties.correlation_id or None,
-            )
+            delivery, error = self._reader.read(received, mark, self._arrival(received.received_ms))
             new.append(Numbered(seq, received, delivery))
             if error is not None:
                 refused.append((new[-1], error))
         self._metrics.duplicates.labels("redelivery").inc(len(taken) - len(new))
-        await asyncio.gather(*(self._dead_letter(numbered, error) for numbered, error in refused))
+        await asyncio.gather(*(self._refuse(numbered, error) for numbered, error in refused))
         if new:
             await self._store_isolating(new, window)
         elif 2 * window.unacknowledged >= self._settings.prefetch:
             await self._release(window)
-
-    def _decode(self, body: bytes) -> tuple[StatusUpdate | None, DecodeError | None]:
-        try:
-            return decode_status_update(body, max_bytes=self._settings.max_body_bytes), None
-        except DecodeError as error:
-            # A copy without the traceback, whose frames would keep the body in memory.
-            return None, DecodeError(error.reason, error.detail)
 
     async def _take(self) -> Sequence[Received]:
         """Take what waits, but wake up at once when the process should leave."""
@@ -173,7 +209,7 @@ class Session:
             self._received_at = max(moment, self._received_at or moment)
         return self._received_at
 
-    async def _store_isolating(self, new: Sequence[Numbered], window: Window) -> None:
+    async def _store_isolating(self, new: Sequence[Numbered[D]], window: Window) -> None:
         """Store a batch; if the database refuses one of its documents, only that one goes to the dead letters."""
         try:
             await self._store_holding(new, window)
@@ -184,11 +220,10 @@ class Session:
                 await self._store_isolating(new[half:], window)
             else:
                 (numbered,) = new
-                await self._dead_letter(numbered, error)
-                unstored = replace(numbered.delivery, update=None)
-                await self._store_holding([replace(numbered, delivery=unstored)], window)
+                await self._refuse(numbered, error)
+                await self._store_holding(new, window)
 
-    async def _store_holding(self, new: Sequence[Numbered], window: Window) -> None:
+    async def _store_holding(self, new: Sequence[Numbered[D]], window: Window) -> None:
         """Store a batch; while the database is away hold it and try again."""
         first_seq = new[0].seq
         fingerprints = [numbered.delivery.fingerprint for numbered in new]
@@ -205,12 +240,15 @@ class Session:
         begun = time.perf_counter()
         while True:
             try:
-                stored = await self._trail.store(batch)
+                stored = await self._keeper.store(batch)
             except StoreError as error:
                 self._metrics.holds.inc()
                 wait_s = backoff.next_s()
                 log.warning("holding a batch", action="consumer.hold", count=len(new), wait_s=wait_s, error=str(error))
-                await self._pause(wait_s)
+                await pause(wait_s, self._stop)
+                if self._stop.is_set():
+                    words = "asked to stop while the database was away; what was not stored stays in the queue"
+                    raise StoreError(words) from error
                 if await self._was_stored(batch):
                     break
             else:
@@ -233,14 +271,14 @@ class Session:
             anchor = window.choose_anchor(first_seq, fingerprints)
         return window.head if anchor is None else anchor
 
-    async def _was_stored(self, batch: Batch) -> bool:
+    async def _was_stored(self, batch: Batch[D]) -> bool:
         """Find out whether a batch whose commit had no answer was committed.
 
         Raises:
             OwnershipLostError: Something else was stored in its place.
         """
         try:
-            position = await self._trail.position(self._queue)
+            position = await self._keeper.position(self._queue)
         except StoreError:
             return False
         if position.last_seq == batch.first_seq - 1:
@@ -249,37 +287,8 @@ class Session:
             raise OwnershipLostError(f"{self._queue} was stored up to {position.last_seq} by another consumer")
         return True
 
-    async def _pause(self, wait_s: float) -> None:
-        try:
-            await asyncio.wait_for(self._stop.wait(), wait_s)
-        except TimeoutError:
-            return
-        raise StoreError("asked to stop while the database was away; what was not stored stays in the queue")
-
-    async def _dead_letter(self, numbered: Numbered, error: DecodeError) -> None:
-        received = numbered.received
-        headers = dead_letter_headers(
-            reason=error.reason,
-            error=error.detail,
-            queue=self._queue,
-            exchange=received.message.exchange or "",
-            routing_key=received.message.routing_key or "",
-            received_at=numbered.delivery.received_at,
-            seq=numbered.seq,
-            original=received.properties.headers,
-        )
-        # The number is the same if it has to be done again after a crash: so a repeated letter is recognisable.
-        await self._intake.dead_letter(received, headers, fallback_id=f"{self._queue}/{numbered.seq}")
-        self._metrics.dead_lettered.labels(error.reason).inc()
-        log.warning(
-            "dead letter",
-            action="consumer.dead_letter",
-            reason=error.reason,
-            error=error.detail,
-            queue=self._queue,
-            seq=numbered.seq,
-            size_bytes=len(received.body),
-        )
+    async def _refuse(self, numbered: Numbered[D], error: DecodeError) -> None:
+        numbered.delivery = await self._reader.refuse(numbered.seq, numbered.received, numbered.delivery, error)
 
     async def _release(self, window: Window) -> None:
         """Acknowledge everything that is stored, the anchor too."""
@@ -290,11 +299,11 @@ class Session:
             return
         await self._intake.acknowledge(tag)
         await self._intake.wait_acknowledged()
-        await self._trail.move_anchor(self._queue, window.stored_seq, window.head)
+        await self._keeper.move_anchor(self._queue, window.stored_seq, window.head)
 
     async def _settle(self, window: Window) -> None:
         """Some time after all was acknowledged: from now on a redelivered message is one that was never stored."""
         if window.stored_seq and window.all_acknowledged:
-            await self._trail.move_anchor(self._queue, window.stored_seq, window.head, fresh=True)
+            await self._keeper.move_anchor(self._queue, window.stored_seq, window.head, fresh=True)
             window.confirm()
         self._settled = True
