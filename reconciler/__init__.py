@@ -1,0 +1,1 @@
+"""`dataset:get-status`: asks how far datasets are, changes their histories, and tells those concerned."""

@@ -1,0 +1,125 @@
+"""The Pusher channel: events to browsers."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from urllib.parse import unquote, urlsplit
+
+from pusher import Pusher
+from pusher.errors import PusherBadAuth, PusherBadRequest, PusherBadStatus, PusherError, PusherForbidden
+
+from models.alert import AlertKind
+from models.errors import SettingError
+from models.outbox import ChannelName, Envelope
+from models.redaction import redact
+from reconciler.channels.base import NO_NEWS, SENT, Channel, Outcome, Verdict, news_in
+from reconciler.channels.pusher_event import Event, event
+
+BATCH_MOST = 10
+"""Events that Pusher takes in one request."""
+TIMEOUT_S = 5
+
+
+class PusherChannel(Channel):
+    """Triggers events on private channels, several in one request.
+
+    Args:
+        url: Pusher, as `https://key:secret@host/apps/id`.
+
+    Raises:
+        SettingError: The URL is none of Pusher.
+    """
+
+    name = ChannelName.PUSHER
+    alert = AlertKind.PUSHER_FAILED
+    fallback = "the notifications in the application stand; pages show them when they are loaded"
+    at_once = BATCH_MOST
+
+    def __init__(self, url: str) -> None:
+        self._pusher = pusher_client(url)
+
+    async def send(self, envelopes: Sequence[Envelope]) -> Sequence[Outcome]:
+        """Trigger events in one request; if it is refused, each alone, so that the good ones arrive."""
+        news = [news_in(envelope) for envelope in envelopes]
+        events = [event(envelope, told[0]) for envelope, told in zip(envelopes, news, strict=True) if told]
+        outcomes = iter(await self._trigger(events))
+        return [next(outcomes) if told else NO_NEWS for told in news]
+
+    async def _trigger(self, events: Sequence[Event]) -> list[Outcome]:
+        if not events:
+            return []
+        outcome = await self._request(events)
+        if outcome.verdict is not Verdict.REFUSED or len(events) == 1:
+            return [outcome] * len(events)
+        outcomes: list[Outcome] = []
+        for alone in events:
+            # What could not be asked any more because the service went away has the same fate as the one before.
+            gone = bool(outcomes) and outcomes[-1].verdict in (Verdict.OUTAGE, Verdict.LIMITED)
+            outcomes.append(outcomes[-1] if gone else await self._request([alone]))
+        return outcomes
+
+    async def _request(self, events: Sequence[Event]) -> Outcome:
+        try:
+            # Already encoded: the library would count Python's own overhead towards the 10 KB.
+            await asyncio.to_thread(self._pusher.trigger_batch, list(events), already_encoded=True)
+        except PusherError as error:
+            return _outcome(error)
+        except (OSError, ValueError) as error:  # no way to it, or an answer that is no JSON
+            return Outcome(
+                verdict=Verdict.OUTAGE, code=type(error).__name__, error=f"Pusher can't be reached: {_clean(error)}"
+            )
+        return SENT
+
+
+def pusher_client(url: str) -> Pusher:
+    """Make the client of Pusher, or of a server that speaks its protocol.
+
+    Args:
+        url: As `https://key:secret@host/apps/id`; key and secret URL-encoded.
+
+    Returns:
+        The client. It blocks.
+
+    Raises:
+        SettingError: The URL is none of Pusher.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise _no_pusher() from error
+    app = re.fullmatch(r"/apps/([0-9]+)/?", parts.path)
+    if parts.scheme not in ("http", "https") or not (parts.hostname and parts.username and parts.password and app):
+        raise _no_pusher()
+    return Pusher(
+        app_id=app[1],
+        key=unquote(parts.username),
+        secret=unquote(parts.password),
+        ssl=parts.scheme == "https",
+        host=f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname,
+        port=port,
+        timeout=TIMEOUT_S,
+    )
+
+
+def _no_pusher() -> SettingError:
+    return SettingError(
+        "JOBTRAIL_PUSHER_URL is none of Pusher: give it as https://key:secret@api-cluster.pusher.com/apps/id"
+    )
+
+
+def _outcome(error: PusherError) -> Outcome:
+    words = _clean(error)
+    if isinstance(error, PusherBadAuth | PusherForbidden):
+        code = "401" if isinstance(error, PusherBadAuth) else "403"
+        return Outcome(verdict=Verdict.OUTAGE, code=code, error=f"{words}; check JOBTRAIL_PUSHER_URL")
+    if isinstance(error, PusherBadRequest):
+        return Outcome(verdict=Verdict.REFUSED, code="400", error=words)
+    status = str(error)[:3] if isinstance(error, PusherBadStatus) else ""
+    verdict = {"413": Verdict.REFUSED, "429": Verdict.LIMITED}.get(status, Verdict.OUTAGE)
+    return Outcome(verdict=verdict, code=status or type(error).__name__, error=words)
+
+
+def _clean(error: Exception) -> str:
+    """Leave out secrets, and the signed part of the URL that the way there puts into its errors."""
+    return redact(re.sub(r"\?\S*", "", str(error)))[:300] or type(error).__name__

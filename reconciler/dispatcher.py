@@ -1,0 +1,115 @@
+"""The dispatcher: sends what is in the outbox, one lane per channel. Any number of processes may dispatch."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from heartbeat.pause import pause
+from models.alert import Alert
+from models.errors import StoreError
+from models.outbox import ChannelName, Envelope, OutboxEntry, OutboxState
+from models.settings import Settings
+from reconciler.channels.base import Channel, Outcome, news_in
+from reconciler.channels.metrics import OutboxMetrics
+from reconciler.lane import Lane
+from store.database import Database
+from store.lease import new_holder
+from store.outbox import OutboxRepository
+
+COUNT_S = 15.0
+"""Seconds between two counts of the outbox, for the metrics."""
+
+
+class Dispatcher:
+    """Sends what is in the outbox. Entries for other channels than the given ones wait and cost nothing.
+
+    Args:
+        settings: Limits, and whom to tell of a channel's outage.
+        database: The trail's database.
+        channels: The channels that are on.
+        metrics: What is counted.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, channels: Sequence[Channel], metrics: OutboxMetrics
+    ) -> None:
+        self._slack_channel = settings.slack_channel
+        self._outbox = OutboxRepository(database)
+        self._metrics = metrics
+        holder = new_holder()
+        self._lanes = [
+            Lane(
+                channel,
+                self._outbox,
+                metrics,
+                self._raise_alarm,
+                holder=holder,
+                max_attempts=settings.outbox_max_attempts,
+                most_pause_s=settings.retry_max_wait_s,
+            )
+            for channel in channels
+        ]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Send what is due until told to stop, through every outage.
+
+        Args:
+            stop: Ends it, after the sends under way; what was claimed and not tried is given back.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._count(stop))
+            for lane in self._lanes:
+                tasks.create_task(lane.run(stop))
+
+    async def drain(self, timeout_s: float) -> None:
+        """Send what is due, for a command that ends. What fails stays for the service, or the next command.
+
+        Args:
+            timeout_s: How long it may take, in seconds; a send that is under way then is finished.
+        """
+        stop = asyncio.Event()
+        timer = asyncio.get_running_loop().call_later(timeout_s, stop.set)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for lane in self._lanes:
+                    tasks.create_task(lane.drain(stop))
+        finally:
+            timer.cancel()
+
+    async def _count(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                backlog = await self._outbox.backlog()
+            except StoreError:  # the lanes tell of it
+                backlog = None
+            if backlog is not None:
+                for channel in ChannelName:
+                    for state in (OutboxState.WAITING, OutboxState.SENDING, OutboxState.FAILED):
+                        self._metrics.entries.labels(channel, state).set(backlog.get((channel, state), 0))
+            await pause(COUNT_S, stop)
+
+    async def _raise_alarm(self, channel: Channel, outcome: Outcome, envelopes: Sequence[Envelope]) -> None:
+        """Tell the admins on Slack that another channel is away; one alert per hour, whoever notices."""
+        recipient = self._slack_channel
+        if recipient is None or channel.name is ChannelName.SLACK:
+            return
+        now = datetime.now(UTC)
+        untold = [news for envelope in envelopes for news in news_in(envelope)]
+        alert = Alert(
+            kind=channel.alert,
+            cause=f"{outcome.error}. Meanwhile {channel.fallback}.",
+            at=now,
+            run_id="dispatcher",
+            dataset_ids=list(dict.fromkeys(news.dataset_id for news in untold)),
+            wishlists=list(dict.fromkeys(news.wishlist for news in untold)),
+        )
+        entry = OutboxEntry(
+            key=f"{channel.alert}:{now:%Y-%m-%dT%H}:{ChannelName.SLACK}:{recipient}",
+            channel=ChannelName.SLACK,
+            recipient=recipient,
+            body=alert,
+            cause=f"{channel.alert}: {outcome.code}",
+            created_at=now,
+            not_before=now,
+        )
+        await self._outbox.insert([entry])

@@ -1,0 +1,142 @@
+"""Job events as a source: finds out which datasets the changed jobs are about, and when to look at them again.
+
+One process at a time watches, others stand by. What it does may be done twice and is never left out: the resume token
+is kept after the effect, and whoever begins to watch looks at every open dataset once.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+
+import structlog
+
+from heartbeat.pause import pause
+from models.errors import OwnershipLostError, StoreError
+from models.settings import Settings
+from publisher.backoff import Backoff
+from store.batch_jobs import BatchJobRepository
+from store.console import Console
+from store.dataset_jobs import DatasetJobs
+from store.job_changes import ChangeBatch, JobChanges, job_changes
+from store.lease import TTL_S, Lease
+
+log = structlog.get_logger()
+
+OnDatasets = Callable[[Sequence[str]], Awaitable[Mapping[str, datetime] | None]]
+"""Told the ids of open datasets whose jobs have news; returns which to look at again and when, UTC.
+
+May raise `StoreError`: then it is told the same again."""
+OnTakeOver = Callable[[str], Awaitable[None]]
+"""Told the purpose, `NAME`, when this process is the one to watch from now on; see `SoleWriter.take_over`."""
+
+NAME = "dataset events"
+"""Under which the lease, the writer's session and the resume token are kept."""
+_TICK_S = 0.5
+"""Seconds after which a request to stop is noticed at the latest."""
+_DUE_AT_ONCE = 200
+"""Datasets that are looked at again together at the most, so that fresh news need not wait for all of them."""
+_KEEP_EVERY_S = 10.0
+"""Seconds after which the token is kept even when no job has changed, lest the oplog moves on past it."""
+
+
+class EventWatch:
+    """Watches jobs for news of open datasets and of batch jobs.
+
+    Args:
+        console: The collections; those of the trail are taken from its database.
+        settings: The settings.
+        on_datasets: What to do about datasets whose jobs have news.
+        on_take_over: What to do before the first of them.
+        lease_ttl_s: Seconds after which another process takes over from one that died.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        settings: Settings,
+        on_datasets: OnDatasets,
+        on_take_over: OnTakeOver,
+        *,
+        lease_ttl_s: float = TTL_S,
+    ) -> None:
+        self._database = console.database
+        self._on_datasets = on_datasets
+        self._on_take_over = on_take_over
+        self._datasets = DatasetJobs(console)
+        self._batch_jobs = BatchJobRepository(console)
+        self._lease = Lease(console.database, NAME, ttl_s=lease_ttl_s)
+        self._stand_by_s = lease_ttl_s / 3
+        self._backoff = Backoff(most_s=settings.retry_max_wait_s)
+        self._due: dict[str, datetime] = {}
+        self._kept_at = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watch, or stand by while another process does, until told to stop; outages of the database are waited out.
+
+        Args:
+            stop: Ends it, after what is being done.
+        """
+        standing_by = False
+        while not stop.is_set():
+            try:
+                holder = await self._lease.acquire()
+                if holder is None:
+                    standing_by = False
+                    await self._lease.while_held(partial(self._watch, stop))
+                    continue
+                if not standing_by:
+                    log.info("Standing by", action="reconciler.standing_by", holder=holder.name)
+                standing_by = True
+                await pause(self._stand_by_s, stop)
+            except (StoreError, OwnershipLostError) as error:
+                await self._pause(error, stop)
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        """Watch as the one that holds the lease: through as many streams as it takes."""
+        await self._on_take_over(NAME)
+        caught_up = False
+        while not stop.is_set():
+            try:
+                async with job_changes(self._database, NAME) as changes:
+                    caught_up = caught_up and changes.resumed
+                    if not caught_up:
+                        await self._catch_up()
+                        caught_up = True
+                    log.info("Watching jobs", action="reconciler.watching", resumed=changes.resumed)
+                    while not stop.is_set():
+                        await self._handle(await changes.take(self._until_due_s()), changes)
+                        self._backoff.reset()
+            except StoreError as error:
+                await self._pause(error, stop)
+
+    async def _catch_up(self) -> None:
+        """Make every open dataset due, after the stream was opened: what happens from now on is in the stream."""
+        await self._batch_jobs.catch_up()
+        self._due = dict.fromkeys(await self._datasets.open_ids(), datetime.now(UTC))
+
+    async def _handle(self, batch: ChangeBatch, changes: JobChanges) -> None:
+        await self._batch_jobs.follow(batch.job_ids)
+        now = datetime.now(UTC)
+        due = set(islice((dataset_id for dataset_id, at in self._due.items() if at <= now), _DUE_AT_ONCE))
+        open_ids = await self._datasets.open_ids(batch.resource_ids | due)
+        again = await self._on_datasets(open_ids) if open_ids else None
+        for dataset_id in due.union(open_ids):
+            self._due.pop(dataset_id, None)
+        self._due.update(again or {})
+        clock = asyncio.get_running_loop().time()
+        if batch.job_ids or clock - self._kept_at >= _KEEP_EVERY_S:
+            await changes.keep(batch.token)
+            self._kept_at = clock
+
+    def _until_due_s(self) -> float:
+        first = min(self._due.values(), default=None)
+        return _TICK_S if first is None else min(_TICK_S, max(0.0, (first - datetime.now(UTC)).total_seconds()))
+
+    async def _pause(self, error: Exception, stop: asyncio.Event) -> None:
+        wait_s = self._backoff.next_s()
+        log.warning(
+            "Watch interrupted", action="reconciler.watch_interrupted", error=str(error), wait_s=round(wait_s, 2)
+        )
+        await pause(wait_s, stop)

@@ -1,0 +1,259 @@
+"""The reconciler as a service: scheduled runs, the watch over job events, and the outbox's dispatcher, side by side."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+from prometheus_client import CollectorRegistry
+
+from heartbeat.health import Health, HealthServer
+from heartbeat.pause import pause
+from models.alert import Alert
+from models.dataset import StatusSource
+from models.ending import end
+from models.errors import BusyError, JobTrailError, OwnershipLostError, SettingError, StoreError
+from models.outbox import Envelope
+from models.settings import Settings
+from models.slack_entries import slack_entries
+from publisher.backoff import Backoff
+from reconciler.analyzer import Analyzer
+from reconciler.at_once import AtOnce
+from reconciler.channels.configured import channels_off, channels_on
+from reconciler.channels.metrics import OutboxMetrics
+from reconciler.dispatcher import Dispatcher
+from reconciler.events import EventWatch
+from reconciler.metrics import ReconcilerMetrics
+from reconciler.runner import Outage, Runner
+from store.console import Console
+from store.database import Database
+
+log = structlog.get_logger()
+
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_MISFIRE_GRACE_S = 60
+"""A run that is due while the machine is busy may begin that many seconds late."""
+
+
+class Parts:
+    """What runs and services are made of, on one database.
+
+    Args:
+        settings: The settings.
+        database: The trail's database.
+        analyzer: The API; None where it is not a source.
+        registry: Where metrics are registered.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, analyzer: Analyzer | None, registry: CollectorRegistry
+    ) -> None:
+        self.console = Console(database, settings)
+        self.channels = channels_on(settings)
+        self.dispatcher = Dispatcher(settings, database, self.channels, OutboxMetrics(registry))
+        self._settings = settings
+        self._analyzer = analyzer
+        self._metrics = ReconcilerMetrics(registry)
+        self._outage = Outage()
+
+    @asynccontextmanager
+    async def runner(self) -> AsyncIterator[Runner]:
+        """Make a runner with a session of its own."""
+        runner = Runner(
+            self.console, self._settings, self._analyzer, self._metrics, tell=self._tell, outage=self._outage
+        )
+        try:
+            yield runner
+        finally:
+            with suppress(StoreError):  # the server ends the session by itself
+                await runner.close()
+
+    async def _tell(self, alert: Alert) -> None:
+        """Tell an alert on Slack past the outbox."""
+        entries = slack_entries([alert], self._settings.slack_channel)
+        for channel in self.channels:
+            for entry in entries:
+                if channel.name is entry.channel:
+                    (outcome,) = await channel.send([Envelope(key=entry.key, holder="", entries=[entry])])
+                    log.info("Alert sent past the outbox", action="dataset.alert_sent", result=outcome.verdict.value)
+
+
+@asynccontextmanager
+async def reconciler_parts(settings: Settings, registry: CollectorRegistry) -> AsyncIterator[Parts]:
+    """Open what the reconciler works with.
+
+    Args:
+        settings: The settings.
+        registry: Where metrics are registered.
+
+    Yields:
+        The parts; nothing runs yet.
+
+    Raises:
+        SettingError: A setting is unusable.
+    """
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database(settings.require_mongo_url(), settings.database))
+        analyzer = None
+        if StatusSource.API in settings.dataset_sources:
+            analyzer = await stack.enter_async_context(Analyzer(settings))
+        yield Parts(settings, database, analyzer, registry)
+
+
+@dataclass(slots=True)
+class _State:
+    """What the health page tells."""
+
+    run_ended_at: datetime | None = None
+    outage: str | None = "not started"
+    sources: str = ""
+    off: list[str] = field(default_factory=list)
+
+    def health(self) -> Health:
+        return Health(
+            ok=self.outage is None,
+            details={
+                "state": self.outage or "watching",
+                "sources": self.sources,
+                "last_run": self.run_ended_at.isoformat(timespec="seconds") if self.run_ended_at else None,
+                "channels_off": ", ".join(self.off) or None,
+            },
+        )
+
+
+async def run_reconciler(
+    settings: Settings, stop: asyncio.Event, on_ready: Callable[[int], None] = lambda _port: None
+) -> None:
+    """Reconcile until told to stop, through outages of the database, the API and the channels.
+
+    Args:
+        settings: The settings; the database's URL must be set.
+        stop: Ends it.
+        on_ready: Called once with the port of the health page.
+
+    Raises:
+        SettingError: A setting is unusable.
+    """
+    registry = CollectorRegistry()
+    trigger = cron_trigger(settings.dataset_cron)
+    state = _State(sources=", ".join(sorted(settings.dataset_sources)), off=sorted(channels_off(settings)))
+    async with (
+        reconciler_parts(settings, registry) as parts,
+        HealthServer(settings.health_host, settings.reconciler_health_port, registry, state.health) as server,
+    ):
+        on_ready(server.port)
+        log.info("Sources of dataset status", action="reconciler.sources", sources=state.sources)
+        for channel, reason in channels_off(settings).items():
+            log.info("Channel is off", action="outbox.channel_off", channel=channel.value, reason=reason)
+        async with (
+            parts.runner() as runs,
+            parts.runner() as by_jobs,
+            parts.runner() as by_api,
+            AtOnce(by_api, settings) as at_once,
+        ):
+            await _prepare(runs, settings, state, stop)
+
+            async def check_changed(dataset_ids: Sequence[str]) -> Mapping[str, datetime]:
+                if StatusSource.EVENTS not in settings.dataset_sources:
+                    return {}  # jobs are then watched for the sake of batch jobs only
+                look_again, to_ask = await by_jobs.check_changed(dataset_ids)
+                at_once.add(to_ask)
+                return look_again
+
+            async def take_over(purpose: str) -> None:
+                await by_jobs.take_over(purpose)
+                await by_api.take_over(f"{purpose}, asked at once")
+
+            watch = EventWatch(parts.console, settings, check_changed, take_over)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_run_on_schedule(runs, trigger, state, stop, most_pause_s=settings.retry_max_wait_s))
+                group.create_task(watch.run(stop))
+                group.create_task(parts.dispatcher.run(stop))
+    log.info("Stopped", action="reconciler.stopped")
+
+
+def cron_trigger(cron: str) -> CronTrigger:
+    """Read a schedule.
+
+    Args:
+        cron: Five cron fields, in UTC.
+
+    Returns:
+        The trigger.
+
+    Raises:
+        SettingError: They are none.
+    """
+    try:
+        # APScheduler counts weekdays from Monday, cron from Sunday; names mean the same to both.
+        *fields, weekday = cron.split()
+        named = re.sub(r"(?<!/)\b[0-7]\b", lambda number: _WEEKDAYS[int(number[0])], weekday)
+        return CronTrigger.from_crontab(" ".join([*fields, named]), timezone=UTC)
+    except ValueError as error:
+        raise SettingError(f"JOBTRAIL_DATASET_CRON: {cron!r} is no schedule of five cron fields: {error}") from error
+
+
+async def _prepare(runner: Runner, settings: Settings, state: _State, stop: asyncio.Event) -> None:
+    """Make the indexes; wait for the database as long as it takes."""
+    backoff = Backoff(most_s=settings.retry_max_wait_s)
+    while not stop.is_set():
+        try:
+            await runner.prepare()
+        except (StoreError, OwnershipLostError) as error:
+            state.outage = str(error)
+            wait_s = backoff.next_s()
+            log.warning("Database not ready", action="reconciler.waiting", error=str(error), wait_s=round(wait_s, 2))
+            await pause(wait_s, stop)
+        else:
+            state.outage = None
+            return
+
+
+async def _run_on_schedule(
+    runner: Runner, trigger: CronTrigger, state: _State, stop: asyncio.Event, *, most_pause_s: float
+) -> None:
+    """Run at once, then on schedule; after an outage of the database as soon as it is back. Never two at a time."""
+    running: set[asyncio.Task[object] | None] = set()
+    backoff = Backoff(most_s=most_pause_s)
+
+    async def run() -> None:
+        running.add(asyncio.current_task())
+        try:
+            await runner.run()
+        except BusyError as error:
+            log.info("Run left to another process", action="dataset.run_skipped", reason=str(error))
+        except StoreError as error:
+            state.outage = str(error)  # logged and told by the runner
+            job.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=backoff.next_s()))
+            return
+        except JobTrailError as error:
+            log.error("Run ended early", action="dataset.run_ended_early", error=str(error))
+        else:
+            state.run_ended_at = datetime.now(UTC)
+        finally:
+            running.discard(asyncio.current_task())
+        state.outage = None
+        backoff.reset()
+
+    scheduler = AsyncIOScheduler(timezone=UTC)
+    # A run that takes longer than the schedule's interval lets the next one out.
+    job = scheduler.add_job(
+        run,
+        trigger,
+        max_instances=1,
+        coalesce=True,
+        misfire_grace_time=_MISFIRE_GRACE_S,
+        next_run_time=datetime.now(UTC),
+    )
+    scheduler.start()
+    try:
+        await stop.wait()
+    finally:
+        scheduler.shutdown(wait=False)
+        # A run that is under way is cancelled, and gives its lease back before it ends.
+        await asyncio.gather(*(end(task) for task in running if task is not None))
