@@ -1,0 +1,1 @@
+"""Dead letters: capture, group, judge, edit, replay, discard."""

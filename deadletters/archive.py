@@ -1,0 +1,145 @@
+"""Letters as lines of JSON, for other places and back: bytes, properties and all, secrets included."""
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from deadletters.properties import Json, exported, imported
+from deadletters.reading import caused
+from models.errors import JobTrailError, SettingError
+from models.letter import ID_KEY, Cause, Letter, LetterKind
+from models.times import rfc3339
+from models.wire import MAX_INT64
+from publisher.content_header import decode, encode
+
+FORMAT = "jobtrail.dead-letter/1"
+
+
+def export_line(letter: Letter) -> str:
+    """Write a letter as a line.
+
+    Args:
+        letter: The letter, bytes included.
+
+    Returns:
+        One JSON object, without a line break.
+    """
+    cause = letter.cause
+    fields: dict[str, Json] = {
+        "format": FORMAT,
+        "id": letter.id,
+        "key": _key(letter),
+        "kind": letter.kind.value,
+        "state": letter.state.value,
+        "queue": cause.queue,
+        "origin": cause.origin,
+        "origin_seq": letter.origin_seq,
+        "origin_exchange": letter.origin_exchange,
+        "origin_routing_key": letter.origin_routing_key,
+        "reason": cause.reason,
+        "error": letter.error,
+        "extractor_id": cause.extractor_id,
+        "version": cause.version,
+        "job_id": letter.job_id,
+        "deaths": letter.deaths,
+        "happened_at": rfc3339(letter.happened_at),
+        "captured_at": rfc3339(letter.captured_at),
+        "properties": exported(decode(letter.properties)),
+        "properties_base64": base64.b64encode(letter.properties).decode(),
+    }
+    try:
+        fields["body"] = letter.body.decode()
+    except UnicodeDecodeError:
+        fields["body_base64"] = base64.b64encode(letter.body).decode()
+    return json.dumps(fields, ensure_ascii=False)
+
+
+def read_lines(lines: Iterable[str]) -> Iterator[Letter]:
+    """Read letters from lines; each is open, whatever it was.
+
+    Args:
+        lines: The lines; blank ones are passed over.
+
+    Yields:
+        The letters; each has a key, so that one that is imported twice is recognised.
+
+    Raises:
+        SettingError: A line is no letter; the message names it.
+    """
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield _read(json.loads(line))
+            except (ValueError, KeyError, TypeError, JobTrailError) as error:
+                raise SettingError(f"line {number} is no exported dead letter: {_words(error)}") from error
+
+
+def _read(fields: dict[str, Json]) -> Letter:
+    if fields["format"] != FORMAT:
+        raise SettingError(f"its format is not {FORMAT}")
+    body = _text(fields, "body").encode() if "body" in fields else base64.b64decode(_text(fields, "body_base64"))
+    packed = _properties(fields)
+    properties = decode(packed)
+    job_id, origin_seq, deaths = fields["job_id"], fields["origin_seq"], fields["deaths"]
+    letter = Letter(
+        id="",
+        cause_id="",
+        cause=Cause(
+            queue=_text(fields, "queue"),
+            origin=_text(fields, "origin"),
+            reason=_text(fields, "reason"),
+            error="",
+            extractor_id=_text(fields, "extractor_id"),
+            version=_text(fields, "version"),
+        ),
+        kind=LetterKind(_text(fields, "kind")),
+        error=_text(fields, "error"),
+        captured_at=datetime.now(UTC),
+        happened_at=datetime.fromisoformat(_text(fields, "happened_at")),
+        seq=0,
+        origin_seq=_count(origin_seq),
+        origin_exchange=_text(fields, "origin_exchange"),
+        origin_routing_key=_text(fields, "origin_routing_key"),
+        deaths=_count(deaths) or 1,
+        job_id=job_id if isinstance(job_id, str) else None,
+        message_id=properties.message_id or None,
+        correlation_id=properties.correlation_id or None,
+        size_bytes=len(body),
+        body=body,
+        properties=packed,
+        key=_text(fields, "key"),
+    )
+    caused(letter)
+    return letter
+
+
+def _properties(fields: dict[str, Json]) -> bytes:
+    """Take the bytes, unless somebody has changed the properties that they stand beside."""
+    told = fields["properties"]
+    if not isinstance(told, dict):
+        raise SettingError("its properties are no object")
+    if "properties_base64" in fields:
+        packed = base64.b64decode(_text(fields, "properties_base64"))
+        if json.dumps(exported(decode(packed))) == json.dumps(told):
+            return packed
+    return encode(imported(told))
+
+
+def _count(value: Json) -> int | None:
+    return value if isinstance(value, int) and 0 < value <= MAX_INT64 else None
+
+
+def _text(fields: dict[str, Json], name: str) -> str:
+    value = fields[name]
+    if not isinstance(value, str):
+        raise SettingError(f"{name} is no text")
+    return value
+
+
+def _key(letter: Letter) -> str:
+    return letter.key or f"{ID_KEY}{letter.id}"
+
+
+def _words(error: Exception) -> str:
+    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)[:200]

@@ -1,0 +1,156 @@
+"""Judges beforehand what a replay would come to: today's decoder, checks and state machine, without committing."""
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from datetime import UTC, datetime
+
+from deadletters.outgoing import sent_message_id, target_of
+from deadletters.reading import UNTOLD
+from models.errors import DecodeError
+from models.folding import fold_error
+from models.heartbeat import decode_heartbeat
+from models.job import Job, fold
+from models.judgement import DryRun, Judgement, Verdict
+from models.letter import UNSETTLED, Letter, LetterFilter, LetterKind
+from models.settings import Settings
+from models.status import Status
+from models.wire import StatusUpdate, decode_status_update
+from publisher.request import Request
+from store.database import Database
+from store.jobs import JobRepository
+from store.letters import LetterRepository
+
+OnProgress = Callable[[int], None]
+
+
+class LetterJudge:
+    """Judges letters one after the other: each as if those before it had been replayed.
+
+    Args:
+        settings: The settings.
+        database: The trail's database; it is only read.
+        target: The queue that they would go to; None for where they came from.
+    """
+
+    def __init__(self, settings: Settings, database: Database, target: str | None = None) -> None:
+        self._settings = settings
+        self._letters = LetterRepository(database)
+        self._repository = JobRepository(database)
+        self._target = target
+        self._jobs: dict[str, Job] = {}
+        """As they would be by now."""
+        self._stored: set[str] = set()
+
+    async def run(self, selection: LetterFilter, on_progress: OnProgress = lambda _count: None) -> DryRun:
+        """Judge all letters of a selection that can be replayed.
+
+        Args:
+            selection: Which letters.
+            on_progress: Told how many have been judged.
+
+        Returns:
+            What they would come to.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        result = DryRun()
+        async for letters in self._letters.stream(selection.among(UNSETTLED)):
+            for letter, judgement in zip(letters, await self.judge(letters), strict=True):
+                result.add(judgement, target_of(letter, self._target))
+            on_progress(result.total)
+        return result
+
+    async def judge(self, letters: Sequence[Letter]) -> list[Judgement]:
+        """Judge letters.
+
+        Args:
+            letters: The letters, bytes included.
+
+        Returns:
+            What each would come to.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        read = [self._read(letter) for letter in letters]
+        updates = [each for each in read if isinstance(each, StatusUpdate)]
+        await self._learn(letters, updates)
+        return [self._judge(letter, each) for letter, each in zip(letters, read, strict=True)]
+
+    async def _learn(self, letters: Sequence[Letter], updates: Sequence[StatusUpdate]) -> None:
+        """Find out what is stored of the letters' messages and jobs."""
+        message_ids = {sent_message_id(letter) for letter in letters if letter.kind is LetterKind.UPDATE}
+        self._stored |= set(await self._repository.stored_messages(message_ids))
+        ids = {update.job_id for update in updates if update.job_id} | {
+            letter.job_id for letter in letters if letter.kind is LetterKind.REQUEST and letter.job_id
+        }
+        unknown = ids - self._jobs.keys()
+        if unknown:
+            self._jobs |= {job.job_id: deepcopy(job) for job in await self._repository.some(unknown)}
+
+    def _read(self, letter: Letter) -> StatusUpdate | Request | Judgement:
+        """Decode a letter as whoever gets it would; or say why that can't be done."""
+        body = letter.outgoing[0]
+        target = target_of(letter, self._target)
+        limit = self._settings.max_body_bytes
+        try:
+            if not target:
+                return Judgement(verdict=Verdict.UNTOLD, reason="it is not known where it came from")
+            if target == self._settings.reply_queue or letter.kind is LetterKind.UPDATE:
+                return decode_status_update(body, max_bytes=limit)
+            if target == self._settings.heartbeat_queue:
+                decode_heartbeat(body, datetime.now(UTC), max_bytes=limit)
+                return Judgement(verdict=Verdict.APPLIES, reason="a heartbeat")
+            if letter.kind is LetterKind.REQUEST:
+                return Request.parse(body)
+        except DecodeError as error:
+            return Judgement(
+                verdict=Verdict.FAILS, reason=f"{error.reason}: {fold_error(error.detail)}", detail=error.detail
+            )
+        words = "only its receiver can tell" if letter.cause.reason == UNTOLD else f"only {target} can tell"
+        return Judgement(verdict=Verdict.UNTOLD, reason=words)
+
+    def _judge(self, letter: Letter, read: StatusUpdate | Request | Judgement) -> Judgement:
+        if isinstance(read, Judgement):
+            return read
+        if isinstance(read, Request):
+            return self._judge_request(letter)
+        message_id = sent_message_id(letter)
+        if message_id in self._stored:
+            return Judgement(verdict=Verdict.DUPLICATE, reason="the update is stored already")
+        self._stored.add(message_id)
+        if read.job_id is None:
+            return Judgement(verdict=Verdict.APPLIES, reason="an update without a job id")
+        job, placement = fold(self._jobs.get(read.job_id), read, datetime.now(UTC))
+        self._jobs[read.job_id] = job
+        if placement.late:
+            return Judgement(verdict=Verdict.APPLIES, reason="kept in its timeline as late: its job has moved on")
+        return Judgement(verdict=Verdict.APPLIES, reason=f"its job becomes {job.status}")
+
+    def _judge_request(self, letter: Letter) -> Judgement:
+        job = self._jobs.get(letter.job_id or "")
+        if job is None:
+            return Judgement(verdict=Verdict.APPLIES, reason="a new job")
+        words = "the next attempt of its job"
+        if job.status.is_end and job.status is not Status.ERROR:
+            words = f"the next attempt of its job, which has ended as {job.status}"
+        return Judgement(verdict=Verdict.APPLIES, reason=words, detail=f"attempt {job.attempts + 1}")
+
+
+def summary_words(counts: Mapping[Verdict, int]) -> str:
+    """Say in one line what a dry run found.
+
+    Args:
+        counts: Letters by verdict.
+
+    Returns:
+        Such as `would apply 9, duplicate 1, still fail 2`.
+    """
+    words = {
+        Verdict.APPLIES: "would apply",
+        Verdict.DUPLICATE: "duplicate",
+        Verdict.FAILS: "still fail",
+        Verdict.UNTOLD: "can't be told",
+    }
+    return ", ".join(f"{words[verdict]} {counts.get(verdict, 0):,}" for verdict in Verdict if counts.get(verdict, 0))

@@ -1,0 +1,142 @@
+"""Edits what a replay of a letter will send: a field, the whole body, headers. The letter keeps its own bytes."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from deadletters.properties import Json
+from models.errors import SettingError
+from models.letter import Edit, Letter
+from models.redaction import MASK, redact
+from publisher.content_header import changed
+
+
+def masked_body(body: bytes) -> str | None:
+    """Make the text of a body in which secrets are masked, for people.
+
+    Args:
+        body: The bytes.
+
+    Returns:
+        The text; None where it is none, in UTF-8.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return None
+    return redact(text)
+
+
+def with_fields(letter: Letter, fields: Mapping[str, Json | None], headers: Mapping[str, Json | None], by: str) -> Edit:
+    """Change single fields of a JSON body, and headers.
+
+    Args:
+        letter: The letter; what was edited before is edited further.
+        fields: Values by field; a dotted name goes into objects. None takes a field away.
+        headers: Values by header; None takes one away.
+        by: Who does it.
+
+    Returns:
+        The edit.
+
+    Raises:
+        SettingError: The body is no JSON object, or a name leads through something that is none.
+    """
+    body, properties = letter.outgoing
+    if fields:
+        body = _dumped(_changed(_object(body), fields))
+    return _edit(body, properties, headers, by)
+
+
+def with_body(letter: Letter, text: str, headers: Mapping[str, Json | None], by: str) -> Edit:
+    """Replace the body by a text that somebody made of `masked_body`: where it is still masked, the secret stays.
+
+    Args:
+        letter: The letter.
+        text: The new body.
+        headers: Values by header; None takes one away.
+        by: Who does it.
+
+    Returns:
+        The edit.
+
+    Raises:
+        SettingError: A masked secret can't be told from others.
+    """
+    body, properties = letter.outgoing
+    return _edit(_unmasked(text, body), properties, headers, by)
+
+
+def _edit(body: bytes, packed: bytes, headers: Mapping[str, Json | None], by: str) -> Edit:
+    try:
+        return Edit(body=body, properties=changed(packed, headers=headers), by=by, at=datetime.now(UTC))
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"this can't be a header: {redact(str(error))}") from error
+
+
+def _object(body: bytes) -> dict[str, Json]:
+    try:
+        value = json.loads(body if _is_utf8(body) else body.decode("latin-1"))
+    except (ValueError, RecursionError) as error:
+        raise SettingError(f"the body is no JSON: edit it whole ({redact(str(error))})") from error
+    if not isinstance(value, dict):
+        raise SettingError("the body is JSON, but no object: edit it whole")
+    return value
+
+
+def _changed(value: dict[str, Json], fields: Mapping[str, Json | None]) -> dict[str, Json]:
+    for name, new in fields.items():
+        *path, last = name.split(".")
+        place = value
+        for step in path:
+            inner = place.get(step, {}) if new is None else place.setdefault(step, {})
+            if not isinstance(inner, dict):
+                raise SettingError(f"{name}: {step} is no object")
+            place = inner
+        if new is None:
+            place.pop(last, None)
+        else:
+            place[last] = new
+    return value
+
+
+def _unmasked(text: str, original: bytes) -> bytes:
+    """Put the secrets back that a text was shown without."""
+    shown = masked_body(original)
+    if shown is None or shown == original.decode():
+        return text.encode()
+    if text == shown:
+        return original
+    try:
+        edited = _dumped(_restored(json.loads(text), json.loads(shown), json.loads(original)))
+    except (ValueError, RecursionError):
+        edited = text.encode()
+    if edited.count(MASK.encode()) > original.count(MASK.encode()):
+        raise SettingError(f"write out the secret for which {MASK} stands: here it can't be told which one that is")
+    return edited
+
+
+def _restored(new: Json, masked: Json, whole: Json) -> Json:
+    if isinstance(new, dict) and isinstance(masked, dict) and isinstance(whole, dict):
+        return {
+            name: _restored(value, masked[name], whole[name]) if name in masked and name in whole else value
+            for name, value in new.items()
+        }
+    if isinstance(new, list) and isinstance(masked, list) and isinstance(whole, list) and len(new) == len(whole):
+        return [_restored(*values) for values in zip(new, masked, whole, strict=True)]
+    return whole if new == masked else new
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _dumped(value: Json) -> bytes:
+    try:
+        return json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can only escape
+        return json.dumps(value).encode()

@@ -1,0 +1,121 @@
+"""AMQP properties as bytes, which are kept, and as what they mean, which is shown and edited.
+
+The bytes are those of AMQP's content header, as the broker sent them (`publisher.content_header`).
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from pamqp.commands import Basic
+
+from models.errors import SettingError
+from models.redaction import redact
+from models.times import rfc3339
+from publisher.content_header import encode
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+_READERS: Mapping[str, Callable[[str], object]] = {
+    "base64": lambda text: bytearray(base64.b64decode(text, validate=True)),
+    "time": datetime.fromisoformat,
+    "decimal": Decimal,
+}
+_MARKS = (*_READERS, "table")
+"""What JSON has no type for is an object with one of these as its only name."""
+
+
+def readable(properties: Basic.Properties) -> dict[str, Json]:
+    """Make JSON of properties, for people; secrets are masked.
+
+    Args:
+        properties: The properties.
+
+    Returns:
+        Those that are set, by name; within headers, bytes as `{"base64": …}`, times as `{"time": …}` and
+        decimals as `{"decimal": …}`.
+    """
+    return {name: _masked(value) for name, value in exported(properties).items()}
+
+
+def exported(properties: Basic.Properties) -> dict[str, Json]:
+    """Make JSON of properties that `imported` reads back, secrets included.
+
+    Args:
+        properties: The properties.
+
+    Returns:
+        Those that are set, by name.
+    """
+    fields = {name: _json(value) for name, value in properties if value is not None and value not in ("", {})}
+    return {
+        name: value["time"] if isinstance(value, dict) and name == "timestamp" else value
+        for name, value in fields.items()
+    }
+
+
+def imported(fields: Mapping[str, object]) -> Basic.Properties:
+    """Read properties from JSON.
+
+    Args:
+        fields: As `exported` makes them.
+
+    Returns:
+        The properties.
+
+    Raises:
+        SettingError: There is no such property, or its value is not what it should be.
+    """
+    known = set(Basic.Properties.attributes())
+    if not set(fields) <= known:
+        raise SettingError(f"there is no AMQP property {min(set(fields) - known)!r}")
+    properties = Basic.Properties()
+    try:
+        for name, field in fields.items():
+            value: Any = _value(field)
+            is_time = name == "timestamp" and isinstance(value, str)
+            setattr(properties, name, datetime.fromisoformat(value) if is_time else value)
+        encode(properties)
+    except (ValueError, TypeError, InvalidOperation) as error:
+        raise SettingError(f"these are no AMQP properties: {redact(str(error))}") from error
+    return properties
+
+
+def _json(value: object) -> Json:
+    if isinstance(value, dict):
+        table = {str(name): _json(each) for name, each in value.items()}
+        return {"table": table} if len(table) == 1 and next(iter(table)) in _MARKS else table
+    if isinstance(value, list):
+        return [_json(each) for each in value]
+    if isinstance(value, datetime):
+        return {"time": rfc3339(value if value.tzinfo else value.replace(tzinfo=UTC))}
+    if isinstance(value, bytes | bytearray):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, Decimal):
+        return {"decimal": str(value)}
+    return value if isinstance(value, bool | int | float | str) or value is None else str(value)
+
+
+def _value(value: object) -> object:
+    if isinstance(value, list):
+        return [_value(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    mark, content = next(iter(value.items())) if len(value) == 1 else ("", None)
+    if mark in _READERS and isinstance(content, str):
+        return _READERS[mark](content)
+    if mark == "table" and isinstance(content, dict):
+        value = content
+    return {name: _value(each) for name, each in value.items()}
+
+
+def _masked(value: Json) -> Json:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [_masked(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _masked(each) for name, each in value.items()}
+    return value

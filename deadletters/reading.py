@@ -1,0 +1,256 @@
+"""Makes a letter of a message that was found in a dead-letter queue: where it comes from, why it is there, what it is.
+
+Sources: our own headers (`models.dead_letter`), RabbitMQ's guide on dead lettering (`x-death`, newest death first), and
+pyClowder 3.0.8, whose workers publish a job request that they give up on to `error.<queue>`, with no word of why.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import blake2b
+
+from pamqp.commands import Basic
+
+from models.dead_letter import (
+    ERROR_HEADER,
+    EXCHANGE_HEADER,
+    LETTER_HEADER,
+    MAX_ERROR_LENGTH,
+    QUEUE_HEADER,
+    REASON_HEADER,
+    RECEIVED_AT_HEADER,
+    REPLAY_HEADER,
+    ROUTING_KEY_HEADER,
+    SEQ_HEADER,
+    text_header,
+)
+from models.errors import DecodeError
+from models.folding import fold_error
+from models.letter import Cause, Letter, LetterKind
+from models.redaction import redact
+from models.settings import Settings
+from models.topology import error_queue
+from models.wire import MAX_ID_LENGTH, MAX_INT64, MAX_NAME_LENGTH, load_object
+from publisher.content_header import changed
+from publisher.request import Request
+
+GAVE_UP = "gave_up"
+"""The reason of a job request that a worker gave up on."""
+UNTOLD = "untold"
+"""The reason of a message of which nobody says why it is there."""
+_ERROR_PREFIX = error_queue("")
+_LETTER_ID_LENGTH = 24
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Found:
+    """A message that was found in a dead-letter queue."""
+
+    queue: str
+    body: bytes
+    raw: bytes
+    """Its properties, untouched."""
+    properties: Basic.Properties
+    """What they mean."""
+    exchange: str
+    routing_key: str
+    at: datetime
+
+
+@dataclass(slots=True, frozen=True)
+class _Death:
+    """Where and why a message went wrong, as it is told by its headers or its queue."""
+
+    origin: str
+    reason: str
+    error: str
+    at: datetime | None = None
+    count: int = 1
+    exchange: str = ""
+    routing_key: str = ""
+    seq: int | None = None
+
+
+def read_letter(found: Found, settings: Settings) -> Letter:
+    """Make a letter.
+
+    Args:
+        found: The message.
+        settings: For the names of queues, and for how large a body may be that is looked into.
+
+    Returns:
+        The letter, whose error and cause may still be completed (`caused`).
+    """
+    headers: Mapping[str, object] = found.properties.headers or {}
+    fields = _fields(found.body, settings.max_body_bytes)
+    death = _our_death(headers) or _broker_death(headers) or _worker_death(found, fields)
+    kind = _kind(death, found, fields, settings)
+    letter = Letter(
+        id="",
+        cause_id="",
+        cause=Cause(
+            queue=found.queue,
+            origin=death.origin,
+            reason=death.reason,
+            error="",
+            extractor_id=_extractor(fields, kind, death.origin),
+            version=_version(fields),
+        ),
+        kind=kind,
+        error=redact(death.error[:MAX_ERROR_LENGTH]),
+        captured_at=found.at,
+        happened_at=death.at or found.at,
+        seq=0,
+        origin_seq=death.seq,
+        origin_exchange=death.exchange,
+        origin_routing_key=death.routing_key,
+        deaths=death.count,
+        job_id=_job_id(fields, kind),
+        message_id=found.properties.message_id or None,
+        correlation_id=found.properties.correlation_id or None,
+        size_bytes=len(found.body),
+        body=found.body,
+        properties=found.raw,
+        parent=_letter_id(headers),
+        sent_by=text_header(headers, REPLAY_HEADER),
+    )
+    letter.key = _key(letter)
+    return letter
+
+
+def caused(letter: Letter, *, error: str | None = None, version: str | None = None) -> None:
+    """Put a letter into its group, with what else became known of it.
+
+    Args:
+        letter: The letter.
+        error: What was wrong, where its headers don't tell.
+        version: The sender's version, where the message doesn't tell.
+    """
+    letter.error = letter.error or redact(error or "")
+    letter.cause = replace(
+        letter.cause, error=fold_error(letter.error), version=letter.cause.version or (version or "")
+    )
+    cause = letter.cause
+    parts = (cause.queue, cause.origin, cause.reason, cause.error, cause.extractor_id, cause.version, letter.kind)
+    letter.cause_id = blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _our_death(headers: Mapping[str, object]) -> _Death | None:
+    origin = text_header(headers, QUEUE_HEADER)
+    reason = text_header(headers, REASON_HEADER)
+    if origin is None or reason is None:
+        return None
+    return _Death(
+        origin,
+        reason,
+        text_header(headers, ERROR_HEADER) or "",
+        at=_moment(text_header(headers, RECEIVED_AT_HEADER)),
+        exchange=text_header(headers, EXCHANGE_HEADER) or "",
+        routing_key=text_header(headers, ROUTING_KEY_HEADER) or "",
+        seq=_count(headers.get(SEQ_HEADER)),
+    )
+
+
+def _broker_death(headers: Mapping[str, object]) -> _Death | None:
+    deaths = headers.get("x-death")
+    if not isinstance(deaths, list) or not all(isinstance(death, dict) for death in deaths) or not deaths:
+        return None
+    newest = deaths[0]
+    count = sum(_count(death.get("count")) or 0 for death in deaths)
+    at = newest.get("time")
+    keys = newest.get("routing-keys")
+    return _Death(
+        text_header(newest, "queue") or "",
+        text_header(newest, "reason") or UNTOLD,
+        _way(deaths) if len(deaths) > 1 else "",
+        at=at if isinstance(at, datetime) else None,
+        count=_count(count) or 1,
+        exchange=text_header(newest, "exchange") or "",
+        routing_key=str(keys[0]) if isinstance(keys, list) and keys else "",
+    )
+
+
+def _way(deaths: Sequence[Mapping[str, object]]) -> str:
+    """Tell the way of a message that went wrong in several places, the first one first."""
+    steps = [f"{death.get('reason', UNTOLD)} in {death.get('queue', '?')}" for death in reversed(deaths)]
+    return ", then ".join(steps)
+
+
+def _worker_death(found: Found, fields: Mapping[str, object]) -> _Death:
+    if found.queue.startswith(_ERROR_PREFIX):
+        count = (_count(fields.get("retry_count")) or 0) + 1
+        return _Death(found.queue.removeprefix(_ERROR_PREFIX), GAVE_UP, "", count=count, routing_key=found.routing_key)
+    return _Death("", UNTOLD, "", exchange=found.exchange, routing_key=found.routing_key)
+
+
+def _fields(body: bytes, max_bytes: int) -> Mapping[str, object]:
+    try:
+        return load_object(body, max_bytes)
+    except DecodeError:
+        return {}
+
+
+def _kind(death: _Death, found: Found, fields: Mapping[str, object], settings: Settings) -> LetterKind:
+    if death.origin == settings.heartbeat_queue:
+        return LetterKind.HEARTBEAT
+    if death.origin == settings.reply_queue or death.seq is not None:
+        return LetterKind.UPDATE
+    if found.queue.startswith(_ERROR_PREFIX) and ({"jobid", "job_id", "host", "datasetId"} & set(fields)):
+        return LetterKind.REQUEST
+    return LetterKind.OTHER
+
+
+def _extractor(fields: Mapping[str, object], kind: LetterKind, origin: str) -> str:
+    info = fields.get("extractor_info")
+    name = info.get("name") if isinstance(info, dict) else fields.get("extractor_id")
+    if isinstance(name, str) and name.strip():
+        return name[:MAX_NAME_LENGTH]
+    return origin if kind is LetterKind.REQUEST else ""
+
+
+def _version(fields: Mapping[str, object]) -> str:
+    info = fields.get("extractor_info")
+    version = info.get("version") if isinstance(info, dict) else None
+    return str(version)[:MAX_NAME_LENGTH] if isinstance(version, str | int | float) else ""
+
+
+def _job_id(fields: Mapping[str, object], kind: LetterKind) -> str | None:
+    if kind is LetterKind.REQUEST:
+        if not (fields.get("jobid") or fields.get("job_id")):
+            return None  # its worker makes one up each time
+        try:
+            return Request.parse(fields).job_id
+        except DecodeError:
+            return None
+    job_id = fields.get("job_id")
+    return job_id if isinstance(job_id, str) and 0 < len(job_id.strip()) <= MAX_ID_LENGTH else None
+
+
+def _letter_id(headers: Mapping[str, object]) -> str | None:
+    text = text_header(headers, LETTER_HEADER)
+    return text if text is not None and len(text) == _LETTER_ID_LENGTH else None
+
+
+def _key(letter: Letter) -> str | None:
+    """Tell by what a letter is recognised, should its message come twice: a crash may repeat what has no answer."""
+    body = blake2b(letter.body, digest_size=8)
+    if letter.origin_seq is not None:
+        return f"{letter.cause.origin}/{letter.origin_seq}/{body.hexdigest()}"
+    if letter.message_id is None:
+        return None
+    # The broker's own count of redeliveries is none of the message's.
+    body.update(changed(letter.properties, headers={"x-delivery-count": None}))
+    return f"{letter.cause.queue}/{letter.message_id}/{body.hexdigest()}"
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text or "")
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _count(value: object) -> int | None:
+    """Take a number for a count, if it is one that can be."""
+    return value if isinstance(value, int) and 0 < value < MAX_INT64 else None

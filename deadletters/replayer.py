@@ -1,0 +1,262 @@
+"""Runs one replay: claims letters batch by batch, sends them, and notes it; in stages, if it was asked to.
+
+It may be killed at any moment. Whoever goes on finds the letters that are held and the receipts on the broker, and
+knows which of them were sent. Messages that their queue has are never sent twice, others are never left out.
+That one process at a time sends is seen to by the broker (`deadletters.staging`); what a predecessor that only seems
+dead still writes into the database is guarded by the letters' states.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import structlog
+
+from deadletters.outcomes import OutcomeJudge
+from deadletters.outgoing import Outgoing, outgoing, target_of
+from deadletters.staging import Staging
+from heartbeat.pause import pause
+from models.errors import BrokerError, BusyError, NotFoundError, StoreError
+from models.letter import Letter, LetterKind, LetterState, Sending
+from models.replay import STAGES, Replay, ReplayState
+from models.settings import Settings
+from publisher.backoff import Backoff
+from store.database import Database
+from store.jobs import JobRepository
+from store.replays import ReplayRepository, writer_of
+from store.sole_writer import SoleWriter
+
+log = structlog.get_logger()
+
+OnReplay = Callable[[Replay], None]
+BATCH_COUNT = 1000
+"""Letters that are claimed and sent together at the most."""
+LOOK_S = 5.0
+"""Seconds for which a stage waits for letters of which nothing is heard but that they come back."""
+_POLL_S = 0.2
+
+
+class _Halt(Exception):  # noqa: N818  # it is no error, but the end of a replay
+    """The replay stops itself; the reason is the text."""
+
+
+class Replayer:
+    """Runs replays, one at a time.
+
+    Args:
+        settings: The settings.
+        database: The trail's database.
+        stop: Set when the process should leave; the replay is then gone on with by another one.
+        on_progress: Told how far a replay is.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, stop: asyncio.Event, on_progress: OnReplay = lambda _replay: None
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._stop = stop
+        self._on_progress = on_progress
+        self._writer = SoleWriter(database)
+        self._replays = ReplayRepository(database, self._writer)
+        self._jobs = JobRepository(database)
+        self._judge = OutcomeJudge(settings, database, self._replays)
+        self._runner = ""
+        self._next_at = 0.0
+
+    async def run(self, replay_id: str) -> bool:
+        """Run a replay to its end, through outages of the broker and the database.
+
+        Args:
+            replay_id: The replay.
+
+        Returns:
+            Whether it is at its end; False when another process runs it, or this one was told to leave.
+        """
+        backoff = Backoff(most_s=self._settings.retry_max_wait_s)
+        while not self._stop.is_set():
+            try:
+                return await self._run(replay_id)
+            except BusyError:
+                return False
+            except (BrokerError, StoreError) as error:
+                log.warning("Replay waits", action="replay.waiting", replay_id=replay_id, error=str(error))
+                with suppress(StoreError):
+                    await self._replays.tell(replay_id, ReplayState.RUNNING, f"waits: {error}")
+                await pause(backoff.next_s(), self._stop)
+        return False
+
+    async def _run(self, replay_id: str) -> bool:
+        replay = await self._replays.get(replay_id)
+        if replay.state.is_end:
+            return True
+        async with Staging(self._settings.require_amqp_url(), replay_id) as staging:
+            await self._writer.take_over(writer_of(replay_id))
+            self._runner = await self._replays.begin(replay_id)
+            log.info("Replay runs", action="replay.running", replay_id=replay_id, letters=replay.total)
+            await self._note_arrived(replay, staging)
+            try:
+                end, detail = await self._send_all(replay, staging), ""
+            except _Halt as halt:
+                end, detail = ReplayState.HALTED, str(halt)
+            if end is None:
+                return False
+            await staging.remove()
+            await self._replays.end(replay_id, self._runner, end, detail)
+        log.info("Replay ended", action=f"replay.{end.value}", replay_id=replay_id, detail=detail)
+        self._on_progress(await self._replays.get(replay_id))
+        return True
+
+    async def _note_arrived(self, replay: Replay, staging: Staging) -> None:
+        """Note what a predecessor had sent when it was killed."""
+        held = await self._replays.all_held(replay.id)
+        arrived = await staging.received() if held else set()
+        await self._note_sent(replay, [letter for letter in held if letter.id in arrived])
+        await staging.forget()
+
+    async def _send_all(self, replay: Replay, staging: Staging) -> ReplayState | None:
+        """Send batch after batch; return how it ended, None when the process should leave."""
+        while not self._stop.is_set():
+            now = await self._replays.get(replay.id)
+            self._on_progress(now)
+            if now.cancel:
+                return ReplayState.CANCELLED
+            room = await self._room(now)
+            if room == 0 or not await self._is_time():
+                continue
+            held = await self._replays.held(replay.id)
+            letters = held or await self._replays.claim(replay, self._batch_count(replay, room), self._runner)
+            if not letters:
+                return ReplayState.DONE
+            await self._send(replay, letters, staging)
+        return None
+
+    async def _room(self, replay: Replay) -> int:
+        """Tell how many letters may be sent before outcomes are waited for; wait for those of a stage that is full.
+
+        None may be where somebody wants it to stop meanwhile.
+        """
+        if not replay.staged:
+            return BATCH_COUNT
+        for stage in STAGES:
+            if replay.sent < stage:
+                return stage - replay.sent
+            if replay.sent == stage < replay.total and not await self._is_stage_passed(replay):
+                return 0
+        return BATCH_COUNT
+
+    async def _is_stage_passed(self, replay: Replay) -> bool:
+        """Wait until it is known what became of all that was sent; return whether it goes on then."""
+        began = asyncio.get_running_loop().time()
+        waiting = f"waiting for what becomes of {_first(replay.sent)}"
+        await self._replays.tell(replay.id, ReplayState.RUNNING, waiting)
+        while not self._stop.is_set():
+            await self._judge.judge(replay.id)
+            now = await self._replays.get(replay.id)
+            self._on_progress(now)
+            if now.failed:
+                who = _first(1) if now.sent == 1 else f"{now.failed:,} of {_first(now.sent)}"
+                raise _Halt(f"{who} failed again; nothing more was sent")
+            if now.cancel:
+                return False
+            waited_s = asyncio.get_running_loop().time() - began
+            if now.counts.get(LetterState.UNKNOWN) and await self._can_be_heard_of(replay, LetterState.UNKNOWN):
+                raise _Halt("nothing was heard of letters of this stage; nothing more was sent")
+            if not now.pending or (waited_s > LOOK_S and not await self._can_be_heard_of(replay, LetterState.REPLAYED)):
+                await self._replays.tell(replay.id, ReplayState.RUNNING)
+                return True
+            await pause(_POLL_S, self._stop)
+        return False
+
+    async def _can_be_heard_of(self, replay: Replay, state: LetterState) -> bool:
+        silent = await self._replays.awaited(limit=replay.sent, replay_id=replay.id, state=state)
+        return any(self._judge.is_observable(letter) for letter in silent)
+
+    def _batch_count(self, replay: Replay, room: int) -> int:
+        by_rate = BATCH_COUNT if replay.rate is None else max(1, int(replay.rate))
+        return min(BATCH_COUNT, room, by_rate)
+
+    async def _send(self, replay: Replay, letters: Sequence[Letter], staging: Staging) -> None:
+        self._keep_rate(replay, len(letters))
+        marks = await self._jobs.correlation_ids(
+            {letter.job_id for letter in letters if letter.kind is LetterKind.REQUEST and letter.job_id is not None}
+        )
+        messages = [
+            outgoing(
+                letter,
+                replay_id=replay.id,
+                who=replay.who,
+                target=replay.target,
+                reply_queue=self._settings.reply_queue,
+                correlation_id=marks.get(letter.job_id or ""),
+            )
+            for letter in letters
+        ]
+        await self._bind(messages, staging)
+        await self._note_attempts(letters)
+        # While the broker writes, the database claims: each alone would be half as fast.
+        claiming = asyncio.create_task(self._claim_ahead(replay, letters))
+        try:
+            refused = await staging.send(messages)
+        finally:
+            await asyncio.wait((claiming,))
+        await self._note_sent(replay, [letter for letter in letters if letter.id not in refused])
+        await staging.forget()
+        claiming.result()
+        if refused:
+            raise _Halt(
+                f"the broker refused {len(refused):,} letters: their queue is full or gone; nothing more was sent"
+            )
+
+    async def _claim_ahead(self, replay: Replay, letters: Sequence[Letter]) -> None:
+        """Claim the next batch, after a full one; a smaller one is a stage's, a rate's, or a part of what is held."""
+        if len(letters) >= BATCH_COUNT:
+            await self._replays.claim_more(replay, BATCH_COUNT, self._runner)
+
+    async def _bind(self, messages: Sequence[Outgoing], staging: Staging) -> None:
+        for target in dict.fromkeys(message.target for message in messages):
+            if not target:
+                raise _Halt("it is not known where a letter came from: name the queue that it should go to")
+            try:
+                await staging.bind(target)
+            except NotFoundError as error:
+                raise _Halt(f"{error}; nothing more was sent") from error
+
+    async def _note_attempts(self, letters: Sequence[Letter]) -> None:
+        requests = [letter for letter in letters if letter.kind is LetterKind.REQUEST and letter.job_id is not None]
+        if not requests:
+            return
+        jobs = await self._jobs.some({letter.job_id for letter in requests if letter.job_id is not None})
+        attempts = {job.job_id: job.attempts for job in jobs}
+        for letter in requests:
+            letter.attempts_before = attempts.get(letter.job_id or "", 0)
+        await self._replays.note_attempts(requests)
+
+    async def _note_sent(self, replay: Replay, letters: Sequence[Letter]) -> None:
+        now = datetime.now(UTC)
+        sendings = {
+            letter.id: Sending(
+                replay_id=replay.id,
+                at=now,
+                target=target_of(letter, replay.target),
+                attempts=letter.attempts_before or 0,
+            )
+            for letter in letters
+        }
+        await self._replays.note_sent(replay.id, sendings)
+
+    async def _is_time(self) -> bool:
+        """Tell whether the rate allows the next batch; wait for it, but not for long: somebody may want it to stop."""
+        wait_s = self._next_at - asyncio.get_running_loop().time()
+        if wait_s > 0:
+            await pause(min(wait_s, _POLL_S), self._stop)
+        return wait_s <= 0
+
+    def _keep_rate(self, replay: Replay, count: int) -> None:
+        if replay.rate is not None:
+            self._next_at = max(self._next_at, asyncio.get_running_loop().time()) + count / replay.rate
+
+
+def _first(count: int) -> str:
+    return "the first letter" if count == 1 else f"the first {count:,}"

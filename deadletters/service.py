@@ -1,0 +1,202 @@
+"""Dead letters as a service: captures queues, goes on with replays, settles outcomes, audits, removes what is old."""
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from consumer.metrics import ConsumerMetrics
+from deadletters.capture import capture_session
+from deadletters.conservation import alert_of, audit
+from deadletters.metrics import DeadLetterMetrics
+from deadletters.outcomes import OutcomeJudge
+from deadletters.replayer import Replayer
+from heartbeat.health import Health, HealthServer
+from heartbeat.pause import pause
+from models.errors import BrokerError, BusyError, NotFoundError, OwnershipLostError, StoreError, UnreachableError
+from models.settings import Settings
+from models.slack_entries import slack_entries
+from publisher.backoff import Backoff
+from store.causes import CauseRepository
+from store.database import Database
+from store.lease import Lease
+from store.letters import LetterRepository
+from store.outbox import OutboxRepository
+from store.replays import ReplayRepository
+
+log = structlog.get_logger()
+
+_JUDGE_FIRST_S, _JUDGE_MOST_S = 0.5, 5.0
+"""Seconds between two looks at letters whose outcome is awaited; longer and longer while nothing is heard."""
+_LOOK_FOR_REPLAYS_S = 1.0
+_SPARE_S = 2.0
+"""Seconds after which a spare, and who waits for a queue to be declared, tries again."""
+_AUDIT_EVERY_S = 3600.0
+_AUDITED = timedelta(hours=25)
+_EXPIRE_EVERY_S = 600.0
+
+
+async def run_dead_letters(
+    settings: Settings, stop: asyncio.Event, on_ready: Callable[[int], None] = lambda _port: None
+) -> None:
+    """Care for dead letters until told to stop, through outages of the broker and the database.
+
+    Args:
+        settings: The settings; both URLs must be set.
+        stop: Ends it.
+        on_ready: Called once with the port of the health page.
+
+    Raises:
+        SettingError: A setting is unusable.
+    """
+    registry = CollectorRegistry()
+    async with Database(settings.require_mongo_url(), settings.database) as database:
+        service = DeadLetterService(settings, database, registry, stop)
+        server = HealthServer(settings.health_host, settings.dead_letters_health_port, registry, service.health)
+        async with server:
+            on_ready(server.port)
+            gc.freeze()  # what start-up made stays for good: the collector need not look at it again and again
+            await service.run()
+    log.info("stopped", action="dead_letters.stopped")
+
+
+class DeadLetterService:
+    """One process's work; `run_dead_letters` sets it up.
+
+    Args:
+        settings: The settings.
+        database: The trail's database.
+        registry: Where metrics are registered.
+        stop: Ends it.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, registry: CollectorRegistry, stop: asyncio.Event
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._stop = stop
+        self._queue_metrics = ConsumerMetrics(registry)
+        self._metrics = DeadLetterMetrics(registry)
+        self._states = dict.fromkeys(settings.captured_queues, "starting")
+        self._replaying: set[str] = set()
+        self._outcomes = OutcomeJudge(settings, database)
+
+    def health(self) -> Health:
+        """Say how each queue does."""
+        own = self._states[self._settings.dead_letter_queue]
+        return Health(ok=own in ("capturing", "spare"), details={"queues": self._states})
+
+    async def run(self) -> None:
+        """Work until told to stop."""
+        async with asyncio.TaskGroup() as group:
+            for queue in self._settings.captured_queues:
+                group.create_task(self._capture(queue))
+            group.create_task(self._every(_LOOK_FOR_REPLAYS_S, partial(self._go_on, group)))
+            group.create_task(self._every(_JUDGE_FIRST_S, self._judge, most_s=_JUDGE_MOST_S))
+            group.create_task(self._every(_AUDIT_EVERY_S, self._audit))
+            group.create_task(self._every(_EXPIRE_EVERY_S, self._expire))
+
+    async def _capture(self, queue: str) -> None:
+        metrics = self._queue_metrics.of(queue)
+        backoff = Backoff(most_s=self._settings.retry_max_wait_s)
+        while not self._stop.is_set():
+            session = capture_session(queue, self._settings, self._database, metrics, self._stop)
+            try:
+                await self._database.ensure_indexes()
+                await session.open()
+                self._states[queue] = "capturing"
+                backoff.reset()
+                await session.run()
+            except (BusyError, NotFoundError) as error:
+                self._note_idle(queue, "spare" if isinstance(error, BusyError) else "missing", str(error))
+                await pause(_SPARE_S, self._stop)
+            except (UnreachableError, OwnershipLostError) as error:
+                self._states[queue] = f"reconnecting: {error}"
+                metrics.reconnects.labels(type(error).__name__).inc()
+                wait_s = backoff.next_s()
+                log.warning("capture ended", action="dead_letters.capture_ended", queue=queue, error=str(error))
+                await pause(wait_s, self._stop)
+            finally:
+                await session.close()
+
+    def _note_idle(self, queue: str, state: str, reason: str) -> None:
+        if self._states[queue] != state:
+            log.info("queue is not captured here", action=f"dead_letters.{state}", queue=queue, reason=reason)
+        self._states[queue] = state
+
+    async def _every(
+        self, interval_s: float, work: Callable[[], Awaitable[bool | None]], *, most_s: float | None = None
+    ) -> None:
+        """Do something again and again; while the database or the broker is away it is tried again later.
+
+        Where `most_s` is given, the pause doubles up to it as long as the work returns that it found nothing to do.
+        """
+        pause_s = interval_s
+        while not self._stop.is_set():
+            try:
+                found = await work()
+                pause_s = interval_s if found or most_s is None else min(2 * pause_s, most_s)
+            except (StoreError, BrokerError, OwnershipLostError) as error:
+                log.warning("waiting", action="dead_letters.waiting", error=str(error))
+                await pause(_SPARE_S, self._stop)
+            await pause(pause_s, self._stop)
+
+    async def _go_on(self, group: asyncio.TaskGroup) -> None:
+        """Go on with the replays that nobody runs, side by side: one that waits for outcomes keeps no other waiting."""
+        for replay in await ReplayRepository(self._database).under_way():
+            if replay.id not in self._replaying:
+                self._replaying.add(replay.id)
+                group.create_task(self._replay(replay.id))
+
+    async def _replay(self, replay_id: str) -> None:
+        try:
+            if await Replayer(self._settings, self._database, self._stop).run(replay_id):
+                self._metrics.replays.inc()
+        finally:
+            self._replaying.discard(replay_id)
+
+    async def _judge(self) -> bool:
+        settled = await self._outcomes.judge()
+        self._metrics.settled.inc(settled)
+        self._metrics.unsettled.set(await CauseRepository(self._database).unsettled())
+        return settled > 0
+
+    async def _expire(self) -> None:
+        if self._settings.letter_retention_days is None:
+            return
+        before = datetime.now(UTC) - timedelta(days=self._settings.letter_retention_days)
+        while count := await LetterRepository(self._database).expire(before):
+            self._metrics.expired.inc(count)
+            log.info("closed letters removed", action="dead_letters.expired", count=count)
+
+    async def _audit(self) -> None:
+        """Audit the last day, unless another process did within the hour; tell each difference once."""
+        lease = Lease(self._database, "conservation audit", ttl_s=_AUDIT_EVERY_S * 0.9)
+        if await lease.acquire() is not None:
+            return
+        found = await audit(self._settings, self._database, datetime.now(UTC) - _AUDITED)
+        self._metrics.missing.set(found.missing)
+        alerts = [alert_of(balance) for balance in found.balances if balance.missing]
+        log.info("audit", action="audit.done", balances=len(found.balances), missing=found.missing)
+        for alert in alerts:
+            log.error(alert.meaning.title, action=alert.kind.action, cause=alert.cause)
+        await OutboxRepository(self._database).insert(slack_entries(alerts, self._settings.slack_channel))
+
+
+def capture_settings(settings: Settings, queues: Sequence[str]) -> Settings:
+    """Add queues that were named on the command line.
+
+    Args:
+        settings: The settings.
+        queues: The queues.
+
+    Returns:
+        Settings whose queues they are too.
+    """
+    named = ",".join(filter(None, [settings.capture_queues, *queues]))
+    return settings.model_copy(update={"capture_queues": named})

@@ -1,0 +1,177 @@
+"""The broker's side of a replay: messages go to their queue and, in the same routing step, a copy to the receipts.
+
+AMQP gives no answer to the question whether a message that was published before a crash has arrived. So each replay
+has an exchange of its own, to which the target queue and a queue of receipts are bound: the broker puts a message into
+both or into none. Whoever goes on after a crash reads the receipts, and sends what is not among them. A lock that ends
+with the connection makes sure that the predecessor is gone from the broker by then, and not just slow.
+
+See docs/decisions/0016-replays.md for what is left: a broker that is killed between the two writes.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import aiormq
+from aiormq.abc import AbstractChannel
+
+from deadletters.outgoing import Outgoing
+from models.dead_letter import LETTER_HEADER, text_header
+from models.errors import NotFoundError
+from models.topology import receipts_queue_arguments
+from publisher.amqp import CONNECT_TIMEOUT_S, broker_errors, closed, connection_to, lock
+from publisher.content_header import Verbatim, decode
+from publisher.raw_transport import RawTransport, raw_properties
+
+_SEND_TIMEOUT_S = 60.0
+
+
+class Staging:
+    """One replay's exchange and receipts, over a connection of its own. Use it as a context manager.
+
+    Args:
+        amqp_url: The broker.
+        replay_id: The replay.
+    """
+
+    def __init__(self, amqp_url: str, replay_id: str) -> None:
+        self._url = amqp_url
+        self._name = f"jobtrail.replay.{replay_id}"
+        self._connection: aiormq.Connection | None = None
+        self._bound: set[str] = set()
+
+    async def __aenter__(self) -> "Staging":
+        """Connect, take the lock, and declare what is needed.
+
+        Raises:
+            BrokerError: The broker can't be reached or refuses.
+            BusyError: Another process runs this replay.
+        """
+        self._connection = connection = connection_to(self._url, transport_factory=RawTransport())
+        try:
+            with broker_errors():
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    await connection.connect({"connection_name": self._name})
+                    await lock(connection, f"{self._name}.lock", f"{self._name} is run by another process")
+                    self._channel: AbstractChannel = await connection.channel(on_return_raises=True)
+                    await self._channel.exchange_declare(self._name, exchange_type="direct", durable=True)
+                    await self._channel.queue_declare(
+                        self._name, durable=True, arguments=dict(receipts_queue_arguments())
+                    )
+        except BaseException:
+            await connection.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.is_closed:
+            await closed(connection)
+
+    async def bind(self, target: str) -> None:
+        """Make a queue one that messages can be sent to; to be called before each batch.
+
+        Args:
+            target: The queue.
+
+        Raises:
+            NotFoundError: There is no such queue.
+            BrokerError: The connection is lost.
+        """
+        with broker_errors():
+            if self._connection is None:
+                raise RuntimeError("not connected")
+            channel = await self._connection.channel()
+            try:
+                # Each time: a queue that was deleted, and declared anew, has lost its binding.
+                await channel.queue_bind(target, self._name, target)
+            except aiormq.exceptions.ChannelNotFoundEntity as error:
+                raise NotFoundError(f"there is no queue {target!r} on the broker") from error
+            if target not in self._bound:
+                await channel.queue_bind(self._name, self._name, target)
+                self._bound.add(target)
+            await channel.close()
+
+    async def send(self, messages: Sequence[Outgoing]) -> set[str]:
+        """Send messages, and wait until the broker has confirmed or refused each.
+
+        Args:
+            messages: The messages; their targets are bound.
+
+        Returns:
+            The letters whose messages were refused: their queue is full, or gone. They may be among the receipts.
+
+        Raises:
+            BrokerError: One was neither confirmed nor refused; which ones arrived is told by the receipts.
+        """
+        refused: set[str] = set()
+        with broker_errors():
+            # One limit for all: one for each would cost as much as the sending.
+            async with asyncio.timeout(_SEND_TIMEOUT_S):
+                results = await asyncio.gather(*(self._send(message) for message in messages), return_exceptions=True)
+            for message, result in zip(messages, results, strict=True):
+                if isinstance(result, aiormq.exceptions.DeliveryError):
+                    refused.add(message.letter_id)
+                elif result is not None:
+                    # The driver cancels what waits on a connection that is lost; this task is not meant.
+                    lost = RuntimeError("the connection was lost")
+                    raise lost if isinstance(result, asyncio.CancelledError) else result
+        return refused
+
+    async def received(self) -> set[str]:
+        """Read the receipts.
+
+        Returns:
+            The letters whose messages have arrived in their queue since `forget`.
+
+        Raises:
+            BrokerError: The connection is lost.
+        """
+        letters: set[str] = set()
+        with broker_errors():
+            if self._connection is None:
+                raise RuntimeError("not connected")
+            channel = await self._connection.channel()
+            while True:
+                message = await channel.basic_get(self._name)
+                if not hasattr(message.delivery, "delivery_tag"):
+                    break
+                letter = text_header(decode(raw_properties(message)).headers or {}, LETTER_HEADER)
+                if letter is not None:
+                    letters.add(letter)
+            await channel.close()  # they go back, and stay until it is noted what they say
+        return letters
+
+    async def forget(self) -> None:
+        """Throw the receipts away: it is noted what they say.
+
+        Raises:
+            BrokerError: The connection is lost.
+        """
+        with broker_errors():
+            await self._channel.queue_purge(self._name)
+
+    async def remove(self) -> None:
+        """Remove exchange and receipts: the replay is at its end.
+
+        Raises:
+            BrokerError: The connection is lost.
+        """
+        with broker_errors():
+            await self._channel.exchange_delete(self._name)
+            await self._channel.queue_delete(self._name)
+
+    async def _send(self, message: Outgoing) -> None:
+        if message.mark is not None:
+            # Without a queue that takes it the job's timeline lacks this one line.
+            await self._channel.basic_publish(
+                message.mark.body,
+                routing_key=message.mark.queue,
+                properties=message.mark.properties,
+            )
+        await self._channel.basic_publish(
+            message.body,
+            exchange=self._name,
+            routing_key=message.target,
+            properties=Verbatim(message.properties, message.letter_id),
+            mandatory=True,
+        )
