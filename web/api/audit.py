@@ -1,0 +1,41 @@
+"""Audit records: who changed what."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
+
+from desk.schemas.audit import AuditListSchema
+from store.audit import AuditFilter
+from web.api import examples
+from web.api.answers import answer, documented, next_link
+from web.api.parameters import AskedPage, Moment, Name
+from web.parts import Parts
+
+
+class AskedRecords(AskedPage):
+    """Which records."""
+
+    act: Name | None = Field(None, examples=["job.cancel"], description="Only acts of this name.")
+    since: Moment | None = Field(None, examples=["1d"], description="Only acts of this time or later.")
+
+
+def audit_router(parts: Parts) -> APIRouter:
+    """Make the endpoint.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(tags=["audit"], dependencies=[Depends(parts.doorkeeper.operator)])
+
+    @router.get("/audit", summary="List audit records", **documented(examples.AUDIT_LIST, 400))
+    async def records(request: Request, asked: Annotated[AskedRecords, Query()]) -> Response:
+        """Who changed what, when, and from where: the latest first. For operators only."""
+        wanted = AuditFilter(act=asked.act, since=asked.since)
+        page = await parts.audit_records.list(wanted, limit=asked.limit, cursor=asked.cursor)
+        return answer(AuditListSchema.of(page), next_link(request, page.next))
+
+    return router

@@ -1,0 +1,45 @@
+"""The conservation audit. For operators only."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+
+from desk.schemas.replays import AuditSchema
+from web.api import letter_examples as examples
+from web.api.answers import answer, documented
+from web.api.parameters import Asked, Moment
+from web.parts import Parts
+
+_SINCE = timedelta(days=1)
+
+
+class AskedAudit(Asked):
+    """Which hours."""
+
+    since: Moment | None = Field(
+        None, examples=["1d"], description="From this hour on, eight days back at the most; else the last day."
+    )
+
+
+def conservation_router(parts: Parts) -> APIRouter:
+    """Make the endpoint.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(tags=["dead letters"], dependencies=[Depends(parts.doorkeeper.operator)])
+
+    @router.get("/conservation", summary="Audit the conservation of messages", **documented(examples.AUDIT, 400))
+    async def conservation(asked: Annotated[AskedAudit, Query()]) -> Response:
+        """Compares what was taken from each queue, hour by hour, with what is found of it; `missing` should be 0.
+
+        What is found is kept for five seconds, for all who ask.
+        """
+        return answer(AuditSchema.of(await parts.audits.read(asked.since or datetime.now(UTC) - _SINCE)))
+
+    return router

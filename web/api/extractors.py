@@ -1,0 +1,36 @@
+"""Extractors: which are online, in which version, with which instances."""
+
+from fastapi import APIRouter, Depends, Response
+
+from desk.extractor_list import list_extractors
+from desk.one_extractor import find_extractor
+from desk.schemas.extractors import ExtractorListSchema, ExtractorSchema
+from web.api import examples
+from web.api.answers import answer, documented
+from web.parts import Parts
+from web.paths import PathId
+
+
+def extractors_router(parts: Parts) -> APIRouter:
+    """Make the endpoints.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(tags=["extractors"], dependencies=[Depends(parts.doorkeeper)])
+
+    @router.get("/extractors", summary="List extractors", **documented(examples.EXTRACTOR_LIST))
+    async def extractors() -> Response:
+        """By name, with their versions and instances. `online` is derived now; each instance tells from what."""
+        found = await list_extractors(parts.extractors, parts.settings)
+        return answer(ExtractorListSchema(extractors=[ExtractorSchema.of(extractor) for extractor in found]))
+
+    @router.get("/extractors/{name}", summary="Show an extractor", **documented(examples.EXTRACTOR, 400, 404))
+    async def extractor(name: PathId) -> Response:
+        """One extractor, as in the list."""
+        return answer(ExtractorSchema.of(await find_extractor(parts.extractors, parts.settings, name)))
+
+    return router

@@ -1,0 +1,138 @@
+"""Jobs: the list with its filters, one job, and its timeline part by part."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field, model_validator
+
+from desk.job_list import RUNNING, JobListRequest, list_jobs
+from desk.schemas.jobs import EventPageSchema, JobListSchema, JobSchema, MessagePageSchema
+from store.jobs import EventFilter, EventPage, JobFilter
+from web.api import examples
+from web.api.answers import answer, documented, links, next_link
+from web.api.parameters import Asked, AskedPage, Limit, Moment, Name, Statuses, Text
+from web.parts import Parts
+from web.paths import PathId
+
+_MAX_POSITION = 2**53 - 1
+Position = Annotated[int, Field(ge=0, le=_MAX_POSITION, examples=[50])]
+
+
+class AskedJobs(AskedPage):
+    """Which jobs."""
+
+    extractor: Name | None = Field(None, examples=["ncsa.wordcount"], description="Only jobs of this extractor.")
+    status: Statuses = Field(default_factory=list)
+    stalled: bool = Field(
+        default=False,
+        description="Only running jobs that fell silent or lost their worker. They are found by looking through all "
+        "that run: a page may be short, even empty, and not be the last.",
+    )
+    resource: Name | None = Field(
+        None, examples=["5cb2d2d3a4be0f9fd3400001"], description="Only jobs on this file or dataset."
+    )
+    user: Name | None = Field(None, examples=["alice"], description="Only jobs that this user asked for.")
+    since: Moment | None = Field(
+        None, description="Only jobs updated at this time or later: RFC 3339, or an age (30m, 2h, 1d, 1w)."
+    )
+    until: Moment | None = Field(None, description="Only jobs updated before this time, written in the same ways.")
+    q: Text | None = Field(
+        None,
+        examples=["no such file"],
+        description="A job's whole id; else a part, in any case, of the job's, the resource's, the extractor's or the "
+        "user's id, or of the latest message. The search looks through the latest jobs first, for two seconds at the "
+        "most; then it says so, and `since` and `until` make it shorter.",
+    )
+
+    @model_validator(mode="after")
+    def _only_running_jobs_stall(self) -> "AskedJobs":
+        if self.stalled and not set(self.status) <= set(RUNNING):
+            raise ValueError(f"only running jobs can be stalled: status can only be {' or '.join(RUNNING)}")
+        return self
+
+    def request(self) -> JobListRequest:
+        """Ask the desk for them."""
+        wanted = JobFilter(
+            extractor_id=self.extractor,
+            resource_id=self.resource,
+            user_id=self.user,
+            statuses=tuple(dict.fromkeys(self.status)) or (RUNNING if self.stalled else ()),
+            since=self.since,
+            until=self.until,
+            text=self.q,
+        )
+        return JobListRequest(wanted=wanted, stalled_only=self.stalled, limit=self.limit, cursor=self.cursor)
+
+
+class AskedEvents(Asked):
+    """Which part of a timeline."""
+
+    limit: Limit = 50
+    after: Position = Field(0, description="Only events behind this position: the `next` of the part before.")
+    before: Position | None = Field(
+        None, description="The last events before this position: the `previous` of the part behind."
+    )
+    status: Statuses = Field(default_factory=list)
+    q: Text | None = Field(
+        None, examples=["page 7"], description="Only events with this part in their message, in any case."
+    )
+
+
+def jobs_router(parts: Parts) -> APIRouter:
+    """Make the endpoints.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(tags=["jobs"], dependencies=[Depends(parts.doorkeeper)])
+
+    @router.get("/jobs", summary="List jobs", **documented(examples.JOB_LIST, 400))
+    async def jobs(request: Request, asked: Annotated[AskedJobs, Query()]) -> Response:
+        """The latest updated first. A job that is updated while you read moves to the front; all others come once.
+
+        The first page also tells the latest groups of updates that name no job.
+        """
+        found = await list_jobs(parts.jobs, parts.judge(), asked.request())
+        return answer(JobListSchema.of(found), next_link(request, found.next))
+
+    @router.get("/jobs/{job_id}", summary="Show a job", **documented(examples.JOB, 400, 404))
+    async def job(job_id: PathId) -> Response:
+        """All that its events add up to."""
+        found = await parts.jobs.get(job_id)
+        return answer(JobSchema.of(found, await parts.judge().stall(found)))
+
+    @router.get("/jobs/{job_id}/events", summary="List a job's events", **documented(examples.EVENT_PAGE, 400, 404))
+    async def events(request: Request, job_id: PathId, asked: Annotated[AskedEvents, Query()]) -> Response:
+        """Always in order, whichever way you go: forwards with `after`, backwards with `before`."""
+        page = await _event_page(parts, job_id, asked)
+        return answer(EventPageSchema.of(page), _links(request, page))
+
+    @router.get(
+        "/jobs/{job_id}/messages", summary="List a job's raw messages", **documented(examples.MESSAGE_PAGE, 400, 404)
+    )
+    async def messages(request: Request, job_id: PathId, asked: Annotated[AskedEvents, Query()]) -> Response:
+        """The same as they came in: the text that was received, from which queue, and what the sender said of itself.
+
+        For whoever writes an extractor: what became of each text stands in the events.
+        """
+        page = await _event_page(parts, job_id, asked)
+        return answer(MessagePageSchema.of(page), _links(request, page))
+
+    return router
+
+
+async def _event_page(parts: Parts, job_id: str, asked: AskedEvents) -> EventPage:
+    await parts.jobs.get(job_id)
+    wanted = EventFilter(statuses=asked.status, text=asked.q)
+    return await parts.jobs.event_page(job_id, wanted, limit=asked.limit, after=asked.after, before=asked.before)
+
+
+def _links(request: Request, page: EventPage) -> dict[str, str]:
+    return links(
+        request,
+        next=None if page.next is None else {"after": page.next},
+        prev=None if page.previous is None else {"before": page.previous},
+    )

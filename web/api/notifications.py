@@ -1,0 +1,97 @@
+"""Notifications: what users find in the application, and that they have read it."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
+from starlette.exceptions import HTTPException
+
+from desk.schemas.notifications import MarkedReadSchema, NotificationListSchema, NotificationSchema
+from models.token import Role
+from web.api import examples
+from web.api.answers import answer, documented, next_link
+from web.api.parameters import Asked, AskedPage, Name
+from web.identity import Identity
+from web.parts import Parts
+from web.paths import PathId
+
+
+class AskedNotifications(AskedPage):
+    """Whose notifications, and which."""
+
+    user: Name | None = Field(
+        None,
+        examples=["alice"],
+        description="Whose; else those of the token's user, and everybody's for an operator's token without a user. "
+        "A viewer sees only their own.",
+    )
+    unread: bool = Field(default=False, description="Only those that were not read.")
+
+
+class AskedUser(Asked):
+    """Whose notifications."""
+
+    user: Name | None = Field(None, examples=["alice"], description="Whose; else those of the token's user.")
+
+
+def notifications_router(parts: Parts) -> APIRouter:
+    """Make the endpoints.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(tags=["notifications"])
+    operator = Depends(parts.doorkeeper.operator)
+
+    @router.get("/notifications", summary="List notifications", **documented(examples.NOTIFICATION_LIST, 400))
+    async def notifications(
+        request: Request,
+        asked: Annotated[AskedNotifications, Query()],
+        asker: Annotated[Identity, Depends(parts.doorkeeper)],
+    ) -> Response:
+        """The latest first."""
+        user_id = _visible_to(asker, asked.user)
+        page = await parts.notifications.list(user_id, unread_only=asked.unread, limit=asked.limit, cursor=asked.cursor)
+        unread = None if user_id is None else await parts.notifications.unread_count(user_id)
+        return answer(NotificationListSchema.of(page, unread), next_link(request, page.next))
+
+    @router.post(
+        "/notifications/read-all", summary="Mark all notifications as read", **documented(examples.MARKED_READ, 400)
+    )
+    async def read_all(asked: Annotated[AskedUser, Query()], asker: Annotated[Identity, operator]) -> Response:
+        """All of one user's."""
+        user_id = asked.user or asker.user_id
+        if user_id is None:
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "Whose? Your token has no user, so `user` must name one.")
+        marked = await parts.notifications.mark_all_read(user_id, datetime.now(UTC))
+        await parts.audit.note(asker, "notifications.read", target=user_id, details={"marked": str(marked)})
+        return answer(MarkedReadSchema(marked=marked))
+
+    @router.post(
+        "/notifications/{notification_id}/read",
+        summary="Mark a notification as read",
+        **documented(examples.NOTIFICATION, 400, 404),
+    )
+    async def read(notification_id: PathId, asker: Annotated[Identity, operator]) -> Response:
+        """One that was read before keeps its time."""
+        notification = await parts.notifications.mark_read(notification_id, datetime.now(UTC))
+        await parts.audit.note(asker, "notification.read", target=notification_id)
+        return answer(NotificationSchema.of(notification))
+
+    return router
+
+
+def _visible_to(asker: Identity, user_id: str | None) -> str | None:
+    """Tell whose notifications somebody gets; None for everybody's."""
+    if asker.role is Role.OPERATOR:
+        return user_id or asker.user_id
+    if asker.user_id is None:
+        raise HTTPException(HTTPStatus.FORBIDDEN, "Your token has no user, so there are no notifications for it.")
+    if user_id not in (None, asker.user_id):
+        raise HTTPException(HTTPStatus.FORBIDDEN, "A viewer's token shows only its own user's notifications.")
+    return asker.user_id

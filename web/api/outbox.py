@@ -1,0 +1,79 @@
+"""The messages to Slack, mail and Pusher."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+from starlette.exceptions import HTTPException
+
+from desk.schemas.base import Schema
+from desk.schemas.outbox import OutboxSchema, RetriedSchema
+from models.outbox import OutboxState
+from web.api import examples
+from web.api.answers import answer, documented
+from web.api.parameters import Asked, Limit
+from web.identity import Identity
+from web.parts import Parts
+
+_UNSENT = (OutboxState.WAITING, OutboxState.SENDING, OutboxState.FAILED)
+_MAX_KEYS = 1000
+Key = Annotated[str, Field(min_length=1, max_length=2048, examples=["ds-1:Complete:slack:C0123456789"])]
+
+
+class AskedOutbox(Asked):
+    """Which messages."""
+
+    failed: bool = Field(default=False, description="Only messages that were given up.")
+    limit: Limit = 50
+
+
+class RetrySchema(Schema):
+    """What is to be tried again."""
+
+    keys: Annotated[list[Key], Field(min_length=1, max_length=_MAX_KEYS)] | None = Field(
+        None, description="Only these messages; else all that were given up."
+    )
+
+
+def outbox_router(parts: Parts) -> APIRouter:
+    """Make the endpoints.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(prefix="/outbox", tags=["outbox"])
+
+    @router.get(
+        "",
+        summary="List messages to the outside",
+        dependencies=[Depends(parts.doorkeeper.operator)],
+        **documented(examples.OUTBOX, 400),
+    )
+    async def outbox(asked: Annotated[AskedOutbox, Query()]) -> Response:
+        """What is not sent and what was sent lately, the newest first, up to `limit` of each; and how much waits.
+
+        For operators, as it names who was told what.
+        """
+        states = (OutboxState.FAILED,) if asked.failed else _UNSENT
+        unsent = await parts.outbox.entries(states, limit=asked.limit)
+        sent = [] if asked.failed else await parts.outbox.entries((OutboxState.SENT,), limit=asked.limit)
+        return answer(OutboxSchema.of(unsent, sent, await parts.outbox.backlog()))
+
+    @router.post("/retry", summary="Try messages again", **documented(examples.RETRIED, 400, 404, 413, 415))
+    async def retry(
+        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)], asked: RetrySchema | None = None
+    ) -> Response:
+        """Those that were given up, with all their attempts before them. What was one message stays one."""
+        keys = asked.keys if asked else None
+        retried = await parts.outbox.retry(keys)
+        if keys and not retried:
+            detail = "None of these keys is that of a message that waits or was given up."
+            raise HTTPException(HTTPStatus.NOT_FOUND, detail)
+        await parts.audit.note(asker, "outbox.retry", target=" ".join(keys or ()), details={"count": str(retried)})
+        return answer(RetriedSchema(retried=retried))
+
+    return router

@@ -1,0 +1,103 @@
+"""Streams of updates as they are stored: of everything, of one job, of one resource."""
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+
+from web.api import examples
+from web.live.listener import SIGN_OF_LIFE_S
+from web.live.sse import HELLO, RETRY_MS, EventStream, event, event_id_alone
+from web.live.subscription import Subscription
+from web.live.topics import ALL, JOB, RESOURCE, Topic, topic_of
+from web.live.update import UpdateSchema
+from web.live.welcome import is_welcome
+from web.parts import Parts
+from web.paths import PathId
+from web.problem import problems
+
+_ABOUT = f"""
+
+The answer is a stream of [Server-Sent Events](https://html.spec.whatwg.org/multipage/server-sent-events.html) that does
+not end by itself.
+
+- `update`: an update was stored; `data` is a JSON object.
+- `reset`: the updates since the id that you sent are not known any more. Read the state anew; the stream goes on from
+  now.
+- An `id` without an event tells how far you are. Each {SIGN_OF_LIFE_S:g} seconds without news comes one, or a comment.
+
+When the connection ends, ask again after {RETRY_MS} ms with the last `id` as `Last-Event-ID`, as a browser's
+`EventSource` does: nothing is left out, nothing comes twice. It ends when you read too slowly, when the service stops,
+and soon after your token was revoked."""
+_UPDATE = UpdateSchema(
+    job_id=examples.JOB.job_id,
+    extractor_id=examples.JOB.extractor_id,
+    resource_id=examples.JOB.resource_id,
+    user_id=examples.JOB.user_id,
+    event=examples.EVENT_PAGE.events[0],
+)
+_TOKENS = ("826B029CC60000001A2B0229296E04", "826B029CC7000000012B022C0100296E5A10048940E952D6954745AFE969169EDA")
+_EXAMPLE = HELLO + event_id_alone(_TOKENS[0]) + event("update", _UPDATE.model_dump_json(), _TOKENS[1])
+_STREAM: dict[int | str, dict[str, object]] = {
+    200: {
+        "description": "The stream.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE.decode()}},
+    }
+}
+_RESPONSES = _STREAM | problems(400, 401, 403, 503)
+
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="The last `id` that was received.")]
+LastEventIdInQuery = Annotated[
+    str | None, Query(alias="last_event_id", description="The same, for clients that can't set headers.")
+]
+
+
+def stream_router(parts: Parts) -> APIRouter:
+    """Make the endpoints.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(
+        prefix="/api/v1", tags=["streams"], default_response_class=EventStream, dependencies=[Depends(parts.doorkeeper)]
+    )
+
+    def stream(request: Request, topic: Topic, header: str | None, query: str | None) -> EventStream:
+        # A browser that comes back still asks for the address that it was given first: the header is newer.
+        subscription = Subscription(parts.hub, topic, after=header or query or None)
+        return EventStream(parts.hub.telling(subscription), partial(is_welcome, parts.doorkeeper, request))
+
+    @router.get("/stream", summary="Follow all updates", description=_ABOUT, status_code=200, responses=_RESPONSES)
+    async def all_updates(
+        request: Request, last_event_id: LastEventId = None, earlier_id: LastEventIdInQuery = None
+    ) -> EventStream:
+        return stream(request, ALL, last_event_id, earlier_id)
+
+    @router.get(
+        "/jobs/{job_id}/stream",
+        summary="Follow a job's updates",
+        description=_ABOUT,
+        status_code=200,
+        responses=_RESPONSES,
+    )
+    async def updates_of_job(
+        request: Request, job_id: PathId, last_event_id: LastEventId = None, earlier_id: LastEventIdInQuery = None
+    ) -> EventStream:
+        return stream(request, topic_of(JOB, job_id), last_event_id, earlier_id)
+
+    @router.get(
+        "/resources/{resource_id}/stream",
+        summary="Follow the updates about a resource",
+        description=_ABOUT,
+        status_code=200,
+        responses=_RESPONSES,
+    )
+    async def updates_of_resource(
+        request: Request, resource_id: PathId, last_event_id: LastEventId = None, earlier_id: LastEventIdInQuery = None
+    ) -> EventStream:
+        return stream(request, topic_of(RESOURCE, resource_id), last_event_id, earlier_id)
+
+    return router

@@ -1,0 +1,120 @@
+"""Clowder 2's listeners: the extractors."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.exceptions import HTTPException
+
+from models.heartbeat import ExtractorRecord, InstanceRecord
+from store.clowder_reads import ClowderReads
+from store.extractors import ExtractorRepository
+from web.clowder.extractor_info import listener_id, processes, texts
+from web.clowder.parameters import ListenerQuery, LivelihoodQuery, PageQuery, SearchQuery
+from web.clowder.route import INVALID, ClowderRoute
+from web.clowder.schemas import DetailSchema, ListenerPageSchema, ListenerSchema, PageMetadataSchema
+from web.parts import Parts
+from web.paths import PathId
+
+_NO_SUCH_LISTENER: dict[int | str, dict[str, object]] = INVALID | {
+    404: {"model": DetailSchema, "description": "There is no such listener."}
+}
+
+
+def listeners_router(parts: Parts) -> APIRouter:
+    """Make the endpoints.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(prefix="/api/v2/listeners", tags=["Clowder 2"], route_class=ClowderRoute)
+    extractors = parts.extractors
+    reads = ClowderReads(parts.console)
+
+    @router.get("", summary="List listeners, by name", responses=INVALID)
+    async def list_listeners(query: Annotated[ListenerQuery, Query()]) -> ListenerPageSchema:
+        return _page(query, [each for each in await _listeners(extractors, query) if _is_wanted(each, query)])
+
+    @router.get("/search", summary="Search listeners by a part of their name or description", responses=INVALID)
+    async def search(query: Annotated[SearchQuery, Query()]) -> ListenerPageSchema:
+        return _page(query, [each for each in await _listeners(extractors, query) if _is_found(each, query)])
+
+    @router.get("/categories", summary="List all categories that listeners name")
+    async def categories() -> list[str]:
+        return _all_texts(await extractors.list(), "categories")
+
+    @router.get("/defaultLabels", summary="List all default labels that listeners name")
+    async def default_labels() -> list[str]:
+        return _all_texts(await extractors.list(), "default_labels")
+
+    @router.get("/{listener_id}", summary="Read one listener, by its id or its name", responses=_NO_SUCH_LISTENER)
+    async def listener(listener_id: PathId) -> ListenerSchema:
+        name = await _name(reads, listener_id)
+        record, instances = await asyncio.gather(extractors.get(name), extractors.instances(name))
+        return _shown(record, instances, LivelihoodQuery())
+
+    @router.get("/{listener_id}/status", summary="Tell whether a listener is alive", responses=_NO_SUCH_LISTENER)
+    async def status(listener_id: PathId, query: Annotated[LivelihoodQuery, Query()]) -> bool:
+        return _is_alive(await extractors.instances(await _name(reads, listener_id)), query)
+
+    return router
+
+
+async def _listeners(extractors: ExtractorRepository, query: LivelihoodQuery) -> Sequence[ListenerSchema]:
+    records, instances = await asyncio.gather(extractors.list(), extractors.instances())
+    by_extractor: dict[str, list[InstanceRecord]] = {record.name: [] for record in records}
+    for instance in instances:
+        by_extractor.setdefault(instance.extractor, []).append(instance)
+    return [_shown(record, by_extractor[record.name], query) for record in records]
+
+
+def _shown(record: ExtractorRecord, instances: Sequence[InstanceRecord], query: LivelihoodQuery) -> ListenerSchema:
+    # The one that was seen last comes first.
+    owner = instances[0].owner if instances else None
+    return ListenerSchema.of(record, owner=owner, alive=_is_alive(instances, query))
+
+
+def _is_alive(instances: Iterable[InstanceRecord], query: LivelihoodQuery) -> bool:
+    """Judge as Clowder does, by the last heartbeat only; but who said goodbye is gone."""
+    alive_since = datetime.now(UTC) - timedelta(seconds=query.interval_s)
+    return any(instance.last_seen >= alive_since and not instance.stopping for instance in instances)
+
+
+def _is_wanted(listener: ListenerSchema, query: ListenerQuery) -> bool:
+    said = listener.properties
+    return (
+        (not query.category or query.category in texts(said, "categories"))
+        and (not query.label or query.label in texts(said, "default_labels"))
+        and (not query.alive_only or listener.alive)
+        and (not query.process or processes(said, query.process))
+    )
+
+
+def _is_found(listener: ListenerSchema, query: SearchQuery) -> bool:
+    part = query.text.casefold()
+    named = part in listener.name.casefold() or part in listener.description.casefold()
+    return named and (not query.process or processes(listener.properties, query.process))
+
+
+def _page(query: PageQuery, found: Sequence[ListenerSchema]) -> ListenerPageSchema:
+    metadata = PageMetadataSchema(total_count=len(found), skip=query.skip, limit=query.limit)
+    return ListenerPageSchema(metadata=metadata, data=found[query.skip : query.skip + query.limit])
+
+
+def _all_texts(records: Iterable[ExtractorRecord], field: str) -> list[str]:
+    return sorted({each for record in records for each in texts(record.info, field)})
+
+
+async def _name(reads: ClowderReads, id_or_name: str) -> str:
+    """Find the extractor that is meant. A job names its extractor by name, and so do we understand that too."""
+    names = await reads.extractor_names()
+    found = next((name for name in names if id_or_name in (listener_id(name), name)), None)
+    if found is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"listener {id_or_name} not found")
+    return found

@@ -1,0 +1,24 @@
+"""Everything that Clowder's own UI and scripts may ask."""
+
+from fastapi import APIRouter, Depends
+
+from web.clowder.extractions import extractions_router
+from web.clowder.jobs import jobs_router
+from web.clowder.listeners import listeners_router
+from web.parts import Parts
+from web.problem import problems
+
+
+def clowder_router(parts: Parts) -> APIRouter:
+    """Make the endpoints of both versions.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(dependencies=[Depends(parts.doorkeeper)], responses=problems(401, 503))
+    for make in (jobs_router, listeners_router, extractions_router):
+        router.include_router(make(parts))
+    return router

@@ -1,0 +1,91 @@
+"""`GET /live`: tells an open page that something it shows has changed, so that it loads itself anew."""
+
+import asyncio
+from collections.abc import Collection
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.exceptions import HTTPException
+
+from models.token import Role
+from web.identity import Identity, require_operator
+from web.live.listener import SIGN_OF_LIFE_S, Listener
+from web.live.sse import COMMENT, EventStream, event
+from web.live.topics import USER, Topic, TopicName, id_in, is_for_operators
+from web.live.welcome import is_welcome
+from web.parts import Parts
+
+PULSE_S = 0.25
+"""Seconds between two pulses at the least."""
+
+_CHANGED = event("changed")
+_MOST_TOPICS = 20
+
+
+class Pulse(Listener):
+    """Tells of a change at once; of those that follow soon after, together, when it may tell again.
+
+    Args:
+        topics: What the page shows.
+    """
+
+    def __init__(self, topics: Collection[Topic]) -> None:
+        super().__init__(topics)
+        self._has_changed = False
+        self._not_before_s = 0.0
+
+    def heard(self, number: int | None) -> None:  # noqa: ARG002  # which change it was, the page finds out
+        """Note that something has changed."""
+        self._has_changed = True
+        self._stirred.set()
+
+    def began(self) -> None:
+        """Note that something may have changed."""
+        self.heard(None)
+
+    async def take(self) -> bytes | None:
+        """Wait for a change, or for the time to show a sign of life.
+
+        Returns:
+            What to send; None ends it: the service stops.
+        """
+        clock = asyncio.get_running_loop().time
+        while not self._is_over:
+            pause_s = self._not_before_s - clock()
+            if self._has_changed and pause_s <= 0:
+                self._has_changed = False
+                self._not_before_s = clock() + PULSE_S
+                return _CHANGED
+            if not await self._wait(pause_s if self._has_changed else SIGN_OF_LIFE_S) and not self._has_changed:
+                return COMMENT
+        return None
+
+
+def pulse_router(parts: Parts) -> APIRouter:
+    """Make the endpoint.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter()
+
+    @router.get("/live", response_class=EventStream, include_in_schema=False)
+    async def live(
+        request: Request,
+        asker: Annotated[Identity, Depends(parts.doorkeeper)],
+        topic: Annotated[list[TopicName], Query(min_length=1, max_length=_MOST_TOPICS)],
+    ) -> EventStream:
+        for each in topic:
+            user_id = id_in(each, USER)
+            if user_id is not None and asker.role is not Role.OPERATOR and user_id != asker.user_id:
+                raise HTTPException(HTTPStatus.FORBIDDEN, "Notifications are shown to their user only.")
+            if is_for_operators(each):
+                require_operator(asker)
+        return EventStream(parts.hub.telling(Pulse(set(topic))), partial(is_welcome, parts.doorkeeper, request))
+
+    return router

@@ -1,0 +1,48 @@
+"""How an update is told to programs."""
+
+from typing import Self
+
+from pydantic import ValidationError
+
+from desk.schemas.base import Schema
+from desk.schemas.jobs import EventSchema
+from store.feed import Update
+from web.live.sse import event
+
+
+class UpdateSchema(Schema):
+    """One stored update, and what it is about."""
+
+    job_id: str | None
+    extractor_id: str
+    resource_id: str
+    user_id: str | None
+    event: EventSchema
+
+    @classmethod
+    def of(cls, update: Update) -> Self:
+        """Make it of an update."""
+        sent = update.event.update
+        return cls(
+            job_id=sent.job_id,
+            extractor_id=sent.extractor_id,
+            resource_id=sent.resource_id,
+            user_id=sent.user_id,
+            event=EventSchema.of(update.event),
+        )
+
+
+def update_frame(update: Update) -> bytes:
+    """Write an update as an event.
+
+    Args:
+        update: The update.
+
+    Returns:
+        The bytes; the event's id is the update's token. None at all for a record of another program that is no update.
+    """
+    try:
+        told = UpdateSchema.of(update)
+    except ValidationError:
+        return b""
+    return event("update", told.model_dump_json(), update.token)

@@ -1,0 +1,52 @@
+"""The page of audit records: who changed what, when, and from where."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel
+
+from store.audit import AuditFilter
+from web.identity import Identity
+from web.parts import Parts
+from web.render import query
+
+ROWS_PER_PAGE = 50
+
+
+class AuditQuery(BaseModel):
+    """What stands in the address."""
+
+    act: str = ""
+    cursor: str = ""
+
+
+def audit_page_router(parts: Parts) -> APIRouter:
+    """Make the page.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/audit")
+    async def audit(
+        request: Request,
+        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        typed: Annotated[AuditQuery, Query()],
+    ) -> Response:
+        wanted = AuditFilter(act=typed.act.strip() or None)
+        page = await parts.audit_records.list(wanted, limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
+        return await parts.renderer.page(
+            request,
+            asker,
+            "audit.html",
+            act=wanted.act,
+            records=page.rows,
+            first=f"/audit{query(act=wanted.act)}" if typed.cursor else None,
+            older=f"/audit{query(act=wanted.act, cursor=page.next)}" if page.next else None,
+        )
+
+    return router

@@ -1,0 +1,116 @@
+"""The page of one dataset: what is known of it, what its sources say, its jobs, who was told, and its whole story."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from desk.job_list import ListedJob, judged
+from models.outbox import OutboxEntry
+from store.dataset_story import Moment, MomentKind
+from store.jobs import JobFilter
+from web.identity import Identity
+from web.parts import Parts
+from web.paths import PathId, address
+
+JOBS_SHOWN = 20
+MOMENTS_SHOWN = 300
+"""The latest lines of the story, unless all are asked for."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Line:
+    """One line of the story."""
+
+    moment: Moment
+    count: int
+    """How many answers in a row it stands for: a source that only counts its progress up is told once."""
+    from_progress: float | None
+    """The progress that the first of them told."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Day:
+    """The lines of one day."""
+
+    name: str
+    lines: Sequence[Line]
+
+
+def dataset_page_router(parts: Parts) -> APIRouter:
+    """Make the page.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/datasets/{dataset_id}")
+    async def dataset(
+        request: Request, dataset_id: PathId, asker: Annotated[Identity, Depends(parts.doorkeeper)], story: str = ""
+    ) -> Response:
+        told = await parts.dataset_stories.tell(dataset_id)
+        moments = [moment for moment in told.moments if asker.may_see_told(moment.told_to)]
+        lines = list(_lines(moments))
+        shown = lines if story == "all" else lines[-MOMENTS_SHOWN:]
+        return await parts.renderer.page(
+            request,
+            asker,
+            "dataset.html",
+            dataset=told.dataset,
+            status_since=told.status_since,
+            cut=told.cut,
+            here=address("datasets", dataset_id),
+            jobs=await _jobs(parts, dataset_id),
+            batch_jobs=_batch_jobs(moments),
+            logs=[moment for moment in reversed(moments) if moment.kind is MomentKind.LOG],
+            notifications=[moment for moment in reversed(moments) if moment.kind is MomentKind.NOTIFICATION],
+            messages=await _messages(parts, dataset_id, asker),
+            days=[Day(name=name, lines=list(group)) for name, group in groupby(shown, key=_day)],
+            hidden=len(lines) - len(shown),
+        )
+
+    return router
+
+
+async def _jobs(parts: Parts, dataset_id: str) -> Sequence[ListedJob]:
+    page = await parts.jobs.list(JobFilter(resource_id=dataset_id), limit=JOBS_SHOWN)
+    return await judged(parts.judge(), page.jobs)
+
+
+async def _messages(parts: Parts, dataset_id: str, asker: Identity) -> Sequence[OutboxEntry]:
+    entries = await parts.outbox.of_dataset(dataset_id)
+    return [entry for entry in reversed(entries) if asker.may_see_told(entry.user_id)]
+
+
+def _batch_jobs(moments: Iterable[Moment]) -> Sequence[Moment]:
+    """Take the latest moment of each batch job; there is one per viewpoint."""
+    latest = {moment.subject: moment for moment in moments if moment.kind is MomentKind.BATCH_JOB}
+    return list(latest.values())
+
+
+def _lines(moments: Sequence[Moment]) -> Iterator[Line]:
+    """Make lines of moments; answers in a row that differ in nothing but their progress become one."""
+    for _same, group in groupby(enumerate(moments), key=lambda numbered: _sameness(*numbered)):
+        run = [moment for _place, moment in group]
+        first = run[0].facts.get("progress")
+        yield Line(
+            moment=run[-1],
+            count=len(run),
+            from_progress=first if len(run) > 1 and isinstance(first, int | float) else None,
+        )
+
+
+def _sameness(place: int, moment: Moment) -> tuple[object, ...]:
+    if moment.kind is not MomentKind.ANSWER:
+        return (place,)
+    return (moment.subject, moment.state, moment.message, moment.facts.get("problem"))
+
+
+def _day(line: Line) -> str:
+    return "No time known" if line.moment.at is None else f"{line.moment.at:%Y-%m-%d} UTC"

@@ -1,0 +1,152 @@
+"""The page of datasets: the lists that somebody asks for who looks for trouble, and the messages that are not sent."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from models.dataset import LogType
+from models.errors import NotFoundError
+from models.outbox import OutboxEntry, OutboxState
+from models.token import Role
+from store.dataset_views import STUCK_AFTER, DatasetRow, LogRow
+from store.keyset import Page
+from web.identity import Identity
+from web.pages.typed_time import typed_time
+from web.parts import Parts
+from web.paths import address
+from web.render import query
+
+ROWS_PER_PAGE = 50
+UNSENT = (OutboxState.WAITING, OutboxState.SENDING, OutboxState.FAILED)
+
+
+class View(StrEnum):
+    """The lists, by their names in the address."""
+
+    OPEN = "pending"
+    STUCK = "stuck"
+    ERRORS = "errors"
+    DISPUTED = "disputed"
+    LOG = "log"
+    MESSAGES = "messages"
+
+
+_AGES = {View.STUCK: "2h", View.ERRORS: "1w", View.LOG: "1w"}
+"""How far the lists that have such a bound look back, unless somebody says otherwise."""
+_LOG_TYPES = {"": LogType.STATUS_UPDATE, "failures": LogType.FAILURE}
+
+
+class DatasetQuery(BaseModel):
+    """What stands in the address: text, as somebody typed it."""
+
+    view: str = View.OPEN
+    since: str = ""
+    type: str = ""
+    cursor: str = ""
+    id: str = ""
+
+    def address(self, **changed: object) -> str:
+        """Make the address of a list.
+
+        Args:
+            changed: Values that differ from these; without a cursor among them it is the first page.
+
+        Returns:
+            Such as `/datasets?view=stuck`.
+        """
+        return f"/datasets{query(**self.model_dump(exclude={'cursor', 'id'}) | changed)}"
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class _Asked:
+    """What is asked for, judged."""
+
+    view: View
+    age: str
+    """As it stands in its field; empty where the list has no such bound."""
+    bound: datetime | None
+    problem: str | None
+    """What is wrong with the age."""
+    type: LogType
+    cursor: str | None
+
+
+def datasets_page_router(parts: Parts) -> APIRouter:
+    """Make the page.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/datasets")
+    async def datasets(
+        request: Request, asker: Annotated[Identity, Depends(parts.doorkeeper)], typed: Annotated[DatasetQuery, Query()]
+    ) -> Response:
+        if typed.id.strip():
+            return RedirectResponse(address("datasets", typed.id.strip()), HTTPStatus.SEE_OTHER)
+        now = datetime.now(UTC)
+        asked = _judge(typed, now)
+        if asked.view is View.MESSAGES and asker.role is not Role.OPERATOR:
+            raise HTTPException(HTTPStatus.FORBIDDEN, "Only operators see the messages of others.")
+        page = None if asked.problem else await _read(parts, asked)
+        return await parts.renderer.page(
+            request,
+            asker,
+            "datasets.html",
+            status=HTTPStatus.BAD_REQUEST if asked.problem else HTTPStatus.OK,
+            asked=asked,
+            typed=typed,
+            views=[view for view in View if view is not View.MESSAGES or asker.role is Role.OPERATOR],
+            counts=await parts.dataset_views.counts(stuck_before=now - STUCK_AFTER),
+            given_up=await _given_up(parts),
+            page=page,
+            first=typed.address() if typed.cursor else None,
+            more=typed.address(cursor=page.next) if page and page.next else None,
+        )
+
+    return router
+
+
+def _judge(typed: DatasetQuery, now: datetime) -> _Asked:
+    if typed.view not in {*View}:
+        raise NotFoundError(f"there is no list of datasets called {typed.view[:40]!r}")
+    if typed.type not in _LOG_TYPES:
+        raise NotFoundError(f"the log has no entries of the type {typed.type[:40]!r}")
+    view = View(typed.view)
+    age = (typed.since.strip() or _AGES[view]) if view in _AGES else ""
+    bound, problem = typed_time(age, now)
+    return _Asked(
+        view=view, age=age, bound=bound, problem=problem, type=_LOG_TYPES[typed.type], cursor=typed.cursor or None
+    )
+
+
+async def _read(parts: Parts, asked: _Asked) -> Page[DatasetRow] | Page[LogRow] | Page[OutboxEntry]:
+    views, limit, cursor = parts.dataset_views, ROWS_PER_PAGE, asked.cursor
+    match asked.view, asked.bound:
+        case View.STUCK, datetime() as before:
+            return await views.stuck(before=before, limit=limit, cursor=cursor)
+        case View.ERRORS, datetime() as since:
+            return await views.with_errors(since=since, limit=limit, cursor=cursor)
+        case View.LOG, datetime() as since:
+            return await views.logs(asked.type, since=since, limit=limit, cursor=cursor)
+        case View.DISPUTED, _:
+            return await views.disputed(limit=limit, cursor=cursor)
+        case View.MESSAGES, _:
+            return Page(rows=await parts.outbox.entries(UNSENT, limit=limit), next=None)
+    return await views.pending(limit=limit, cursor=cursor)
+
+
+async def _given_up(parts: Parts) -> int:
+    backlog = await parts.outbox.backlog()
+    return sum(count for (_channel, state), count in backlog.items() if state is OutboxState.FAILED)

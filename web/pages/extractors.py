@@ -1,0 +1,148 @@
+"""The page of all extractors, and the page of one."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse
+
+from consumer.queue_depth import QueueDepth
+from desk.extractor_list import JudgedExtractor, list_extractors
+from desk.figures import Figures, Period, Window
+from desk.one_extractor import find_extractor
+from desk.workload import MOST_COUNTED, read_running
+from models.errors import NotFoundError
+from models.heartbeat import likely_queues
+from store.jobs import JobFilter
+from web.charts import Sparkline, duration_chart, outcome_chart, sparkline
+from web.identity import Identity
+from web.parts import Parts
+from web.paths import PathId
+
+JOBS_SHOWN = 20
+INSTANCES_SHOWN = 50
+_QUEUES_SHOWN = 4
+_INFO_SHOWN = 20_000
+"""Characters."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class ExtractorRow:
+    """One extractor of the list."""
+
+    name: str
+    extractor: JudgedExtractor | None
+    """None where no heartbeat of it was ever seen: its jobs alone tell of it."""
+    figures: Figures
+    spark: Sparkline
+    running: int
+    """Jobs that it has in work."""
+
+
+def extractors_page_router(parts: Parts) -> APIRouter:
+    """Make the pages.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/extractors")
+    async def extractors(
+        request: Request, asker: Annotated[Identity, Depends(parts.doorkeeper)], window: Window = Window.HOUR
+    ) -> HTMLResponse:
+        found, period, running = await asyncio.gather(
+            list_extractors(parts.extractors, parts.settings),
+            parts.figures.read(window, parts.judge().now),
+            parts.workload.running_by_extractor(limit=MOST_COUNTED),
+        )
+        rows = _rows(found, period, running)
+        return await parts.renderer.page(
+            request,
+            asker,
+            "extractors.html",
+            window=window,
+            windows=tuple(Window),
+            rows=rows,
+            online=sum(row.extractor is not None and row.extractor.online for row in rows),
+            figures=period.figures(),
+        )
+
+    @router.get("/extractors/{name}")
+    async def extractor(
+        request: Request,
+        name: PathId,
+        asker: Annotated[Identity, Depends(parts.doorkeeper)],
+        window: Window = Window.HOUR,
+    ) -> HTMLResponse:
+        known = await _find(parts, name)
+        judge = parts.judge()
+        period, running, queues = await asyncio.gather(
+            parts.figures.read(window, judge.now),
+            read_running(parts.workload, parts.jobs, judge, limit=JOBS_SHOWN, extractor_id=name),
+            _queues(parts, name, known),
+        )
+        figures = period.figures(name)
+        return await parts.renderer.page(
+            request,
+            asker,
+            "extractor.html",
+            name=name,
+            known=known,
+            window=window,
+            windows=tuple(Window),
+            figures=figures,
+            outcomes=outcome_chart(figures, name),
+            durations=duration_chart(figures, name),
+            running=running,
+            stalled=await parts.stuck.why_each(running.stalled, judge),
+            queues=queues,
+            instances_shown=INSTANCES_SHOWN,
+            info=_info(known) if known else None,
+        )
+
+    return router
+
+
+def _rows(found: Sequence[JudgedExtractor], period: Period, running: Mapping[str, int]) -> Sequence[ExtractorRow]:
+    by_name = {extractor.record.name: extractor for extractor in found}
+    names = sorted(by_name.keys() | set(period.extractors) | running.keys())
+    figures = {name: period.figures(name) for name in names}
+    return [
+        ExtractorRow(
+            name=name,
+            extractor=by_name.get(name),
+            figures=figures[name],
+            spark=sparkline(figures[name]),
+            running=running.get(name, 0),
+        )
+        for name in names
+    ]
+
+
+async def _find(parts: Parts, name: str) -> JudgedExtractor | None:
+    """Read an extractor; None for one that has jobs but never sent a heartbeat."""
+    try:
+        return await find_extractor(parts.extractors, parts.settings, name)
+    except NotFoundError:
+        if not (await parts.jobs.list(JobFilter(extractor_id=name), limit=1)).jobs:
+            raise
+        return None
+
+
+def _info(known: JudgedExtractor) -> str:
+    """Write what an extractor says of itself, which may be a megabyte."""
+    text = json.dumps(known.record.info, indent=2, ensure_ascii=False)
+    return text if len(text) <= _INFO_SHOWN else f"{text[:_INFO_SHOWN]}…"
+
+
+async def _queues(parts: Parts, name: str, known: JudgedExtractor | None) -> Sequence[QueueDepth]:
+    """Ask for the queues that its workers take from; an extractor of whom none is known has that of its name."""
+    queues = likely_queues((each.record for each in known.instances) if known else (), name)
+    return await asyncio.gather(*(parts.queues.read(queue) for queue in queues[:_QUEUES_SHOWN]))

@@ -1,0 +1,116 @@
+"""The page behind the bell: what a user was told, what came of the messages about it, and marking it as read."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from models.dataset import Notification
+from models.outbox import OutboxEntry
+from models.token import Role
+from store.keyset import Page
+from web.identity import Identity
+from web.parts import Parts
+from web.paths import local_path
+from web.render import query
+
+ROWS_PER_PAGE = 25
+
+
+class NotificationQuery(BaseModel):
+    """What stands in the address: text, as somebody typed it."""
+
+    user: str = ""
+    unread: str = ""
+    cursor: str = ""
+
+    def address(self, **changed: object) -> str:
+        """Make the address of a list.
+
+        Args:
+            changed: Values that differ from these; without a cursor among them it is the first page.
+
+        Returns:
+            Such as `/notifications?user=alice`.
+        """
+        return f"/notifications{query(**self.model_dump(exclude={'cursor'}) | changed)}"
+
+
+def notifications_page_router(parts: Parts) -> APIRouter:
+    """Make the page and its acts.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/notifications")
+    async def notifications(
+        request: Request,
+        asker: Annotated[Identity, Depends(parts.doorkeeper)],
+        typed: Annotated[NotificationQuery, Query()],
+    ) -> Response:
+        user_id = _whose(asker, typed.user.strip())
+        page = await _read(parts, asker, user_id, typed)
+        return await parts.renderer.page(
+            request,
+            asker,
+            "notifications.html",
+            user_id=user_id,
+            typed=typed,
+            here=typed.address(cursor=typed.cursor),
+            page=page,
+            deliveries=await _deliveries(parts, page.rows),
+            first=typed.address() if typed.cursor else None,
+            older=typed.address(cursor=page.next) if page.next else None,
+        )
+
+    @router.post("/notifications/read")
+    async def mark_read(
+        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        key: Annotated[str, Form(alias="id")] = "",
+        user: Annotated[str, Form()] = "",
+        after: Annotated[str, Form(alias="next")] = "/notifications",
+    ) -> RedirectResponse:
+        now = datetime.now(UTC)
+        if key:
+            await parts.notifications.mark_read(key, now)
+            await parts.audit.note(asker, "notification.read", target=key)
+        elif user:
+            marked = await parts.notifications.mark_all_read(user, now)
+            await parts.audit.note(asker, "notifications.read", target=user, details={"marked": str(marked)})
+        return RedirectResponse(local_path(after), HTTPStatus.SEE_OTHER)
+
+    return router
+
+
+def _whose(asker: Identity, wanted: str) -> str | None:
+    """Tell whose notifications are shown; None for everybody's, which only an operator sees."""
+    if wanted and wanted != asker.user_id and asker.role is not Role.OPERATOR:
+        raise HTTPException(HTTPStatus.FORBIDDEN, "Only operators see the notifications of others.")
+    return wanted or asker.user_id
+
+
+async def _read(parts: Parts, asker: Identity, user_id: str | None, typed: NotificationQuery) -> Page[Notification]:
+    if user_id is None and asker.role is not Role.OPERATOR:
+        return Page(rows=[], next=None)
+    return await parts.notifications.list(
+        user_id, unread_only=bool(typed.unread), limit=ROWS_PER_PAGE, cursor=typed.cursor or None
+    )
+
+
+async def _deliveries(parts: Parts, rows: Sequence[Notification]) -> Mapping[str, Sequence[OutboxEntry]]:
+    """Read what else went out with notifications, to the same user about the same dataset."""
+    datasets = list(dict.fromkeys(row.dataset_id for row in rows))
+    found = await asyncio.gather(*(parts.outbox.of_dataset(dataset_id) for dataset_id in datasets))
+    entries = dict(zip(datasets, found, strict=True))
+    return {row.id: [entry for entry in entries[row.dataset_id] if entry.user_id == row.user_id] for row in rows}

@@ -1,0 +1,36 @@
+"""What the buttons beside messages do: let them be tried again."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form
+from fastapi.responses import RedirectResponse
+
+from web.identity import Identity
+from web.parts import Parts
+from web.paths import local_path
+
+
+def outbox_page_router(parts: Parts) -> APIRouter:
+    """Make the act.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    @router.post("/outbox/retry")
+    async def retry(
+        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        key: Annotated[str, Form()] = "",
+        after: Annotated[str, Form(alias="next")] = "/datasets?view=messages",
+    ) -> RedirectResponse:
+        # Without a key: all that were given up.
+        count = await parts.outbox.retry([key] if key else None)
+        await parts.audit.note(asker, "outbox.retry", target=key, details={"count": str(count)})
+        return RedirectResponse(local_path(after), HTTPStatus.SEE_OTHER)
+
+    return router

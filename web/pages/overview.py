@@ -1,0 +1,87 @@
+"""The overview: how much runs, waits, failed and is stalled, how it went lately, and what needs somebody."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse
+
+from desk.extractor_list import list_extractors
+from desk.figures import Window
+from desk.workload import MOST_COUNTED, read_load, read_running
+from models.status import Status
+from publisher.connection import broker_address
+from store.jobs import JobFilter
+from web.charts import duration_chart, outcome_chart
+from web.identity import Identity
+from web.parts import Parts
+
+ROWS_SHOWN = 6
+
+
+def overview_page_router(parts: Parts) -> APIRouter:
+    """Make the page.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    async def overview(
+        request: Request, asker: Annotated[Identity, Depends(parts.doorkeeper)], window: Window = Window.HOUR
+    ) -> HTMLResponse:
+        if await parts.workload.is_empty():
+            return await _first_steps(parts, request, asker)
+        return await _overview(parts, request, asker, window)
+
+    return router
+
+
+async def _first_steps(parts: Parts, request: Request, asker: Identity) -> HTMLResponse:
+    url = parts.settings.amqp_url
+    return await parts.renderer.page(
+        request,
+        asker,
+        "first_steps.html",
+        broker=broker_address(url.get_secret_value()) if url else None,
+        reply_queue=parts.settings.reply_queue,
+        docs_url=parts.settings.docs_url,
+    )
+
+
+async def _overview(parts: Parts, request: Request, asker: Identity, window: Window) -> HTMLResponse:
+    judge = parts.judge()
+    period, day, load, running, failures, extractors = await asyncio.gather(
+        parts.figures.read(window, judge.now),
+        parts.figures.read(Window.DAY, judge.now),
+        read_load(parts.workload),
+        read_running(parts.workload, parts.jobs, judge, limit=ROWS_SHOWN),
+        parts.jobs.list(JobFilter(statuses=(Status.ERROR,)), limit=ROWS_SHOWN),
+        list_extractors(parts.extractors, parts.settings),
+    )
+    figures, lately = period.figures(), day.figures()
+    offline = [each for each in extractors if not each.online]
+    return await parts.renderer.page(
+        request,
+        asker,
+        "overview.html",
+        window=window,
+        windows=tuple(Window),
+        figures=figures,
+        outcomes=outcome_chart(figures),
+        durations=duration_chart(figures),
+        load=load,
+        most_counted=MOST_COUNTED,
+        failed=lately.total.ended.get(Status.ERROR, 0),
+        failed_is_known=not lately.uncounted,
+        running=running,
+        stalled=await parts.stuck.why_each(running.stalled, judge),
+        failures=failures.jobs,
+        extractors=extractors,
+        offline=sorted(offline, key=lambda each: each.record.last_seen, reverse=True),
+        rows_shown=ROWS_SHOWN,
+    )

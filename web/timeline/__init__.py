@@ -1,0 +1,1 @@
+"""A job's timeline, drawn to scale."""
