@@ -15,13 +15,22 @@ def cancel(
     """Take back a job that no worker has taken yet. Exit code 1 when it is too late."""
     import json
 
-    from cli.cancellation import find_target, take_back
-    from cli.context import current_settings
+    from cli.audit_log_note import note_by_itself
+    from cli.context import current_settings, open_database
     from cli.interruptible import run_interruptible
+    from desk.cancellation import CancelTarget, find_target, take_back
 
     settings = current_settings()
-    target = run_interruptible(find_target(settings, job_id, queue))
+
+    async def find() -> CancelTarget:
+        if queue is not None and settings.mongo_url is None:
+            return CancelTarget(queues=[queue], job=None)
+        async with open_database(settings) as database:
+            return await find_target(database, job_id, queue)
+
+    target = run_interruptible(find())
     result = take_back(settings, job_id, target)
+    run_interruptible(note_by_itself(settings, "job.cancel", target=job_id, details={"queue": result.queue}))
     if as_json:
         told = {"job_id": job_id, "status": "CANCELLED", "queue": result.queue, "resource_id": result.resource_id}
         typer.echo(json.dumps(told))

@@ -9,6 +9,7 @@ import aiormq
 from aiormq.abc import AbstractConnection
 
 from cli.checkup import Check, failed, ok, warning
+from cli.checkup_letters import judge_captured, waiting_words
 from cli.exit_codes import ExitCode
 from cli.places import place_of
 from heartbeat.subscription import MAX_WAITING
@@ -116,7 +117,7 @@ async def _exchange(connection: AbstractConnection, _settings: Settings) -> Chec
 
 async def _reply_queue(connection: AbstractConnection, settings: Settings) -> Check:
     def judge(name: str, waiting: int, consumers: int) -> Check:
-        found = f"{settings.reply_queue}: {_messages(waiting)}, {_consumers(consumers)}"
+        found = f"{settings.reply_queue}: {waiting_words(waiting)}, {_consumers(consumers)}"
         if consumers == 0:
             return warning(name, found, "nobody stores updates: start jobtrail consume")
         if waiting > _LONG_QUEUE:
@@ -134,11 +135,8 @@ async def _reply_queue(connection: AbstractConnection, settings: Settings) -> Ch
 
 
 async def _dead_letter_queue(connection: AbstractConnection, settings: Settings) -> Check:
-    def judge(name: str, waiting: int, _consumers: int) -> Check:
-        found = f"{settings.dead_letter_queue}: {_messages(waiting)}"
-        if waiting:
-            return warning(name, found, "these could not be processed; each one's headers say why")
-        return ok(name, found)
+    def judge(name: str, waiting: int, consumers: int) -> Check:
+        return judge_captured(name, settings.dead_letter_queue, waiting, consumers)
 
     queue = _Queue(
         title="dead-letter queue",
@@ -152,7 +150,7 @@ async def _dead_letter_queue(connection: AbstractConnection, settings: Settings)
 
 async def _heartbeat_queue(connection: AbstractConnection, settings: Settings) -> Check:
     def judge(name: str, waiting: int, consumers: int) -> Check:
-        found = f"{settings.heartbeat_queue}: {_messages(waiting)}, {_consumers(consumers)}"
+        found = f"{settings.heartbeat_queue}: {waiting_words(waiting)}, {_consumers(consumers)}"
         if consumers == 0:
             return warning(name, found, "nobody stores heartbeats, so nothing shows as online: start jobtrail monitor")
         return ok(name, found)
@@ -184,10 +182,6 @@ async def _compare(connection: AbstractConnection, queue: _Queue) -> Check:
             f"stop what uses it, take out what waits in it, delete it, and start {queue.maker}, which makes it anew",
         )
     return queue.judge(queue.title, declared.message_count or 0, declared.consumer_count or 0)
-
-
-def _messages(count: int) -> str:
-    return "no messages wait" if count == 0 else "1 message waits" if count == 1 else f"{count:,} messages wait"
 
 
 def _consumers(count: int) -> str:

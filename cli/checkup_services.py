@@ -8,14 +8,14 @@ from http.client import HTTPConnection, HTTPException
 from cli.checkup import Check, failed, ok, warning
 from cli.context import PRIVATE, UNSET, Source, open_database
 from cli.exit_codes import ExitCode
-from cli.formats import duration
 from cli.places import place_of
 from models.errors import SettingError, StoreError
 from models.settings import Settings
+from models.times import duration
 from store.diagnosis import Diagnosis, diagnose
 
 _TIMEOUT_S = 3.0
-_LEAST_MAJOR_VERSION = 5
+_LEAST_MAJOR_VERSION = 6
 _MOST_SKEW_S = 2.0
 _ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  # nothing is bound here
 
@@ -109,24 +109,21 @@ async def check_pages(settings: Settings) -> list[Check]:
         The checks.
     """
     pages = (
-        ("consumer", "consume", settings.consumer_health_port),
-        ("monitor", "monitor", settings.monitor_health_port),
+        ("consumer", "consume", "health_host", "consumer_health_port"),
+        ("monitor", "monitor", "health_host", "monitor_health_port"),
+        ("reconciler", "dataset:get-status --watch", "health_host", "reconciler_health_port"),
+        ("dead-letter service", "deadletters capture", "health_host", "dead_letters_health_port"),
+        ("web", "web", "web_host", "web_port"),
     )
-    return list(
-        await asyncio.gather(
-            *(
-                asyncio.to_thread(_check_page, name, command, settings.health_host, port)
-                for name, command, port in pages
-            )
-        )
-    )
+    return list(await asyncio.gather(*(asyncio.to_thread(_check_page, settings, *page) for page in pages)))
 
 
-def _check_page(name: str, command: str, host: str, port: int) -> Check:
-    variable = f"JOBTRAIL_{name.upper()}_HEALTH_PORT"
+def _check_page(settings: Settings, name: str, command: str, host_setting: str, port_setting: str) -> Check:
+    host, port = getattr(settings, host_setting), getattr(settings, port_setting)
+    host_variable, port_variable = (f"JOBTRAIL_{setting.upper()}" for setting in (host_setting, port_setting))
     if port == 0:
         return warning(
-            name, "its health page is on a free port of its own choice", f"set {variable} to have it checked"
+            name, "its health page is on a free port of its own choice", f"set {port_variable} to have it checked"
         )
     address = f"{'127.0.0.1' if host in _ANYWHERE else host}:{port}"
     connection = HTTPConnection(address, timeout=_TIMEOUT_S)
@@ -139,7 +136,7 @@ def _check_page(name: str, command: str, host: str, port: int) -> Check:
         return warning(
             name,
             words,
-            f"start it with: jobtrail {command}; elsewhere or on another port, set JOBTRAIL_HEALTH_HOST, {variable}",
+            f"start it with: jobtrail {command}; elsewhere or on another port, set {host_variable}, {port_variable}",
         )
     finally:
         connection.close()
@@ -156,4 +153,10 @@ def _details(body: bytes) -> str:
         return "something that is not JSON: is this port another program's?"
     if not isinstance(told, dict):
         return str(told)[:200]
-    return ", ".join(f"{name}: {value}" for name, value in told.items() if value is not None)[:200]
+    return ", ".join(f"{name}: {_words(value)}" for name, value in told.items() if value is not None)[:200]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(each)}" for name, each in value.items())
+    return str(value)

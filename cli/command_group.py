@@ -64,3 +64,16 @@ def _note_json(ctx: typer.Context, value: bool) -> bool:
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print JSON; an error is then a JSON object on stderr.", callback=_note_json)
 ]
+
+
+def examples(*lines: str) -> str:
+    """Make a command's epilog.
+
+    Args:
+        lines: Its examples, each a whole command line.
+
+    Returns:
+        The text; Typer makes a line of each paragraph.
+    """
+    heading = "Examples:" if len(lines) > 1 else "Example:"
+    return "\n\n".join((heading, *(f"$ {line}" for line in lines)))

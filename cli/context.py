@@ -3,10 +3,8 @@
 import os
 from dataclasses import dataclass
 
-from pydantic import SecretStr
-
 from models.settings import Settings, load_settings
-from stack.state import find_running
+from stack.state import find_running, noted_settings
 from store.database import Database
 
 
@@ -23,7 +21,7 @@ UNSET = "nowhere"
 
 
 def current_settings() -> Settings:
-    """Read the settings; a URL that is not set is that of the running private stack, if there is one.
+    """Read the settings; what is not set is as the running private stack has it, if there is one.
 
     Returns:
         The settings.
@@ -36,7 +34,7 @@ def current_settings() -> Settings:
 
 
 def find_settings() -> tuple[Settings, Source]:
-    """Read the settings as `current_settings` does, and tell where the URLs came from.
+    """Read the settings as `current_settings` does, and tell where the two services' URLs came from.
 
     Returns:
         The settings, and the sources of their two URLs.
@@ -44,25 +42,29 @@ def find_settings() -> tuple[Settings, Source]:
     Raises:
         SettingError: A setting is wrong.
     """
-    settings = load_settings()
-    found: dict[str, SecretStr] = {}
-    if settings.amqp_url is None or settings.mongo_url is None:
-        running = find_running(settings.data_dir)
-        if running is not None:
-            found = {"amqp_url": SecretStr(running.amqp_url), "mongo_url": SecretStr(running.mongo_url)}
-    missing = {name: url for name, url in found.items() if getattr(settings, name) is None}
-    source = Source(
-        amqp=_source_of("amqp_url", settings, missing),
-        mongo=_source_of("mongo_url", settings, missing),
+    given = load_settings()
+    settings = _completed(given)
+    return settings, Source(
+        amqp=_source_of("amqp_url", given, settings), mongo=_source_of("mongo_url", given, settings)
     )
-    return settings.model_copy(update=missing), source
 
 
-def _source_of(name: str, settings: Settings, missing: dict[str, SecretStr]) -> str:
-    if name in missing:
-        return PRIVATE
+def _completed(given: Settings) -> Settings:
+    running = find_running(given.data_dir)
+    if running is None:
+        return given
+    known = {"amqp_url": running.amqp_url, "mongo_url": running.mongo_url}
+    # The demo's analyzer knows nothing of the datasets in another database.
+    if given.mongo_url is None or given.require_mongo_url() == running.mongo_url:
+        known |= noted_settings(given.data_dir)
+    return load_settings({name: value for name, value in known.items() if name not in given.model_fields_set})
+
+
+def _source_of(name: str, given: Settings, settings: Settings) -> str:
     if getattr(settings, name) is None:
         return UNSET
+    if getattr(given, name) is None:
+        return PRIVATE
     variable = f"JOBTRAIL_{name.upper()}"
     return variable if variable in os.environ else f"{variable} in .env"
 

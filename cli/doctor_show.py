@@ -1,7 +1,5 @@
 """Runs all checks and prints them."""
 
-import json
-import sys
 from collections.abc import Sequence
 
 from rich.table import Table
@@ -9,8 +7,11 @@ from rich.text import Text
 
 from cli.checkup import Check, Outcome, exit_code_of, failed
 from cli.checkup_broker import check_broker
+from cli.checkup_channels import check_channels
+from cli.checkup_datasets import check_analyzer, check_datasets
+from cli.checkup_letters import check_captured_queues, check_letters
 from cli.checkup_services import check_database, check_pages, check_sources
-from cli.console import make_console
+from cli.console import make_console, write_json
 from cli.context import find_settings
 from cli.exit_codes import ExitCode
 from cli.palette import BAD, GOOD, QUIET, WARNING
@@ -51,10 +52,15 @@ async def run_checks() -> list[Check]:
     if settings.amqp_url is not None:
         try:
             checks += await check_broker(settings)
+            checks += await check_captured_queues(settings)
         except SettingError as error:
             checks.append(failed("broker", str(error), "correct JOBTRAIL_AMQP_URL", ExitCode.WRONG_USE))
     if settings.mongo_url is not None:
         checks += await check_database(settings)
+        checks += await check_letters(settings)
+        checks += await check_datasets(settings)
+    checks += await check_analyzer(settings)
+    checks += await check_channels(settings)
     return [*checks, *await check_pages(settings)]
 
 
@@ -66,7 +72,7 @@ def _print_json(checks: Sequence[Check]) -> None:
             for check in checks
         ],
     }
-    sys.stdout.write(f"{json.dumps(report, indent=2)}\n")
+    write_json(report)
 
 
 def _print(checks: Sequence[Check]) -> None:

@@ -1,87 +1,11 @@
 """How times and durations are read and written."""
 
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from models.errors import SettingError
 from models.status import Status, status_of_word
-
-_UNITS_S = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)")
-
-
-def rfc3339(moment: datetime | None) -> str | None:
-    """Write a time for programs: RFC 3339, UTC, milliseconds.
-
-    Args:
-        moment: The time, with a zone.
-
-    Returns:
-        Such as `2026-11-22T00:14:36.000Z`; None stays None.
-    """
-    if moment is None:
-        return None
-    # isoformat is several times faster than strftime, and a timeline may hold 100,000 events.
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-
-
-def clock(moment: datetime) -> str:
-    """Write a time for people: UTC, seconds.
-
-    Args:
-        moment: The time, with a zone.
-
-    Returns:
-        Such as `2026-11-22 00:14:36Z`.
-    """
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="seconds") + "Z"
-
-
-def duration(seconds: float) -> str:
-    """Write a duration for people, as short as it stays useful.
-
-    Args:
-        seconds: The duration; a negative one keeps its sign.
-
-    Returns:
-        Such as `0 s`, `0.35 s`, `12.3 s`, `1 min 12 s`, `2 h 5 min`, `3 d 4 h`.
-    """
-    if seconds < 0:
-        return f"-{duration(-seconds)}"
-    if seconds < 59.95:
-        digits = 0 if float(seconds).is_integer() else 1 if seconds >= 10 else 2
-        return f"{seconds:.{digits}f} s"
-    whole = round(seconds)
-    for size, unit, part_size, part in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // part_size
-            return f"{whole // size} {unit} {rest} {part}" if rest else f"{whole // size} {unit}"
-    return f"{whole} s"
-
-
-def relative(moment: datetime, now: datetime) -> str:
-    """Write how long ago something was.
-
-    Args:
-        moment: When it was.
-        now: The present.
-
-    Returns:
-        Such as `just now`, `3 min ago`, `2 d ago`; clocks that differ a little do no harm.
-    """
-    seconds = (now - moment).total_seconds()
-    if seconds < -60:
-        return f"in {_coarse(-seconds)}"
-    return "just now" if seconds < 2 else f"{_coarse(seconds)} ago"
-
-
-def _coarse(seconds: float) -> str:
-    whole = int(seconds)
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if whole >= size:
-            return f"{whole // size} {unit}"
-    return f"{whole} s"
+from models.times import read_age, read_moment
 
 
 def one_line(text: str) -> str:
@@ -110,12 +34,13 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text.expandtabs())
 
 
-def parse_since(text: str, now: datetime) -> datetime:
+def parse_since(text: str, now: datetime, *, option: str = "--since") -> datetime:
     """Read `--since`: an age or a time.
 
     Args:
         text: Such as `30m`, `2h`, `1d`, `1w`, `2026-11-22`, `2026-11-22T00:14:36+01:00`; a time without a zone is UTC.
         now: The present.
+        option: What to call it where it is wrong.
 
     Returns:
         The time, UTC.
@@ -123,16 +48,34 @@ def parse_since(text: str, now: datetime) -> datetime:
     Raises:
         SettingError: It is neither.
     """
-    age = _AGE.fullmatch(text.strip().lower())
     try:
-        if age:
-            return now - timedelta(seconds=float(age[1]) * _UNITS_S[age[2]])
-        moment = datetime.fromisoformat(text.strip())
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
+        return read_moment(text, now)
+    except ValueError as error:
         raise SettingError(
-            f"--since must be an age (30m, 2h, 1d, 1w) or a time in ISO 8601, not {text[:80]!r}"
+            f"{option} must be an age (30m, 2h, 1d, 1w) or a time in ISO 8601, not {text[:80]!r}"
         ) from error
+
+
+def parse_expiry(text: str, now: datetime) -> datetime:
+    """Read `--expires`: how long something lasts.
+
+    Args:
+        text: Such as `12h`, `90d`, `52w`.
+        now: The present.
+
+    Returns:
+        When it ends, UTC.
+
+    Raises:
+        SettingError: It is no such time, or ends too late to be written.
+    """
+    try:
+        age = read_age(text)
+        if age is not None:
+            return now + age
+    except OverflowError as error:
+        raise SettingError(f"--expires {text[:80]!r} is too long") from error
+    raise SettingError(f"--expires must be how long it lasts (12h, 90d, 52w), not {text[:80]!r}")
 
 
 def parse_statuses(words: Iterable[str]) -> tuple[Status, ...]:

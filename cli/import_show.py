@@ -1,14 +1,12 @@
 """Runs the import from a Clowder and tells what came of it."""
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.console import Console
 from rich.text import Text
 
-from cli.console import make_console
+from cli.console import make_console, write_json
 from cli.context import current_settings, open_database
 from cli.formats import one_line
 from cli.palette import GOOD, QUIET, WARNING
@@ -42,7 +40,7 @@ async def show_import(url: str, name: str, *, as_json: bool) -> None:
 
             sources = await ClowderImport(database, url, name, note).run()
     if as_json:
-        sys.stdout.write(f"{json.dumps({'sources': [asdict(source) for source in sources]}, indent=2)}\n")
+        write_json({"sources": [asdict(source) for source in sources]})
     else:
         _print(make_console(), sources)
 

@@ -30,8 +30,8 @@ def jobs(
 
     from cli.formats import parse_since, parse_statuses
     from cli.interruptible import run_interruptible
-    from cli.job_list import RUNNING, JobListRequest
     from cli.jobs_show import print_jobs, print_json, read
+    from desk.job_list import RUNNING, JobListRequest
     from models.errors import SettingError
     from store.jobs import JobFilter
 

@@ -1,7 +1,5 @@
 """Reads the job list and prints it: as JSON, or as a table with one line per job, two where that is too long."""
 
-import json
-import sys
 from collections.abc import Iterable
 from datetime import datetime
 from shlex import quote
@@ -11,19 +9,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.console import make_console
+from cli.console import make_console, make_table, write_json
 from cli.context import current_settings, open_database
-from cli.formats import duration, one_line, relative
-from cli.job_json import job_json, unnamed_group_json
-from cli.job_list import JobList, JobListRequest, ListedJob, list_jobs
+from cli.formats import one_line
 from cli.palette import BAD, QUIET, WARNING, status_text
-from cli.stall_judge import StallJudge
+from cli.status_list import WIDE, print_next
+from desk.job_list import JobList, JobListRequest, ListedJob, list_jobs
+from desk.schemas.jobs import JobListSchema
+from desk.stall_judge import StallJudge
 from models.job import Job
 from models.status import Status
-from store.jobs import JobRepository, UnnamedGroup
+from models.times import duration, relative
+from store.jobs import JobRepository
+from store.unnamed import UnnamedGroup
 
-_WIDE = 160
-"""Columns from which on a job fits into one line."""
 _STATUS_WIDTH = 13
 _UPDATED_WIDTH = 10
 _ELAPSED_WIDTH = 12
@@ -54,12 +53,7 @@ def print_json(found: JobList) -> None:
     Args:
         found: The page.
     """
-    page = {
-        "jobs": [job_json(each.job, each.stall) for each in found.jobs],
-        "next": found.next,
-        "no_job_id": [unnamed_group_json(group) for group in found.unnamed],
-    }
-    sys.stdout.write(f"{json.dumps(page, indent=2)}\n")
+    write_json(JobListSchema.of(found).json_object())
 
 
 def print_jobs(found: JobList, now: datetime, *, filtered: bool) -> None:
@@ -75,12 +69,11 @@ def print_jobs(found: JobList, now: datetime, *, filtered: bool) -> None:
         _print_empty(console, filtered=filtered)
         return
     if found.jobs:
-        if console.width >= _WIDE:
+        if console.width >= WIDE:
             console.print(_job_table(found, now, width=console.width))
         else:
             _print_narrow(console, found, now)
-    if found.next:
-        console.print(Text(f"\nMore:  --cursor {found.next}", style=QUIET), soft_wrap=True)
+    print_next(console, found.next)
     if found.unnamed:
         _print_unnamed(console, found, now)
 
@@ -107,7 +100,7 @@ def _job_table(found: JobList, now: datetime, *, width: int) -> Table:
         "ELAPSED": _ELAPSED_WIDTH,
     }
     columns["MESSAGE"] = width - sum(columns.values()) - 2 * len(columns)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=QUIET)
+    table = make_table()
     for name, column_width in columns.items():
         # What is pasted elsewhere is never cut off.
         fold = name in ("JOB", "EXTRACTOR", "RESOURCE")
@@ -186,7 +179,7 @@ def _elapsed(job: Job, now: datetime) -> Text:
 
 def _print_unnamed(console: Console, found: JobList, now: datetime) -> None:
     console.print(Text("\nNo job ID" if found.jobs else "No job ID", style="bold"))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=QUIET)
+    table = make_table()
     table.add_column("LATEST", width=_STATUS_WIDTH, no_wrap=True)
     table.add_column("EXTRACTOR", overflow="fold")
     table.add_column("RESOURCE", overflow="fold")

@@ -5,27 +5,34 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pika
 from pika.adapters.blocking_connection import BlockingConnection
 from pika.exceptions import AMQPError
 
-from cli.stall_judge import StallJudge
+from desk.stall_judge import StallJudge
 from heartbeat.liveness import online
+from models.dataset import DatasetStatus, LogType
 from models.job import Job
 from models.settings import Settings
 from models.status import Status
+from store.console import Console
 from store.database import Database
+from store.dataset_views import DatasetViews, LogRow
 from store.extractors import ExtractorRepository
-from store.jobs import JobFilter, JobRepository, UnnamedGroup
-from store.overview import Overview, OverviewRepository
+from store.jobs import JobFilter, JobRepository
+from store.overview import OverviewRepository
+from store.unnamed import UnnamedGroup
 
 SLOW_INTERVAL_S = 2.0
 """The figures that cost more are read this often, or more rarely: they take at most a tenth of the time."""
 _RATE_WINDOW_S = 10.0
 _RUNNING_LIMIT = 500
 """Running jobs that are looked at for stalls; with more, the figure is a lower bound."""
+_CHANGES_LIMIT = 20
+"""Changes of datasets between two looks; of more, only the latest are told."""
+_CHANGES_SINCE = timedelta(days=1)
 _RUNNING = (Status.STARTED, Status.PROCESSING)
 _WAITING = (Status.SUBMITTED, Status.RESUBMITTED)
 
@@ -35,6 +42,7 @@ class Figures:
     """The figures that stand around the table."""
 
     jobs: Mapping[Status, int]
+    datasets: Mapping[DatasetStatus, int]
     events_per_s: float
     extractors: int
     extractors_online: int
@@ -63,6 +71,8 @@ class Snapshot:
     jobs: Sequence[Job]
     """The latest updated first."""
     unnamed: Sequence[UnnamedGroup]
+    changes: Sequence[LogRow]
+    """The latest changes of datasets, the latest first."""
     figures: Figures
 
 
@@ -79,13 +89,16 @@ class LiveReader:
         self._database = database
         self._jobs = JobRepository(database)
         self._extractors = ExtractorRepository(database)
-        self._overview = OverviewRepository(database)
+        console = Console(database, settings)
+        self._datasets = DatasetViews(console)
+        self._overview = OverviewRepository(console)
         self._settings = settings
         self._depth = QueueDepth(amqp_url, settings.dead_letter_queue)
         self._rate = _Rate()
         self._slow_due_at = 0.0
         self._figures: Figures | None = None
         self._unnamed: Sequence[UnnamedGroup] = ()
+        self._changes: Sequence[LogRow] = ()
 
     async def read(self, limit: int) -> Snapshot:
         """Read what is going on.
@@ -103,24 +116,30 @@ class LiveReader:
         page = await self._jobs.list(JobFilter(), limit=limit)
         started = time.monotonic()
         if self._figures is None or started >= self._slow_due_at:
-            self._unnamed = await self._jobs.unnamed_groups()
+            self._unnamed = await self._jobs.unnamed.latest()
+            self._changes = await self._read_changes(now)
             self._figures = await self._read_figures(now)
             ended = time.monotonic()
             self._slow_due_at = ended + max(SLOW_INTERVAL_S, 9 * (ended - started))
-        return Snapshot(at=now, jobs=page.jobs, unnamed=self._unnamed, figures=self._figures)
+        return Snapshot(at=now, jobs=page.jobs, unnamed=self._unnamed, changes=self._changes, figures=self._figures)
 
     def close(self) -> None:
         """Close the connection to the broker."""
         self._depth.close()
 
+    async def _read_changes(self, now: datetime) -> Sequence[LogRow]:
+        page = await self._datasets.logs(LogType.STATUS_UPDATE, since=now - _CHANGES_SINCE, limit=_CHANGES_LIMIT)
+        return page.rows
+
     async def _read_figures(self, now: datetime) -> Figures:
-        overview: Overview = await self._overview.read()
+        overview = await self._overview.read()
         records = await self._extractors.list()
         instances = await self._extractors.instances()
         watch = await self._extractors.watch(self._settings.heartbeat_queue)
         alive = {each.extractor for each in instances if online(each, now, self._settings, watch).online}
         return Figures(
             jobs=overview.jobs,
+            datasets=overview.datasets,
             events_per_s=self._rate.note(overview.event_count),
             extractors=len(records),
             extractors_online=len(alive),
@@ -131,7 +150,8 @@ class LiveReader:
     async def _stalled(self) -> frozenset[str]:
         judge = StallJudge(self._database, self._settings)
         running = await self._jobs.list(JobFilter(statuses=_RUNNING), limit=_RUNNING_LIMIT)
-        return frozenset([job.job_id for job in running.jobs if await judge.stall(job)])
+        stalls = await judge.stalls(running.jobs)
+        return frozenset(job.job_id for job, stall in zip(running.jobs, stalls, strict=True) if stall)
 
 
 class QueueDepth:

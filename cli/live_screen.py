@@ -9,6 +9,7 @@ from rich.text import Text
 
 from cli.announcer import Announcer
 from cli.live import LiveReader, Snapshot
+from cli.live_datasets import plain_change
 from cli.live_table import Surroundings, draw, plain_group, plain_job
 from models.errors import UnreachableError
 from models.job import Job
@@ -70,6 +71,9 @@ class LiveScreen:
             key = ("group", group.extractor_id, group.resource_id)
             if group.updated_at >= since and self._is_news(key, (group.status, group.first_at)):
                 self._announcer.say(plain_group(group))
+        for change in reversed(snapshot.changes):
+            if change.created_at and change.created_at >= since and self._is_news(("dataset", change.key), ()):
+                self._announcer.say(plain_change(change))
 
     def _is_news(self, key: tuple[str, ...], state: tuple[object, ...]) -> bool:
         if self._told.get(key) == state:

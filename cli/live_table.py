@@ -9,10 +9,11 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cli.live import Figures, Snapshot
+from cli.live_datasets import draw_datasets
 from cli.palette import BAD, GOOD, QUIET, WARNING, sign_of, status_text, style_of
 from models.job import Job
 from models.status import Status
-from store.jobs import UnnamedGroup
+from store.unnamed import UnnamedGroup
 
 _FRAME_LINES = 7
 """Lines that are not rows of the table: header, rules, column names, figures, hints."""
@@ -40,7 +41,7 @@ class Surroundings:
     program: str
     """How `jobtrail` is called here."""
     services: str
-    """The addresses of broker and database, without passwords."""
+    """The addresses of pages, broker and database, without passwords."""
     logs: str
     """Where the logs are."""
     started_at: datetime
@@ -60,12 +61,14 @@ def draw(snapshot: Snapshot, around: Surroundings, *, width: int, height: int) -
     Returns:
         Something rich can show, as high as the terminal.
     """
-    rows = max(1, height - _FRAME_LINES - (1 if around.notice else 0))
+    datasets = draw_datasets(snapshot, wide=width >= _WIDE, height=height)
+    rows = max(1, height - _FRAME_LINES - len(datasets) - (1 if around.notice else 0))
     parts: list[RenderableType] = [
         *_header(snapshot, around),
         Rule(style=QUIET),
         _table(snapshot, rows, width),
         Rule(style=QUIET),
+        *datasets,
         _figures(snapshot.figures, wide=width >= _WIDE),
     ]
     if around.notice:

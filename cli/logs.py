@@ -11,7 +11,7 @@ import structlog
 from models.redaction import redact
 from models.settings import Settings
 
-_NOISY = ("aio_pika", "aiormq", "pymongo", "pika", "asyncio")
+_NOISY = ("aio_pika", "aiormq", "pymongo", "pika", "asyncio", "httpx", "apscheduler")
 
 
 def set_up_logs(settings: Settings) -> None:

@@ -7,22 +7,32 @@ from typing import Annotated
 
 import typer
 
+from cli.audit import audit
+from cli.audit_log import audit_log
 from cli.cancel import cancel
-from cli.command_group import CommandGroup, note_verbose
+from cli.command_group import CommandGroup, examples, note_verbose
 from cli.consume import consume
+from cli.dataset_get_status import dataset_get_status
+from cli.datasets import datasets
+from cli.deadletters import deadletters
 from cli.doctor import doctor
 from cli.env import env
 from cli.extractors import extractors
 from cli.import_clowder import import_clowder
 from cli.jobs import jobs
 from cli.monitor import monitor
+from cli.outbox import outbox
 from cli.rebuild import rebuild
 from cli.submit import submit
 from cli.timeline import timeline
+from cli.token import token
 from cli.up import up
 from cli.verify import verify
+from cli.web import web
 
 _LOOK = "Look at jobs and workers"
+_DATASETS = "Datasets"
+_LETTERS = "Dead letters"
 _WORK = "Ask for work"
 _RUN = "Run JobTrail"
 _CARE = "Take care of it"
@@ -72,10 +82,8 @@ def _jobtrail(
     """
 
 
-def _add(command: Callable[..., None], name: str, panel: str, *examples: str) -> None:
-    # Typer makes a line of each paragraph.
-    epilog = "\n\n".join(("Examples:" if len(examples) > 1 else "Example:", *(f"$ {example}" for example in examples)))
-    app.command(name, rich_help_panel=panel, epilog=epilog)(command)
+def _add(command: Callable[..., None], name: str, panel: str, *lines: str) -> None:
+    app.command(name, rich_help_panel=panel, epilog=examples(*lines))(command)
 
 
 _add(jobs, "jobs", _LOOK, "jobtrail jobs", "jobtrail jobs --status error --since 1d", "jobtrail jobs --stalled --json")
@@ -88,6 +96,10 @@ _add(
     "jobtrail timeline --resource 5cb2d2d3a4be0f9fd3400001 --extractor ncsa.wordcount",
 )
 _add(extractors, "extractors", _LOOK, "jobtrail extractors", "jobtrail extractors --json")
+app.add_typer(datasets, name="datasets", rich_help_panel=_DATASETS)
+app.add_typer(outbox, name="outbox", rich_help_panel=_DATASETS)
+app.add_typer(deadletters, name="deadletters", rich_help_panel=_LETTERS)
+_add(audit, "audit", _LETTERS, "jobtrail audit", "jobtrail audit --since 1w --json")
 _add(
     submit,
     "submit",
@@ -99,11 +111,22 @@ _add(cancel, "cancel", _WORK, "jobtrail cancel e24f993a-db63-48d6-9726-ea607d1e0
 _add(up, "up", _RUN, "jobtrail up")
 _add(consume, "consume", _RUN, "JOBTRAIL_LOG_FORMAT=json jobtrail consume")
 _add(monitor, "monitor", _RUN, "jobtrail monitor")
+_add(web, "web", _RUN, "jobtrail web")
+_add(
+    dataset_get_status,
+    "dataset:get-status",
+    _RUN,
+    "jobtrail dataset:get-status",
+    "jobtrail dataset:get-status ds-42 --json",
+    "jobtrail dataset:get-status --watch",
+)
 _add(env, "env", _RUN, 'eval "$(jobtrail env)"', "jobtrail env --json")
 _add(doctor, "doctor", _CARE, "jobtrail doctor", "jobtrail doctor --json")
 _add(verify, "verify", _CARE, "jobtrail verify")
 _add(rebuild, "rebuild", _CARE, "jobtrail rebuild")
 _add(import_clowder, "import-clowder", _CARE, "jobtrail import-clowder mongodb://clowder.example.org:27017")
+app.add_typer(token, name="token", rich_help_panel=_CARE)
+_add(audit_log, "audit-log", _CARE, "jobtrail audit-log", "jobtrail audit-log --act job.cancel --since 1w --json")
 
 
 def run() -> None:

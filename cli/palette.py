@@ -14,6 +14,34 @@ _LOOKS = {
     Status.RESUBMITTED: ("↻", "yellow"),
     Status.CANCELLED: ("⊘", "bright_black"),
 }
+_WORD_LOOKS = {
+    "Pending": ("○", "cyan"),
+    "Analyzing": ("●", "blue"),
+    "Running": ("●", "blue"),
+    "Complete": ("✔", "green"),
+    "Failed": ("✖", "bold red"),
+    "Skipped": ("»", "magenta"),
+    "Cancelled": ("⊘", "bright_black"),
+    "waiting": ("○", "cyan"),
+    "sending": ("●", "blue"),
+    "sent": ("✔", "green"),
+    "failed": ("✖", "bold red"),
+    "success": ("✔", "green"),
+    "failure": ("✖", "bold red"),
+    "done": ("✔", "green"),
+    "refused": ("✖", "yellow"),
+    "open": ("○", "cyan"),
+    "held": ("●", "blue"),
+    "replayed": ("●", "blue"),
+    "resolved": ("✔", "green"),
+    "failed again": ("✖", "bold red"),
+    "discarded": ("⊘", "bright_black"),
+    "running": ("●", "blue"),
+    "cancelled": ("⊘", "bright_black"),
+    "halted": ("✖", "bold red"),
+    **{status.value: look for status, look in _LOOKS.items()},
+}
+_UNKNOWN_LOOK = ("?", "yellow")
 QUIET = "bright_black"
 WARNING = "yellow"
 BAD = "bold red"
@@ -45,3 +73,21 @@ def status_text(status: Status, *, stalled: bool = False) -> Text:
         return Text.assemble(("⚠ ", WARNING), (f"{status}", style))
     # Not as the base style: callers append to it.
     return Text.assemble((f"{sign} {status}", style))
+
+
+def look_of(word: str) -> tuple[str, str]:
+    """Return the sign and the colour of any status."""
+    return _WORD_LOOKS.get(word, _UNKNOWN_LOOK)
+
+
+def word_text(word: str) -> Text:
+    """Make the sign and the word of any status: a job's, a dataset's, a batch job's, a message's.
+
+    Args:
+        word: The status, on one line; a word that is none gets a sign that says so.
+
+    Returns:
+        The coloured text.
+    """
+    sign, style = look_of(word)
+    return Text.assemble((f"{sign} {word}", style))

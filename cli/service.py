@@ -21,13 +21,14 @@ def run_service(name: str, settings: Settings, service: Service) -> None:
 
     Args:
         name: What it is, for the log.
-        settings: The settings; both URLs must be known.
+        settings: The settings; the service requires those that it needs.
         service: The service.
 
     Raises:
         SettingError: A setting is missing or wrong.
     """
-    broker, database = place_of(settings.require_amqp_url()), place_of(settings.require_mongo_url())
+    database = place_of(settings.require_mongo_url())
+    broker = place_of(settings.amqp_url.get_secret_value()) if settings.amqp_url else None
     set_up_logs(settings)
     log.info(
         "Starting",

@@ -31,7 +31,9 @@ def submit(
     """Ask the workers of a queue for a job, and print its job id."""
     import json
 
+    from cli.audit_log_note import note_by_itself
     from cli.context import current_settings
+    from cli.interruptible import run_interruptible
     from models.errors import SettingError
     from publisher.submission import submit as send
 
@@ -52,6 +54,8 @@ def submit(
         )
     except ValueError as error:
         raise SettingError(str(error)) from error
+    details = {"queue": queue, "resource": resource_id} | ({"user": user} if user else {})
+    run_interruptible(note_by_itself(settings, "job.submit", target=made, details=details))
     if as_json:
         typer.echo(json.dumps({"job_id": made, "queue": queue, "resource_id": resource_id}))
     elif not _to_terminal():

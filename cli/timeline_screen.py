@@ -1,6 +1,5 @@
 """One job's timeline for people."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,20 +11,22 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cli.formats import clock, duration, one_line, printable, relative
+from cli.formats import one_line, printable
 from cli.palette import BAD, QUIET, WARNING, sign_of, status_text, style_of
-from cli.timeline_steps import SILENCE_S, Step, is_late
 from heartbeat.liveness import Stall
 from models.heartbeat import InstanceRecord
 from models.job import Gap, Job
 from models.status import Status
+from models.timeline import SILENCE_S, Step, gap_words, is_late
+from models.times import clock, duration, relative
 
 _OFFSET_WIDTH = 11
 _STEP_WIDTH = 11
 _STATE_WIDTH = 13
 _LEAST_MESSAGE_WIDTH = 20
-_MOST_GAPS = 5
 _MOST_ERROR_LINES = 40
+_LETTER_SHOWN = 100
+"""Columns from which on it is told which dead letter an update was."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -95,21 +96,6 @@ def _place(job: Job, instance: InstanceRecord | None) -> str:
     return f"{instance.host}{f', process {instance.pid}' if instance.pid else ''}  ({name})"
 
 
-def gap_words(gaps: Sequence[Gap]) -> str:
-    """Say which updates are missing.
-
-    Args:
-        gaps: The gaps.
-
-    Returns:
-        Such as `updates 4-6, 9`.
-    """
-    shown = [str(first) if first == last else f"{first}-{last}" for first, last in gaps[:_MOST_GAPS]]
-    more = f" and {len(gaps) - _MOST_GAPS} more gaps" if len(gaps) > _MOST_GAPS else ""
-    one = len(gaps) == 1 and gaps[0][0] == gaps[0][1]
-    return f"update{'' if one else 's'} {', '.join(shown)}{more}"
-
-
 class EventPrinter:
     """Prints events one after another, with a heading per attempt, silences and missing updates.
 
@@ -166,6 +152,9 @@ class EventPrinter:
             if gap is not None:
                 self._print(Text(f"{self._margin}… {gap_words([gap])} missing …", style=WARNING))
         self._print(self._line(step))
+        if event.replay_id is not None:
+            letter = f", letter {event.letter_id}" if event.letter_id and self._console.width >= _LETTER_SHOWN else ""
+            self._print(Text(f"{self._margin}↳ replayed by {one_line(event.replay_id)}{one_line(letter)}", style=QUIET))
         if step.length_s is not None and step.is_work:
             self.silence(step.length_s)
 

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from cli.console import make_console
 from cli.context import current_settings, open_database
 from cli.formats import one_line
-from cli.job_json import event_json, job_json
-from cli.stall_judge import StallJudge
 from cli.timeline_screen import EventPrinter, JobFacts, print_end, print_head
-from cli.timeline_steps import Step, is_late, read_steps, slowest_step
+from desk.schemas.jobs import EventSchema, JobSchema
+from desk.stall_judge import StallJudge
 from models.errors import NotFoundError
 from models.job import Event, Job
+from models.timeline import Step, is_late, read_steps, slowest_step
 from store.jobs import JobRepository
+from store.unnamed import UnnamedRepository
 
 
 async def show_job(job_id: str, *, follow: bool, limit: int | None, as_json: bool) -> None:
@@ -68,7 +69,7 @@ async def _live_events(repository: JobRepository, job: Job) -> AsyncIterator[Eve
 
 
 async def _write_json(repository: JobRepository, judge: StallJudge, job: Job, limit: int | None) -> None:
-    _write_object_start(job_json(job, await judge.stall(job)))
+    _write_object_start(JobSchema.of(job, await judge.stall(job)).json_object())
     await _write_events(_stored_events(repository, job, limit))
 
 
@@ -83,7 +84,7 @@ async def _write_events(events: AsyncIterator[Event]) -> None:
     separator = ""
     sys.stdout.write('  "events": [')
     async for event in events:
-        sys.stdout.write(f"{separator}\n    {json.dumps(event_json(event))}")
+        sys.stdout.write(f"{separator}\n    {json.dumps(EventSchema.of(event).json_object())}")
         separator = ","
     sys.stdout.write("\n  ]\n}\n")
 
@@ -91,7 +92,7 @@ async def _write_events(events: AsyncIterator[Event]) -> None:
 async def _follow_as_lines(repository: JobRepository, job: Job, limit: int | None) -> None:
     for events in (_stored_events(repository, job, limit), _live_events(repository, job)):
         async for event in events:
-            sys.stdout.write(f"{json.dumps(event_json(event))}\n")
+            sys.stdout.write(f"{json.dumps(EventSchema.of(event).json_object())}\n")
             sys.stdout.flush()
 
 
@@ -159,12 +160,12 @@ async def show_unnamed(extractor: str, resource: str, *, limit: int | None, as_j
         StoreError: The database can't be reached.
     """
     async with open_database(current_settings()) as database:
-        repository = JobRepository(database)
-        groups = await repository.unnamed_groups(resource_id=resource, extractor_id=extractor)
-        if not groups:
+        repository = UnnamedRepository(database)
+        count = await repository.count(extractor, resource)
+        if not count:
             raise NotFoundError(f"no update of {extractor!r} on {resource!r} lacks a job id")
-        skipped = max(0, groups[0].event_count - limit) if limit else 0
-        events = _tail(repository.unnamed_events(extractor, resource), skipped)
+        skipped = max(0, count - limit) if limit else 0
+        events = _tail(repository.events(extractor, resource), skipped)
         if as_json:
             _write_object_start({"job_id": None, "extractor_id": extractor, "resource_id": resource})
             await _write_events(events)

@@ -8,7 +8,7 @@ import typer
 def up(
     demo: Annotated[bool, typer.Option("--demo", help="Also run the demo fleet: a few workers on real files.")] = False,
 ) -> None:
-    """Run a private RabbitMQ and MongoDB, the consumer and the monitor, and show the jobs live until Ctrl-C.
+    """Run a private RabbitMQ and MongoDB and all services, and show the jobs live until Ctrl-C.
 
     Services whose URL is set are used instead of private ones. The data stays in JOBTRAIL_DATA_DIR for the next run.
     """

@@ -1,11 +1,11 @@
-"""One run of `jobtrail up`: starts services, consumer, monitor and fleet, watches over them, stops them in order."""
+"""One run of `jobtrail up`: starts RabbitMQ, MongoDB, our services and the demo, watches over them, stops them."""
 
 import asyncio
 import os
 import shutil
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,19 +17,20 @@ from cli.live import LiveReader, QueueDepth
 from cli.live_screen import LiveScreen
 from cli.live_table import Surroundings
 from cli.stop_signals import StopSignals
+from cli.up_settings import chosen_settings, pages_url
+from models.ending import end
 from models.settings import Settings
 from publisher.connection import open_channel
 from stack import mongod
 from stack.errors import StackBusyError, StackError
-from stack.fleet.crew import PYTHON_MODULE, crew
-from stack.ports import answers
+from stack.fleet.crew import PYTHON_MODULE, crew, outside_world
 from stack.private_stack import PrivateStack
 from stack.state import StackUrls
 from stack.supervisor import Program, Supervisor
 from store.database import Database
 
 _READY_TIMEOUT_S = 60.0
-_FLEET_GRACE_S = 8.0
+_DEMO_GRACE_S = 8.0
 _SERVICES_GRACE_S = 20.0
 _POLL_S = 0.1
 _PACKAGES = str(Path(cli.__path__[0]).parent)
@@ -58,8 +59,10 @@ class UpRun:
             mongo_url=settings.require_mongo_url() if settings.mongo_url else None,
             on_progress=announcer.say,
         )
-        self._services: Supervisor | None = None
-        self._fleet: Supervisor | None = None
+        self._pages = ""
+        """Their address, once that is chosen."""
+        self._supervisors: list[tuple[Supervisor, float]] = []
+        """In the order of their start, with the seconds that their programs may take to end."""
 
     def run(self) -> None:
         """Run until Ctrl-C or SIGTERM, which is a clean end.
@@ -87,21 +90,34 @@ class UpRun:
             program = program_name()
             raise StackBusyError(f"{error}; to look at it: `{program} jobs`, `{program} extractors`") from error
         self._check_given(urls)
-        environment = self._environment(urls)
-        self._services = Supervisor(
-            self._service_programs(environment), log_folder=self._stack.log_folder, on_progress=self._announcer.say
-        )
+        chosen = chosen_settings(self._settings, self._stack, demo=self._demo)
+        self._stack.state.note_settings(chosen)
+        self._start_programs(urls, chosen)
+        self._pages = pages_url(self._settings, chosen)
+        self._announcer.done(f"JobTrail is up after {time.monotonic() - began:.1f} s; look at it: {self._pages}")
+        self._tell_how_to_go_on(chosen)
+
+    def _start_programs(self, urls: StackUrls, chosen: Mapping[str, str]) -> None:
+        """Start first who is asked, then who asks; those that nobody waits for come last and slow down nobody."""
+        folder = Path.cwd()
+        environment = self._environment(urls, chosen)
+        self._launch(outside_world(environment, folder, chosen), _DEMO_GRACE_S)
         with self._announcer.step("Starting the consumer and the heartbeat monitor"):
-            self._services.start()
-            self._await_queue(urls, self._settings.reply_queue, self._services)
-            self._await_queue(urls, self._settings.heartbeat_queue, self._services)
+            receiving = self._launch(_services(environment, folder, consumer="consume", monitor="monitor"))
+            self._await_queue(urls, self._settings.reply_queue, receiving)
+            self._await_queue(urls, self._settings.heartbeat_queue, receiving)
+        beside = {"reconciler": "dataset:get-status --watch", "deadletters": "deadletters capture", "web": "web"}
+        self._launch(_services(environment, folder, **beside))
         if self._demo:
-            programs = crew(environment, Path.cwd())
-            self._fleet = Supervisor(programs, log_folder=self._stack.log_folder, on_progress=self._announcer.say)
-            self._announcer.say(f"starting the demo fleet: {', '.join(program.name for program in programs)}")
-            self._fleet.start()
-        self._announcer.done(f"JobTrail is up after {time.monotonic() - began:.1f} s")
-        self._tell_how_to_go_on()
+            workers = crew(environment, folder, chosen)
+            self._announcer.say(f"starting the demo fleet: {', '.join(program.name for program in workers)}")
+            self._launch(workers, _DEMO_GRACE_S)
+
+    def _launch(self, programs: Sequence[Program], grace_s: float = _SERVICES_GRACE_S) -> Supervisor:
+        supervisor = Supervisor(programs, log_folder=self._stack.log_folder, on_progress=self._announcer.say)
+        self._supervisors.append((supervisor, grace_s))
+        supervisor.start()
+        return supervisor
 
     def _check_given(self, urls: StackUrls) -> None:
         """Find out now, not by waiting for the consumer, when a service that was given can't be reached."""
@@ -111,9 +127,7 @@ class UpRun:
         if self._settings.mongo_url:
             asyncio.run(_ping(urls.mongo_url))
 
-    def _environment(self, urls: StackUrls) -> dict[str, str]:
-        settings = self._settings
-        ports = {"CONSUMER": settings.consumer_health_port, "MONITOR": settings.monitor_health_port}
+    def _environment(self, urls: StackUrls, chosen: Mapping[str, str]) -> dict[str, str]:
         return {
             **os.environ,
             "JOBTRAIL_AMQP_URL": urls.amqp_url,
@@ -122,20 +136,8 @@ class UpRun:
             "JOBTRAIL_LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, [_PACKAGES, os.environ.get("PYTHONPATH")])),
-            # Another checkout's run may have the usual port.
-            **{f"JOBTRAIL_{name}_HEALTH_PORT": str(0 if answers(port) else port) for name, port in ports.items()},
+            **{f"JOBTRAIL_{name.upper()}": value for name, value in chosen.items()},
         }
-
-    def _service_programs(self, environment: dict[str, str]) -> list[Program]:
-        return [
-            Program(
-                name=name,
-                command=[*PYTHON_MODULE, "cli.main", command],
-                environment=environment,
-                folder=Path.cwd(),
-            )
-            for name, command in (("consumer", "consume"), ("monitor", "monitor"))
-        ]
 
     def _await_queue(self, urls: StackUrls, queue: str, services: Supervisor) -> None:
         """Wait until a queue is declared: then the process that reads it is at work, and nothing sent there is lost."""
@@ -150,23 +152,30 @@ class UpRun:
             time.sleep(_POLL_S)
         depth.close()
 
-    def _tell_how_to_go_on(self) -> None:
+    def _tell_how_to_go_on(self, chosen: Mapping[str, str]) -> None:
         program = program_name()
         hints = {
             f"{program} jobs": "the jobs",
             f"{program} timeline JOB_ID": "one job, step by step",
             f"{program} extractors": "who is online",
+            f"{program} datasets changes": "what became of the datasets",
+            f"{program} deadletters groups": "what could not be processed, by cause",
             f'eval "$({program} env)"': "let other clients join this broker and database",
         }
         width = max(len(command) for command in hints)
         for command, meaning in hints.items():
             self._announcer.console.print(f"      {command:{width}}  {meaning}")
+        if "dataset_cron" in chosen:
+            self._announcer.console.print("      The demo checks its datasets every minute, not every five.")
+        if "smtp_url" in chosen:
+            mails = _short(self._data_dir / "demo" / "mail")
+            self._announcer.console.print(f"      What it mails to its users lies in {mails}.")
         self._announcer.console.print(f"      Logs are in {_short(self._stack.log_folder)}. Ctrl-C stops everything.")
 
     async def _watch(self, urls: StackUrls) -> None:
         around = Surroundings(
             program=program_name(),
-            services=f"RabbitMQ {_address(urls.amqp_url)} · MongoDB {_address(urls.mongo_url)}",
+            services=f"{self._pages} · RabbitMQ {_address(urls.amqp_url)} · MongoDB {_address(urls.mongo_url)}",
             logs=_short(self._stack.log_folder),
             started_at=self._started_at,
         )
@@ -185,22 +194,20 @@ class UpRun:
                 self._announcer.say(f"{service.title} ended unexpectedly; starting it again")
                 await asyncio.to_thread(service.start)
                 self._announcer.say(f"{service.title} is up again")
-            for supervisor in (self._services, self._fleet):
-                if supervisor is not None:
-                    supervisor.check()
+            for supervisor, _grace_s in self._supervisors:
+                supervisor.check()
             await asyncio.sleep(_POLL_S)
 
     def _stop(self) -> None:
-        """Stop those first who send, then those who store, then what they store in."""
-        if self._services is None:
+        """Stop those first who send, then those who store, then whom they ask, then what they store in."""
+        if not self._supervisors:
             self._stack.stop(grace_s=0)  # it has stopped by itself, unless that was interrupted too
             if self._signals.stopping:
                 self._announcer.done("stopped before everything was up")
             return
-        self._announcer.say("stopping: workers, consumer and monitor, then the services (Ctrl-C again hurries)")
-        for supervisor, grace_s in ((self._fleet, _FLEET_GRACE_S), (self._services, _SERVICES_GRACE_S)):
-            if supervisor is not None:
-                supervisor.stop(grace_s, hurry=self._is_hurried)
+        self._announcer.say("stopping: workers, then our services, then RabbitMQ and MongoDB (Ctrl-C again hurries)")
+        for supervisor, grace_s in reversed(self._supervisors):
+            supervisor.stop(grace_s, hurry=self._is_hurried)
         try:
             with self._signals.interrupting(after=1):
                 self._stack.stop()
@@ -221,13 +228,24 @@ def program_name() -> str:
     return "jobtrail" if found and Path(found).resolve() == called.resolve() else str(called)
 
 
+def _services(environment: Mapping[str, str], folder: Path, **commands: str) -> list[Program]:
+    """List services of ours: commands by name."""
+    return [
+        Program(
+            name=name,
+            command=[*PYTHON_MODULE, "cli.main", *command.split()],
+            environment=environment,
+            folder=folder,
+        )
+        for name, command in commands.items()
+    ]
+
+
 async def _first_of(*works: Coroutine[None, None, None]) -> None:
     """Wait until one of several works ends, and cancel the others."""
     tasks = [asyncio.create_task(work) for work in works]
     done, unfinished = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in unfinished:
-        task.cancel()
-    await asyncio.gather(*unfinished, return_exceptions=True)
+    await asyncio.gather(*(end(task) for task in unfinished))
     for task in done:
         task.result()
 

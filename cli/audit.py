@@ -1,0 +1,32 @@
+"""`jobtrail audit`: is every message accounted for?"""
+
+from typing import Annotated
+
+import typer
+
+from cli.command_group import JsonOption
+
+
+def audit(
+    *,
+    since: Annotated[str, typer.Option(help="Only since then: 30m, 2h, 1d, 1w, or a time in ISO 8601.")] = "1d",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare, per queue and hour, what the broker handed out with what is stored, a duplicate or a dead letter.
+
+    Exit code 1 when anything is missing; nothing is changed.
+    """
+    from datetime import UTC, datetime
+
+    from cli.audit_show import print_audit, print_json, read
+    from cli.exit_codes import ExitCode
+    from cli.formats import parse_since
+    from cli.interruptible import run_interruptible
+
+    found = run_interruptible(read(parse_since(since, datetime.now(UTC))))
+    if as_json:
+        print_json(found)
+    else:
+        print_audit(found)
+    if found.missing:
+        raise typer.Exit(ExitCode.FAILED)

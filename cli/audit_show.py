@@ -1,0 +1,117 @@
+"""Runs the conservation audit and prints it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import groupby
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.console import make_console, write_json
+from cli.context import current_settings, open_database
+from cli.formats import one_line
+from cli.palette import BAD, GOOD, QUIET, WARNING
+from cli.progress import ProgressTeller
+from consumer.queue_depth import QueueDepth
+from deadletters.conservation import Audit, audit, difference_words
+from desk.schemas.replays import AuditSchema
+from models.conservation import Balance
+from models.times import clock
+
+_HEADINGS = ("HANDED OUT", "STORED", "DUPLICATES", "DEAD LETTERS", "WAITING", "MISSING")
+_HOUR_WIDTH = 12
+
+
+async def read(since: datetime) -> Audit:
+    """Run the audit.
+
+    Args:
+        since: The hour in which this lies is the first one.
+
+    Returns:
+        What was found.
+
+    Raises:
+        SettingError: A setting is wrong.
+        StoreError: The database can't be reached.
+    """
+    settings = current_settings()
+    async with open_database(settings) as database:
+        with ProgressTeller("Comparing queues with what is stored"):
+            return await audit(settings, database, since)
+
+
+def print_json(found: Audit) -> None:
+    """Print an audit as one JSON object.
+
+    Args:
+        found: What was found.
+    """
+    write_json(AuditSchema.of(found).json_object())
+
+
+def print_audit(found: Audit) -> None:
+    """Print an audit: a table per queue, what waits, and the result.
+
+    Args:
+        found: What was found.
+    """
+    console = make_console()
+    waiting = {depth.queue: depth for depth in found.waiting}
+    for queue, balances in groupby(found.balances, key=lambda balance: balance.tally.queue):
+        console.print(Text.assemble((one_line(queue), "bold"), "  ", _waiting_words(waiting.pop(queue, None))))
+        _print_table(console, list(balances))
+        console.print()
+    for depth in waiting.values():
+        console.print(Text.assemble((one_line(depth.queue), "bold"), "  ", _waiting_words(depth)))
+    _print_result(console, found)
+
+
+def _print_table(console: Console, balances: Sequence[Balance]) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=QUIET)
+    table.add_column("HOUR (UTC)", no_wrap=True, min_width=_HOUR_WIDTH)
+    for heading in _HEADINGS:
+        table.add_column(heading, no_wrap=True, justify="right")
+    for balance in balances:
+        tally = balance.tally
+        counts = [tally.handed_out, tally.stored, tally.duplicates, tally.dead_lettered, balance.waiting]
+        sign = "✖" if balance.missing else " "
+        cells = [f"{sign} {tally.hour:%m-%d %H:%M}", *(_number(count) for count in counts), _number(balance.missing)]
+        table.add_row(*cells, style=BAD if balance.missing else "")
+    console.print(table)
+    for balance in balances:
+        if balance.missing:
+            words = f"✖ {balance.tally.hour:%m-%d %H:%M}: {difference_words(balance)}"
+            console.print(Text(words, style=BAD), soft_wrap=True)
+
+
+def _number(count: int) -> str:
+    return f"{count:,}" if count else "-"
+
+
+def _waiting_words(depth: QueueDepth | None) -> Text:
+    if depth is None:
+        return Text("not among the queues of these settings", style=QUIET)
+    if depth.missing:
+        return Text("there is no such queue yet", style=QUIET)
+    if depth.waiting is None:
+        return Text(f"what waits is not known: {depth.problem}", style=WARNING)
+    return Text(f"{depth.waiting:,} waiting, {depth.consumers or 0:,} consuming", style=QUIET)
+
+
+def _print_result(console: Console, found: Audit) -> None:
+    since = clock(found.since)
+    if not found.balances:
+        console.print(f"No message was taken from a queue since {since}.")
+        console.print(Text("  Look further back:          jobtrail audit --since 1w", style=QUIET))
+        console.print(Text("  Is the consumer running?    jobtrail doctor", style=QUIET))
+    elif found.missing:
+        messages = "1 message is" if found.missing == 1 else f"{found.missing:,} messages are"
+        console.print(Text(f"✖ {messages} missing since {since}.", style=BAD))
+        hint = "Was a collection edited or restored, or the dead-letter queue emptied by another program?"
+        console.print(Text(f"  → {hint}", style=QUIET), soft_wrap=True)
+    else:
+        count = sum(balance.tally.handed_out for balance in found.balances)
+        messages = "The one message" if count == 1 else f"All {count:,} messages"
+        console.print(Text.assemble(("✔ ", GOOD), f"{messages} since {since} are accounted for."), soft_wrap=True)
