@@ -1,10 +1,15 @@
-# The services of JobTrail: `jobtrail consume`, `jobtrail monitor`, and every other command.
+# The services of JobTrail: `jobtrail consume`, `monitor`, `dataset:get-status --watch`, `deadletters capture`, `web`, and
+# every other command.
 # The Python version is the one that the tests run on.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY cli cli
 COPY stack stack
+COPY web web
+COPY desk desk
+COPY reconciler reconciler
+COPY deadletters deadletters
 COPY consumer consumer
 COPY heartbeat heartbeat
 COPY publisher publisher
@@ -20,7 +25,8 @@ ENV PATH=/opt/jobtrail/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     JOBTRAIL_LOG_FORMAT=json \
-    JOBTRAIL_HEALTH_HOST=0.0.0.0
+    JOBTRAIL_HEALTH_HOST=0.0.0.0 \
+    JOBTRAIL_WEB_HOST=0.0.0.0
 USER 10001
 WORKDIR /tmp
 # Exec form: SIGTERM reaches jobtrail itself, which finishes its batch and acknowledges it.

@@ -14,13 +14,14 @@ from pymongo.errors import OperationFailure, PyMongoError
 from stack import debian
 from stack.errors import StackError
 from stack.ports import HOST, answers
-from stack.processes import ChildProcess, spawn
+from stack.processes import allow_open_files, spawn
 from stack.progress import OnProgress
+from stack.service import PrivateService
 from stack.state import StackState
 
 NAME = "mongod"
 REPLICA_SET = "rs0"
-STOP_GRACE_S = 20.0
+_UP_WITHIN_S = 60.0
 _NOT_YET_INITIATED = 94
 _POLL_S = 0.05
 _WAYS_OUT = (
@@ -70,8 +71,8 @@ def prepare_mongod(on_progress: OnProgress) -> None:
         raise StackError(f"{program} does not run here: {outcome.stderr.strip()[:500]}. {_WAYS_OUT}")
 
 
-class Mongod:
-    """One private mongod. It may be stopped or killed and started again, on the same port and data.
+class Mongod(PrivateService):
+    """One private mongod.
 
     Args:
         folder: Where its data lives.
@@ -83,40 +84,18 @@ class Mongod:
 
     name = NAME
     title = "MongoDB"
+    stop_grace_s = 20.0
 
     def __init__(self, folder: Path, *, log_file: Path, port: int, state: StackState, cache_gb: float) -> None:
+        super().__init__(port, state)
         self._folder = folder
         self._log_file = log_file
-        self._state = state
         self._cache_gb = cache_gb
-        self._process: ChildProcess | None = None
-        self.port = port
 
     @property
     def url(self) -> str:
         """How clients reach it."""
         return f"mongodb://{HOST}:{self.port}/?replicaSet={REPLICA_SET}"
-
-    @property
-    def ports(self) -> list[int]:
-        """The ports that clients connect to."""
-        return [self.port]
-
-    @property
-    def pid(self) -> int:
-        """The number of its process.
-
-        Raises:
-            StackError: It was not started.
-        """
-        if self._process is None:
-            raise StackError("mongod was not started")
-        return self._process.pid
-
-    @property
-    def is_running(self) -> bool:
-        """Whether its process runs."""
-        return self._process is not None and self._process.is_running
 
     def spawn(self) -> None:
         """Start the process; returns at once.
@@ -125,7 +104,8 @@ class Mongod:
             StackError: It could not be started.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._process = spawn(
+        allow_open_files()
+        process = spawn(
             [
                 find_mongod(),
                 *("--bind_ip", HOST, "--port", str(self.port), "--nounixsocket"),
@@ -134,25 +114,25 @@ class Mongod:
                 *("--setParameter", "diagnosticDataCollectionEnabled=false"),
                 # Nobody else of the set could take over, so there is nothing to wait for when it stops.
                 *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0"),
+                # Nobody reads the past, for which files of dropped collections would stay open for five minutes: tests
+                # drop so many that the limit of open files was met.
+                *("--setParameter", "minSnapshotHistoryWindowInSeconds=5"),
             ],
             environment={"PATH": os.defpath, "LC_ALL": "C", "HOME": str(self._folder)},
             folder=self._folder,
             log_file=self._log_file,
         )
-        self._state.note_process(NAME, self._process.identity)
+        self._note(process)
 
-    def wait_until_up(self, timeout_s: float = 60.0) -> None:
+    def wait_until_up(self) -> None:
         """Wait until it takes writes; initiates the replica set where that has not been done.
-
-        Args:
-            timeout_s: How long it may take, in seconds.
 
         Raises:
             StackError: It ended or was not up in time; the message holds the end of its log.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + _UP_WITHIN_S
         while not answers(self.port):
-            self._check(deadline, "it does not answer")
+            self._check_start(deadline, "it does not answer")
             time.sleep(_POLL_S)
         client: MongoClient[dict[str, object]] = MongoClient(
             HOST, self.port, directConnection=True, serverSelectionTimeoutMS=2000, socketTimeoutMS=5000
@@ -165,38 +145,8 @@ class Mongod:
                         return
                 except PyMongoError as error:
                     reason = str(error)
-                self._check(deadline, reason)
+                self._check_start(deadline, reason)
                 time.sleep(_POLL_S)
-
-    def start(self) -> None:
-        """Start it and wait until it takes writes.
-
-        Raises:
-            StackError: It could not be started, or was not up in time.
-        """
-        self.spawn()
-        self.wait_until_up()
-
-    def terminate(self) -> None:
-        """Ask it to end; returns at once. `stop` waits for the end."""
-        if self._process:
-            self._process.terminate()
-
-    def stop(self, grace_s: float = STOP_GRACE_S) -> None:
-        """Stop it; its data stays.
-
-        Args:
-            grace_s: How long it may take to end by itself, in seconds, before it is killed.
-        """
-        if self._process:
-            self._process.stop(grace_s)
-            self._state.forget_process(NAME)
-
-    def kill(self) -> None:
-        """End it at once, as a crash would; its data stays."""
-        if self._process:
-            self._process.kill()
-            self._state.forget_process(NAME)
 
     def _is_primary(self, client: MongoClient[dict[str, object]]) -> bool:
         address = f"{HOST}:{self.port}"
@@ -214,15 +164,6 @@ class Mongod:
             client.admin.command("replSetReconfig", config, force=True)
             return False
         return bool(client.admin.command("hello")["isWritablePrimary"])
-
-    def _check(self, deadline: float, reason: str) -> None:
-        if self._process is None or not self._process.is_running:
-            raise StackError(f"mongod ended while it started. The end of {self._log_file}:\n{self._tail()}")
-        if time.monotonic() > deadline:
-            raise StackError(f"mongod was not up in time: {reason}. The end of {self._log_file}:\n{self._tail()}")
-
-    def _tail(self) -> str:
-        return self._process.log_tail() if self._process else ""
 
 
 def _version(program: Path) -> subprocess.CompletedProcess[str]:

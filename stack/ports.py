@@ -27,12 +27,14 @@ class Ports:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reserved: dict[str, socket.socket] = {}
+        self._claims: list[socket.socket] = []
 
-    def reserve(self, name: str) -> int:
-        """Reserve a port: last time's where it is still free, else a new one.
+    def reserve(self, name: str, usual: int = 0) -> int:
+        """Reserve a port: the usual one, else last time's, where that is still free; else a new one.
 
         Args:
             name: What it is for.
+            usual: The port that people expect it on; 0 is none.
 
         Returns:
             The port; the same one at every call until `release`.
@@ -42,17 +44,38 @@ class Ports:
         """
         held = self._reserved.get(name)
         if held is None:
-            remembered = self._load()
-            held = _bind(remembered.get(name)) or _bind_new()
+            held = (self._bind_usual(usual) if usual else None) or self._bind_own(name)
             self._reserved[name] = held
-            self._save(remembered | {name: _port_of(held)})
         return _port_of(held)
 
     def release(self) -> None:
         """Give all ports back."""
-        for held in self._reserved.values():
+        for held in (*self._reserved.values(), *self._claims):
             held.close()
         self._reserved.clear()
+        self._claims.clear()
+
+    def _bind_usual(self, port: int) -> socket.socket | None:
+        """Take a port that others may want too: bound and not listened on yet, it would be given to them as well."""
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            # A name in Linux's abstract namespace has one holder, and is free again when that one dies.
+            claim.bind(f"\0jobtrail.port.{port}")
+        except OSError:
+            claim.close()
+            return None
+        held = _bind(port)
+        if held is None:
+            claim.close()
+        else:
+            self._claims.append(claim)
+        return held
+
+    def _bind_own(self, name: str) -> socket.socket:
+        remembered = self._load()
+        held = (_bind(remembered[name]) if name in remembered else None) or _bind_new()
+        self._save(remembered | {name: _port_of(held)})
+        return held
 
     def _load(self) -> dict[str, int]:
         try:
@@ -64,6 +87,12 @@ class Ports:
 
     def _save(self, ports: dict[str, int]) -> None:
         self._path.write_text(json.dumps(ports))
+
+
+def free_port() -> int:
+    """Find a port of this machine that nobody listens on at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return _port_of(held)
 
 
 def answers(port: int, timeout_s: float = 0.5) -> bool:
@@ -83,10 +112,8 @@ def answers(port: int, timeout_s: float = 0.5) -> bool:
         return False
 
 
-def _bind(port: int | None) -> socket.socket | None:
-    """Take a remembered port back; closed connections of the last run that still linger on it do no harm."""
-    if port is None:
-        return None
+def _bind(port: int) -> socket.socket | None:
+    """Take a certain port; closed connections of the last run that still linger on it do no harm."""
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -12,6 +12,7 @@ from stack.mongod import Mongod, prepare_mongod
 from stack.ports import Ports
 from stack.progress import OnProgress, no_progress
 from stack.rabbitmq import RabbitMq, prepare_server
+from stack.service import PrivateService
 from stack.state import FolderLock, StackState, StackUrls, left_behind
 
 LEFT_BEHIND_GRACE_S = 20.0
@@ -87,6 +88,21 @@ class PrivateStack:
             raise StackError("there is no private MongoDB: it was not started, or JOBTRAIL_MONGO_URL is set")
         return self._mongod
 
+    def reserve_port(self, name: str, usual: int = 0) -> int:
+        """Reserve a port of this machine for a process that belongs to this stack; `stop` gives it back.
+
+        Args:
+            name: What it is for.
+            usual: The port that people expect it on; 0 is none.
+
+        Returns:
+            That port, or a free one where it is taken.
+
+        Raises:
+            StackError: No free port was found.
+        """
+        return self._ports.reserve(name, usual)
+
     @property
     def state(self) -> StackState:
         """Where processes that belong to this stack are noted, so that the next start cleans up after a crash."""
@@ -145,12 +161,10 @@ class PrivateStack:
             for service in services:
                 service.terminate()
         for service in services:
-            if grace_s is None:
-                service.stop()
-            elif grace_s > 0:
-                service.stop(grace_s)
-            else:
+            if grace_s == 0:
                 service.kill()
+            else:
+                service.stop(grace_s)
         if self._lock.is_held:
             self._state.clear()
         self._rabbitmq = self._mongod = self._urls = None
@@ -166,7 +180,7 @@ class PrivateStack:
     ) -> None:
         self.stop()
 
-    def _services(self) -> list[RabbitMq | Mongod]:
+    def _services(self) -> list[PrivateService]:
         return [service for service in (self._rabbitmq, self._mongod) if service is not None]
 
     def _clean_up(self) -> None:
@@ -211,4 +225,4 @@ class PrivateStack:
         self._urls = StackUrls(
             amqp_url=self._given_amqp_url or self.rabbitmq.url, mongo_url=self._given_mongo_url or self.mongod.url
         )
-        self._state.note_up(self._urls, [port for service in services for port in service.ports])
+        self._state.note_up(self._urls, [service.port for service in services])

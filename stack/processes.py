@@ -7,6 +7,7 @@ the child, so one thread that lives as long as this process starts them all.
 
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -19,9 +20,12 @@ from pathlib import Path
 from stack.errors import StackError
 
 _POLL_S = 0.02
+_AGAIN_AFTER_S = 2.0
 _LOG_TAIL_LINES = 15
 _LOG_TAIL_BYTES = 16_384
 _LOG_MAX_BYTES = 10 * 1024 * 1024
+_OPEN_FILES = 65_536
+"""What MongoDB asks for. RabbitMQ's runtime makes tables for as many as it may open, so no more than that."""
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stack-spawner")
 
 
@@ -128,15 +132,27 @@ class ChildProcess:
         Args:
             grace_s: How long it may take to end by itself, in seconds.
         """
+        deadline = time.monotonic() + grace_s
         self.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._popen.wait(grace_s)
+        while self.is_running and (left_s := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._popen.wait(min(left_s, _AGAIN_AFTER_S))
+            # Erlang passes over a signal that comes while it is just starting.
+            self.terminate()
         # Also after a clean end: helpers that it left in its group go too.
         self.kill()
 
     def log_tail(self) -> str:
         """Return the last lines of its log, for error messages."""
         return log_tail(self.log_file)
+
+
+def allow_open_files() -> None:
+    """Let what is started from now on open as many files as a database needs, or as the system allows us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def spawn(

@@ -18,9 +18,10 @@ from pika.exceptions import AMQPError
 
 from stack import debian
 from stack.errors import StackError
-from stack.ports import HOST, Ports, answers
+from stack.ports import HOST, Ports
 from stack.processes import ChildProcess, spawn
 from stack.progress import OnProgress
+from stack.service import PrivateService
 from stack.state import StackState
 
 NAME = "rabbitmq"
@@ -28,7 +29,7 @@ EPMD = "epmd"
 USER = "jobtrail"
 NODE = "jobtrail@localhost"
 """Not the machine's name: data must still belong to the node when the machine is renamed."""
-STOP_GRACE_S = 30.0
+_UP_WITHIN_S = 90.0
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _POLL_S = 0.05
 _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -65,8 +66,8 @@ def prepare_server(on_progress: OnProgress) -> None:
         debian.disable_service("rabbitmq-server")
 
 
-class RabbitMq:
-    """One private RabbitMQ node. It may be stopped or killed and started again, on the same port and data.
+class RabbitMq(PrivateService):
+    """One private RabbitMQ node.
 
     Args:
         folder: Where its data, settings and cookie live.
@@ -77,48 +78,26 @@ class RabbitMq:
 
     name = NAME
     title = "RabbitMQ"
+    stop_grace_s = 30.0
 
     def __init__(self, folder: Path, *, log_folder: Path, ports: Ports, state: StackState) -> None:
+        super().__init__(ports.reserve("amqp"), state)
         self._folder = folder
         self._log_folder = log_folder
-        self._state = state
         self._epmd_port = ports.reserve("epmd")
         self._distribution_port = ports.reserve("rabbitmq-distribution")
         self._epmd: ChildProcess | None = None
-        self._process: ChildProcess | None = None
-        self.port = ports.reserve("amqp")
 
     @property
     def url(self) -> str:
         """How clients reach it, with user and password."""
         return f"amqp://{USER}:{self._secret('password')}@{HOST}:{self.port}/"
 
-    @property
-    def ports(self) -> list[int]:
-        """The ports that clients connect to."""
-        return [self.port]
-
-    @property
-    def pid(self) -> int:
-        """The number of the Erlang process.
-
-        Raises:
-            StackError: It was not started.
-        """
-        if self._process is None:
-            raise StackError("RabbitMQ was not started")
-        return self._process.pid
-
-    @property
-    def is_running(self) -> bool:
-        """Whether its process runs."""
-        return self._process is not None and self._process.is_running
-
     def spawn(self) -> None:
-        """Start its processes; returns at once.
+        """Start its process, and epmd where that does not run; returns at once.
 
         Raises:
-            StackError: They could not be started.
+            StackError: One could not be started.
         """
         server = find_server()
         if server is None:
@@ -133,59 +112,32 @@ class RabbitMq:
                 log_file=self._log_folder / "epmd.log",
             )
             self._state.note_process(EPMD, self._epmd.identity)
-        self._process = spawn(
-            [server], environment=environment, folder=self._folder, log_file=self._log_folder / "rabbitmq-boot.log"
-        )
-        self._state.note_process(NAME, self._process.identity)
+        log_file = self._log_folder / "rabbitmq-boot.log"
+        self._note(spawn([server], environment=environment, folder=self._folder, log_file=log_file))
 
-    def wait_until_up(self, timeout_s: float = 90.0) -> None:
+    def wait_until_up(self) -> None:
         """Wait until a client can log in.
-
-        Args:
-            timeout_s: How long it may take, in seconds.
 
         Raises:
             StackError: It ended or was not up in time; the message holds the end of its log.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + _UP_WITHIN_S
         while not self._speaks_amqp():
-            self._check(deadline)
+            self._check_start(deadline, "its port does not answer, or not in AMQP")
             time.sleep(_POLL_S)
         try:
             pika.BlockingConnection(pika.URLParameters(self.url)).close()
         except AMQPError as error:
             raise StackError(f"RabbitMQ is up but refuses us: {type(error).__name__} {error}") from error
 
-    def start(self) -> None:
-        """Start it and wait until a client can log in.
-
-        Raises:
-            StackError: It could not be started, or was not up in time.
-        """
-        self.spawn()
-        self.wait_until_up()
-
-    def terminate(self) -> None:
-        """Ask it to end; returns at once. `stop` waits for the end."""
-        if self._process:
-            self._process.terminate()
-
-    def stop(self, grace_s: float = STOP_GRACE_S) -> None:
-        """Stop it; its data stays.
-
-        Args:
-            grace_s: How long it may take to end by itself, in seconds, before it is killed.
-        """
-        if self._process:
-            self._process.stop(grace_s)
-            self._state.forget_process(NAME)
+    def stop(self, grace_s: float | None = None) -> None:
+        """Stop it; its data stays. See `PrivateService.stop`."""
+        super().stop(grace_s)
         self._stop_epmd()
 
     def kill(self) -> None:
         """End it at once, as a crash would; its data stays."""
-        if self._process:
-            self._process.kill()
-            self._state.forget_process(NAME)
+        super().kill()
         self._stop_epmd()
 
     def control(self, *arguments: str, timeout_s: float = 60.0) -> str:
@@ -295,16 +247,6 @@ class RabbitMq:
                 return connection.recv(1) == _METHOD_FRAME
         except OSError:
             return False
-
-    def _check(self, deadline: float) -> None:
-        if self._process is None or not self._process.is_running:
-            raise StackError(f"RabbitMQ ended while it started. The end of its log:\n{self._tail()}")
-        if time.monotonic() > deadline:
-            reason = "it answers but does not speak AMQP" if answers(self.port) else "its port does not answer"
-            raise StackError(f"RabbitMQ was not up in time: {reason}. The end of its log:\n{self._tail()}")
-
-    def _tail(self) -> str:
-        return self._process.log_tail() if self._process else ""
 
 
 def _write_private(path: Path, text: str, mode: int = 0o600) -> None:

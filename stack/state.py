@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,7 @@ class StackState:
         self._processes: dict[str, ProcessIdentity] = {}
         self._ports: list[int] = []
         self._urls: StackUrls | None = None
+        self._settings: Mapping[str, str] = {}
         self._supervisor = ProcessIdentity.of_this_process()
         self._started_at = datetime.now(UTC)
 
@@ -68,10 +70,20 @@ class StackState:
         self._urls, self._ports = urls, ports
         self._write()
 
+    def note_settings(self, settings: Mapping[str, str]) -> None:
+        """Tell other processes what was chosen for those that belong to the stack.
+
+        Args:
+            settings: Values by field name of `models.settings.Settings`.
+        """
+        self._settings = settings
+        self._write()
+
     def clear(self) -> None:
         """Remove the file: nothing runs any more."""
         self._processes.clear()
         self._urls = None
+        self._settings = {}
         self._path.unlink(missing_ok=True)
 
     def _write(self) -> None:
@@ -81,6 +93,7 @@ class StackState:
             "amqp_url": self._urls and self._urls.amqp_url,
             "mongo_url": self._urls and self._urls.mongo_url,
             "ports": self._ports,
+            "settings": self._settings,
             "processes": {name: _entry(process) for name, process in self._processes.items()},
         }
         new = self._path.with_suffix(".new")
@@ -110,6 +123,19 @@ def find_running(data_dir: Path) -> StackUrls | None:
     if not all(process.is_alive for process in needed) or not all(answers(int(port)) for port in ports):
         return None
     return StackUrls(amqp_url=amqp_url, mongo_url=mongo_url)
+
+
+def noted_settings(data_dir: Path) -> dict[str, str]:
+    """Read what was chosen for the processes that belong to a folder's stack, which runs.
+
+    Args:
+        data_dir: The folder.
+
+    Returns:
+        Values by field name of `models.settings.Settings`.
+    """
+    settings = _load(data_dir).get("settings")
+    return {str(name): str(value) for name, value in settings.items()} if isinstance(settings, dict) else {}
 
 
 def left_behind(data_dir: Path) -> dict[str, ProcessIdentity]:

@@ -1,7 +1,7 @@
-"""Who is in the demo fleet, and how each of them is started."""
+"""Who plays a part in the demo, and how each of them is started."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from stack.fleet import wordcount
@@ -17,14 +17,35 @@ _MODULES = {
     "demo.legacy": "stack.fleet.legacy",
     "demo.submitter": "stack.fleet.submitter",
 }
+_VIEWPOINT = {"demo.viewpoint": "stack.fleet.viewpoint"}
+_OUTSIDE_WORLD = {
+    "analyzer_url": ("demo.console", "stack.fleet.console"),
+    "smtp_url": ("demo.mailbox", "stack.fleet.mailbox"),
+}
 
 
-def crew(environment: Mapping[str, str], folder: Path) -> list[Program]:
+def outside_world(environment: Mapping[str, str], folder: Path, played: Collection[str]) -> list[Program]:
+    """List the programs that play what JobTrail talks to.
+
+    Args:
+        environment: That of JobTrail's services.
+        folder: The working folder of those services.
+        played: The settings whose URLs are the demo's own.
+
+    Returns:
+        What to run.
+    """
+    modules = dict(program for setting, program in _OUTSIDE_WORLD.items() if setting in played)
+    return _programs(modules, environment, folder)
+
+
+def crew(environment: Mapping[str, str], folder: Path, played: Collection[str]) -> list[Program]:
     """List the programs of the demo fleet.
 
     Args:
         environment: That of JobTrail's services, with `JOBTRAIL_AMQP_URL`.
         folder: The working folder of those services.
+        played: The settings whose URLs are the demo's own: the batch jobs of a real analyzer are left alone.
 
     Returns:
         What to run.
@@ -36,13 +57,15 @@ def crew(environment: Mapping[str, str], folder: Path) -> list[Program]:
         "HEARTBEAT": str(_PYCLOWDER_HEARTBEAT_S),
     }
     home = Path(wordcount.__path__[0])
-    programs = [
-        Program(
-            name="ncsa.wordcount", command=[sys.executable, home / "wordcount.py"], environment=extractor, folder=home
-        )
-    ]
-    programs += [
+    wordcounter = Program(
+        name="ncsa.wordcount", command=[sys.executable, home / "wordcount.py"], environment=extractor, folder=home
+    )
+    modules = _MODULES | (_VIEWPOINT if "analyzer_url" in played else {})
+    return [wordcounter, *_programs(modules, environment, folder)]
+
+
+def _programs(modules: Mapping[str, str], environment: Mapping[str, str], folder: Path) -> list[Program]:
+    return [
         Program(name=name, command=[*PYTHON_MODULE, module], environment=environment, folder=folder)
-        for name, module in _MODULES.items()
+        for name, module in modules.items()
     ]
-    return programs

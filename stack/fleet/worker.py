@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from heartbeat.sender import HeartbeatSender
-from models.settings import load_settings
+from models.settings import Settings, load_settings
+from publisher.base_reporter import BaseReporter
 from publisher.reporter import Reporter
 from stack.fleet.work_queue import WorkQueue
 
@@ -28,17 +30,42 @@ def reporting_worker(name: str, version: str, description: str) -> Iterator[tupl
     """
     settings = load_settings()
     amqp_url = settings.require_amqp_url()
-    spool_path = settings.data_dir / "demo" / "spool"
     with (
         WorkQueue(amqp_url, name) as queue,
-        Reporter(amqp_url, name, reply_queue=settings.reply_queue, spool_path=spool_path) as reporter,
-        HeartbeatSender(
-            amqp_url,
-            {"name": name, "version": version, "description": description},
-            queue=name,
-            instance_id=reporter.instance_id,
-            interval_s=HEARTBEAT_INTERVAL_S,
-            jobs_in_flight=reporter.jobs_in_flight,
-        ),
+        Reporter(amqp_url, name, reply_queue=settings.reply_queue, spool_path=spool_folder(settings)) as reporter,
+        heartbeats(settings, reporter, name, version, description),
     ):
         yield queue, reporter
+
+
+def heartbeats(
+    settings: Settings, reporter: BaseReporter, name: str, version: str, description: str
+) -> HeartbeatSender:
+    """Make a worker's heartbeats, to be used in a `with` statement.
+
+    Args:
+        settings: The broker.
+        reporter: The worker's reporter.
+        name: The extractor's name, which is its queue's too.
+        version: Its version.
+        description: What it does.
+
+    Returns:
+        The sender.
+
+    Raises:
+        SettingError: There is no broker's URL.
+    """
+    return HeartbeatSender(
+        settings.require_amqp_url(),
+        {"name": name, "version": version, "description": description},
+        queue=name,
+        instance_id=reporter.instance_id,
+        interval_s=HEARTBEAT_INTERVAL_S,
+        jobs_in_flight=reporter.jobs_in_flight,
+    )
+
+
+def spool_folder(settings: Settings) -> Path:
+    """Return where the demo's workers keep their unsent updates."""
+    return settings.data_dir / "demo" / "spool"
