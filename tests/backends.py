@@ -7,6 +7,7 @@ see each other's heartbeats on the one well-known exchange. The host is in the m
 
 import json
 import os
+import shutil
 import signal
 import tempfile
 import threading
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import psutil
 import pytest
 from pymongo import MongoClient
 
@@ -29,6 +31,10 @@ BACKEND_VARIABLE = "JOBTRAIL_TEST_BACKEND"
 START_TIMEOUT_S = 900.0
 """RabbitMQ's package or container images may have to be fetched first."""
 _POLL_S = 0.02
+_MEMORY = Path("/dev/shm")
+_LEAST_MEMORY = 6 * 1024**3
+_FOLDER_PREFIX = "jobtrail-tests-"
+_JOURNAL_INTERVAL_MS = 5
 
 
 class Backend(Protocol):
@@ -51,6 +57,7 @@ class PrivateBackend:
     def urls_for(self, worker: str) -> StackUrls:
         if not self._started:
             self._stack.start()
+            hasten_drops(self._stack.mongod.url)
             self._started = True
         broker = self._stack.rabbitmq
         broker.control("add_vhost", worker)
@@ -113,6 +120,7 @@ class ContainerBackend:
         with client:
             client.admin.command("replSetInitiate", {"_id": "rs0", "members": [{"_id": 0, "host": "localhost:27017"}]})
             eventually(lambda: client.admin.command("hello")["isWritablePrimary"])
+        hasten_drops(url)
 
     def _rabbitmqctl(self, *arguments: str) -> None:
         """The node takes commands only some time after its container runs."""
@@ -128,6 +136,25 @@ class ContainerBackend:
 
 def _address(container: "DockerContainer", port: int) -> str:
     return f"{container.get_container_host_ip()}:{container.get_exposed_port(port)}"
+
+
+def hasten_drops(mongo_url: str) -> None:
+    """Let MongoDB write its journal more often: a drop waits for the next time, and a test drops three databases."""
+    with MongoClient[dict[str, object]](mongo_url) as client:
+        client.admin.command("setParameter", 1, journalCommitInterval=_JOURNAL_INTERVAL_MS)
+
+
+def make_folder() -> "tempfile.TemporaryDirectory[str]":
+    """Make the folder of one test run's services, in memory where there is plenty: tests make very many small files."""
+    roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _LEAST_MEMORY
+    if not roomy or psutil.virtual_memory().available < _LEAST_MEMORY:
+        return tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX, ignore_cleanup_errors=True)
+    for folder in _MEMORY.glob(f"{_FOLDER_PREFIX}*-*"):
+        # The memory of a run that was killed would be lost until the machine starts anew.
+        if not psutil.pid_exists(int(folder.name.removeprefix(_FOLDER_PREFIX).partition("-")[0])):
+            shutil.rmtree(folder, ignore_errors=True)
+    prefix = f"{_FOLDER_PREFIX}{os.getpid()}-"
+    return tempfile.TemporaryDirectory(prefix=prefix, dir=_MEMORY, ignore_cleanup_errors=True)
 
 
 def choose_backend(folder: Path) -> Backend:
@@ -151,7 +178,7 @@ class StackHost:
     """Keeps the services of one test run, in pytest's main process."""
 
     def __init__(self) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="jobtrail-tests-", ignore_cleanup_errors=True)
+        self._temporary = make_folder()
         self.folder = Path(self._temporary.name)
         try:
             self._backend = choose_backend(self.folder)

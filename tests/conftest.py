@@ -2,11 +2,14 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import hypothesis
 import pika
 import pytest
 from pydantic import SecretStr
@@ -14,8 +17,11 @@ from pymongo import MongoClient
 
 from models.settings import Settings
 from models.topology import error_queue
+from stack.mongod import Mongod
 from stack.private_stack import PrivateStack
+from stack.rabbitmq import RabbitMq
 from stack.state import StackUrls
+from store.database import Database
 from tests.backends import StackHost, ask_for_services
 from tests.support import Names
 
@@ -23,6 +29,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 _HOST = pytest.StashKey[StackHost]()
 Document = dict[str, Any]
 _FOLDER_KEY = "stack_folder"
+_NOT_STARTED = "given, and asked by nobody"
+"""In place of a service's URL: a private stack does not start what is given."""
+
+# A busy machine is no defect.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,6 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_HOST] = StackHost()
     for name in [name for name in os.environ if name.startswith("JOBTRAIL_")]:
         del os.environ[name]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts what runs in its background so, and every process that a test interrupts would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Tests run in folders of their own, and so do the processes that they start.
     os.environ["PYTHONPATH"] = str(REPOSITORY)
 
@@ -88,10 +103,11 @@ def mongo_client(mongo_url: str) -> Iterator[MongoClient[Document]]:
 
 @pytest.fixture
 def database_name(mongo_client: MongoClient[Document]) -> Iterator[str]:
-    """A database of this test's own, dropped after it."""
+    """A database of this test's own, dropped after it with its console's and its analyzer's."""
     name = f"test_{uuid4().hex[:16]}"
     yield name
-    mongo_client.drop_database(name)
+    for suffix in ("", "_console", "_analyzer"):
+        mongo_client.drop_database(f"{name}{suffix}")
 
 
 @pytest.fixture
@@ -115,22 +131,55 @@ def settings(amqp_url: str, mongo_url: str, database_name: str, names: Names, tm
         amqp_url=SecretStr(amqp_url),
         mongo_url=SecretStr(mongo_url),
         database=database_name,
+        console_database=f"{database_name}_console",
+        analyzer_database=f"{database_name}_analyzer",
         data_dir=tmp_path / "data",
         reply_queue=names.queue("replies"),
         dead_letter_queue=names.queue("dead-letters"),
         heartbeat_queue=names.queue("heartbeats"),
         consumer_health_port=0,
         monitor_health_port=0,
+        reconciler_health_port=0,
+        dead_letters_health_port=0,
+        web_port=0,
         retry_max_wait_s=0.5,
     )
+
+
+@contextmanager
+def _private_stack(folder: Path, **given: str) -> Iterator[PrivateStack]:
+    stack = PrivateStack(folder / f"own-{uuid4().hex[:12]}", cache_gb=0.25, **given)
+    stack.start()
+    try:
+        yield stack
+    finally:
+        stack.stop(grace_s=0)
+        shutil.rmtree(stack.data_dir, ignore_errors=True)
 
 
 @pytest.fixture
 def own_stack(stack_folder: Path) -> Iterator[PrivateStack]:
     """Private services of this test's own, up, to be stopped, killed, frozen and restarted at will."""
-    folder = stack_folder / f"own-{uuid4().hex[:12]}"
-    stack = PrivateStack(folder, cache_gb=0.25)
-    stack.start()
-    yield stack
-    stack.stop(grace_s=0)
-    shutil.rmtree(folder, ignore_errors=True)
+    with _private_stack(stack_folder) as stack:
+        yield stack
+
+
+@pytest.fixture
+def own_mongod(stack_folder: Path) -> Iterator[Mongod]:
+    """A MongoDB of this test's own, as `own_stack`, for tests that leave the broker alone: that takes long to start."""
+    with _private_stack(stack_folder, amqp_url=_NOT_STARTED) as stack:
+        yield stack.mongod
+
+
+@pytest.fixture
+def own_rabbitmq(stack_folder: Path) -> Iterator[RabbitMq]:
+    """A RabbitMQ of this test's own, as `own_stack`, for tests that leave the database alone."""
+    with _private_stack(stack_folder, mongo_url=_NOT_STARTED) as stack:
+        yield stack.rabbitmq
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, operations fail after one second without a database, instead of five."""
+    assert Database.__init__.__kwdefaults__
+    monkeypatch.setitem(Database.__init__.__kwdefaults__, "timeout_s", 1.0)

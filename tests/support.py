@@ -11,7 +11,8 @@ import pytest
 
 T = TypeVar("T")
 
-WAIT_S = 20.0
+WAIT_S = 60.0
+"""How long anything may take: for a machine that is slow and busy."""
 _POLL_S = 0.02
 
 

@@ -1,6 +1,7 @@
 """What the live table shows, at the widths that terminals have."""
 
 import io
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,9 +9,11 @@ from rich.console import Console
 
 from cli.live import Figures, Snapshot
 from cli.live_table import Surroundings, draw
+from models.dataset import DatasetStatus
 from models.job import Job
 from models.status import Status
-from store.jobs import UnnamedGroup
+from store.dataset_views import LogRow
+from store.unnamed import UnnamedGroup
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 AROUND = Surroundings(
@@ -43,7 +46,13 @@ def shown(snapshot: Snapshot, width: int, height: int = 20, around: Surroundings
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
-def snapshot(*jobs: Job, dead_letters: int | None = 0, stalled: frozenset[str] = frozenset()) -> Snapshot:
+def snapshot(
+    *jobs: Job,
+    dead_letters: int | None = 0,
+    stalled: frozenset[str] = frozenset(),
+    datasets: Mapping[DatasetStatus, int] | None = None,
+    changes: Sequence[LogRow] = (),
+) -> Snapshot:
     group = UnnamedGroup(
         extractor_id="demo.legacy",
         resource_id="r",
@@ -55,13 +64,14 @@ def snapshot(*jobs: Job, dead_letters: int | None = 0, stalled: frozenset[str] =
     )
     figures = Figures(
         jobs={Status.STARTED: 2, Status.SUBMITTED: 3, Status.SUCCEEDED: 1234, Status.ERROR: 1},
+        datasets=datasets or {},
         events_per_s=12.34,
         extractors=4,
         extractors_online=3,
         stalled=stalled,
         dead_letters=dead_letters,
     )
-    return Snapshot(at=NOW, jobs=jobs, unnamed=[group], figures=figures)
+    return Snapshot(at=NOW, jobs=jobs, unnamed=[group], changes=changes, figures=figures)
 
 
 @pytest.mark.parametrize("width", [80, 110, 120, 200])
@@ -102,3 +112,63 @@ def test_stalls_dead_letters_and_notices_are_seen() -> None:
     for words in ("⚠", "1 stalled", "1 dead letter", "consumer ended unexpectedly"):
         assert words in text
     assert "dead letters unknown" in "\n".join(shown(snapshot(slow, dead_letters=None), 100))
+
+
+def change(dataset_id: str, status: str, message: str) -> LogRow:
+    return LogRow(
+        key=dataset_id,
+        dataset_id=dataset_id,
+        group="Vintage cameras",
+        type="Status Update",
+        from_status="Pending",
+        to_status=status,
+        source="api",
+        message=message,
+        run_id="r",
+        created_at=NOW,
+    )
+
+
+CHANGES = [
+    change("vintage-cameras-77def083", "Failed", "the API says Failed: no images"),
+    change("d-2", "Complete", "the API says Complete"),
+    change("x" * 128, "Analyzing", "jobs are at work"),
+    change("d-4", "Analyzing", "jobs are at work"),
+]
+COUNTS = {DatasetStatus.ANALYZING: 2, DatasetStatus.COMPLETE: 1234, DatasetStatus.FAILED: 1}
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_datasets_have_lines_of_their_own_below_the_jobs(width: int) -> None:
+    lines = shown(snapshot(job("slow", Status.STARTED, age_s=1), datasets=COUNTS, changes=CHANGES), width, 24)
+    assert len(lines) == 24
+    assert max(len(line) for line in lines) <= width
+    text = "\n".join(lines)
+    for words in ("○ 0 pending", "● 2 analyzing", "✔ 1,234 complete", "✖ 1 failed", "0 dead letters", "Ctrl-C stops"):
+        assert words in text
+    for words in (
+        "✖ Failed",
+        "vintage-cameras-77def083",
+        "Vintage cameras",
+        "✔ Complete",
+        "d-2",
+        "● Analyzing",
+        "xxx…",
+    ):
+        assert words in text
+    assert "d-4" not in text
+    assert ("no images" in text) == (width > 80)
+
+
+@pytest.mark.parametrize(("height", "changes"), [(12, None), (13, 0), (16, 1), (20, 2), (40, 3)])
+def test_a_lower_terminal_shows_fewer_changes_and_the_lowest_only_jobs(height: int, changes: int | None) -> None:
+    lines = shown(snapshot(datasets=COUNTS, changes=CHANGES), 80, height)
+    assert len(lines) == height
+    assert any("analyzing" in line for line in lines) == (changes is not None)
+    assert sum("Vintage cameras" in line for line in lines) == (changes or 0)
+
+
+def test_nothing_is_said_of_datasets_where_there_are_none() -> None:
+    lines = shown(snapshot(job("slow", Status.STARTED, age_s=1)), 80, 40)
+    assert len(lines) == 40
+    assert "atasets" not in "\n".join(lines)

@@ -5,21 +5,27 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from pymongo import MongoClient
 
+from models.settings import Settings
+from stack.rabbitmq import RabbitMq
+from stack.state import find_running
 from tests.support import eventually
 
 JOBTRAIL = [sys.executable, "-m", "cli.main"]
-DEMO_WORKERS = 5
+DEMO_WORKERS = 6
 """The workers of the demo fleet, without the submitter."""
-UP_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 45.0
+SERVICES = ("consumer", "monitor", "reconciler", "dead-letter service", "web")
+UP_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 60.0
 
 
 class Run:
@@ -104,6 +110,29 @@ def ask(folder: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
+@contextmanager
+def database_of(folder: Path) -> Iterator[MongoClient[Any]]:
+    """The run's MongoDB, to wait for what a user is to see: each command takes a second of the machine's time."""
+    urls = find_running(folder / ".jobtrail")
+    assert urls
+    with MongoClient[Any](urls.mongo_url) as client:
+        yield client
+
+
+def all_kinds_have_ended(client: MongoClient[Any]) -> None:
+    database = client[Settings(_env_file=None).database]
+    ended = {job["extractor_id"] for job in database.jobs.find({"status": "SUCCEEDED"})}
+    assert {"ncsa.wordcount", "demo.digest", "demo.flaky"} <= ended
+    assert database.jobs.find_one({"extractor_id": "demo.flaky", "status": "SUCCEEDED", "attempts": {"$gt": 1}})
+    assert database.extractions.find_one({"extractor_id": "demo.legacy"})
+    assert database.extractor_instances.count_documents({"extractor": "demo.digest"}) == 2
+
+
+def a_batch_job_is_done(client: MongoClient[Any]) -> bool:
+    batch_jobs = client[Settings(_env_file=None).analyzer_database]["batch_jobs_vps"]
+    return batch_jobs.find_one({"status": "Complete"}) is not None
+
+
 def seen_by_a_user(folder: Path) -> dict[str, Any]:
     """All kinds of work that the demo is to show; fails while one is still missing."""
     page = ask(folder, "jobs", "--limit", "1000")
@@ -119,15 +148,40 @@ def seen_by_a_user(folder: Path) -> dict[str, Any]:
     return page
 
 
+def dataset_to_its_end(folder: Path) -> None:
+    """A complete dataset with all that follows from it: a batch job, done by its job, and a mail."""
+    changes = ask(folder, "datasets", "changes", "--limit", "1000")["entries"]
+    complete = [change["dataset_id"] for change in changes if change["to"] == "Complete"]
+    done = [
+        (dataset_id, moment["job_id"])
+        for dataset_id in complete[-3:]
+        for moment in ask(folder, "datasets", "show", dataset_id)["story"]
+        if (moment["kind"], moment["state"]) == ("batch job", "Complete")
+    ]
+    assert done
+    dataset_id, job_id = done[0]
+    assert ask(folder, "timeline", job_id)["status"] == "SUCCEEDED"
+    assert list((folder / ".jobtrail" / "demo" / "mail").glob(f"*{dataset_id}*.eml"))
+
+
+@pytest.mark.timeout(600)
 def test_the_demo_shows_every_kind_of_job_ends_cleanly_and_keeps_its_data(start_run: StartRun, tmp_path: Path) -> None:
     run = start_run("--demo")
     run.await_up()
-    page = eventually(lambda: seen_by_a_user(tmp_path), UP_TIMEOUT_S)
+    with database_of(tmp_path) as client:
+        eventually(lambda: all_kinds_have_ended(client), UP_TIMEOUT_S)
+        page = eventually(lambda: seen_by_a_user(tmp_path), UP_TIMEOUT_S)
+        eventually(lambda: a_batch_job_is_done(client), UP_TIMEOUT_S)
     digests = [job for job in page["jobs"] if job["extractor_id"] == "demo.digest"]
     assert len({job["resource_id"] for job in digests}) < len(digests), "two replicas at work on one file are two jobs"
 
+    eventually(lambda: dataset_to_its_end(tmp_path), UP_TIMEOUT_S)
+    checks = {check["name"]: check["outcome"] for check in ask(tmp_path, "doctor")["checks"]}
+    assert {name: checks[name] for name in SERVICES} == dict.fromkeys(SERVICES, "ok")
+    assert (checks["analyzer API"], checks["email"]) == ("ok", "ok")
+
     second = start_run("--demo")
-    assert second.process.wait(20) == 1
+    assert second.process.wait(UP_TIMEOUT_S) == 1
     assert f"process {run.process.pid}" in second.output
     assert "jobtrail jobs" in second.output
 
@@ -146,6 +200,7 @@ def test_the_demo_shows_every_kind_of_job_ends_cleanly_and_keeps_its_data(start_
     assert left_of(everyone) == []
 
 
+@pytest.mark.timeout(600)
 def test_what_dies_is_started_again_and_a_killed_run_leaves_no_process(start_run: StartRun, tmp_path: Path) -> None:
     run = start_run("--demo")
     run.await_up()
@@ -155,16 +210,19 @@ def test_what_dies_is_started_again_and_a_killed_run_leaves_no_process(start_run
     run.find("--replSet").kill()
     run.await_line("MongoDB is up again")
     known = {job["job_id"] for job in ask(tmp_path, "jobs")["jobs"]}
-    eventually(lambda: {job["job_id"] for job in ask(tmp_path, "jobs")["jobs"]} - known)
+    eventually(lambda: {job["job_id"] for job in ask(tmp_path, "jobs")["jobs"]} - known, UP_TIMEOUT_S)
 
     everyone = run.everyone()
     run.process.kill()
-    eventually(lambda: left_of(everyone) == [], timeout_s=40)
+    # MongoDB ends too: a consumer that is just committing leaves when its transaction has taken 30 s.
+    eventually(lambda: left_of(everyone) == [], UP_TIMEOUT_S)
 
 
 def test_ctrl_c_before_everything_is_up_stops_what_was_started(start_run: StartRun) -> None:
     run = start_run()
     run.await_line("starting MongoDB")
     everyone = run.everyone()
+    asked_at = time.monotonic()
     assert run.stop(signal.SIGINT) == 0, run.output
+    assert time.monotonic() - asked_at < RabbitMq.stop_grace_s / 2, "nothing had to be killed"
     assert left_of(everyone) == []

@@ -8,19 +8,23 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
+from pydantic import SecretStr
+
 from models.delivery import Batch, Delivery
 from models.settings import Settings
 from models.wire import decode_status_update
 from store.database import Database
 from store.trail import Trail
+from tests.support import WAIT_S
 
 START = datetime(2026, 11, 22, 0, 14, 36, tzinfo=UTC)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    values = settings.model_dump(mode="json") | {
-        "amqp_url": settings.require_amqp_url(),
-        "mongo_url": settings.require_mongo_url(),
+    values = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in settings
+        if value is not None
     }
     return {f"JOBTRAIL_{name.upper()}": str(value) for name, value in values.items()}
 
@@ -68,7 +72,7 @@ async def store_updates(settings: Settings, updates: Sequence[Mapping[str, objec
         decoded = decode_status_update(body, max_bytes=settings.max_body_bytes)
         mark = blake2b(f"{seq}".encode(), digest_size=8).digest()
         deliveries.append(Delivery(fingerprint=mark, received_at=decoded.event_time, update=decoded))
-    async with Database(settings.require_mongo_url(), settings.database) as database:
+    async with Database(settings.require_mongo_url(), settings.database, timeout_s=WAIT_S) as database:
         await database.ensure_indexes()
         batch = Batch(
             queue=settings.reply_queue,

@@ -10,7 +10,8 @@ from tests.cli.support import JobTrail, store_updates, update
 
 COMMANDS = (
     *("jobs", "timeline", "extractors", "submit", "cancel", "up", "consume", "monitor", "env"),
-    *("doctor", "verify", "rebuild", "import-clowder"),
+    *("doctor", "verify", "rebuild", "import-clowder", "web", "token", "datasets", "outbox", "audit-log"),
+    *("deadletters", "audit"),
 )
 HEAVY = {"pymongo", "bson", "aio_pika", "aiormq", "pika", "pydantic", "pydantic_settings", "structlog"}
 NOWHERE = {"JOBTRAIL_AMQP_URL": None, "JOBTRAIL_MONGO_URL": None}

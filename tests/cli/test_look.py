@@ -190,9 +190,9 @@ def test_a_followed_timeline_goes_on_live_until_the_job_ends(jobtrail: JobTrail,
         shown += as_text.stdout.readline()
     asyncio.run(store_updates(settings, [update("job", "SUCCEEDED: fine", 131)], first_seq=5))
 
-    rest, _ = as_lines.communicate(timeout=30)
+    rest, _ = as_lines.communicate(timeout=60)
     lines += [json.loads(line) for line in rest.splitlines()]
-    shown += as_text.communicate(timeout=30)[0]
+    shown += as_text.communicate(timeout=60)[0]
     assert [process.returncode for process in processes] == [0, 0]
     assert [line["message"] for line in lines] == ["go", "no", "again", "working", "fine"]
     assert [line["position"] for line in lines] == [1, 2, 3, 4, 5]
@@ -214,7 +214,7 @@ def test_ctrl_c_ends_a_followed_timeline_without_a_traceback(jobtrail: JobTrail,
 
     process.send_signal(signal.SIGINT)
 
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "")
 
 

@@ -17,7 +17,7 @@ from pymongo import MongoClient
 from consumer.service import run_consumer
 from models.settings import Settings
 from models.topology import dead_letter_queue_arguments, reply_queue_arguments
-from tests.support import eventually
+from tests.support import WAIT_S, eventually
 
 Document = dict[str, Any]
 
@@ -31,7 +31,7 @@ async def consuming(settings: Settings) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        await asyncio.wait_for(task, 30)
+        await asyncio.wait_for(task, WAIT_S)
 
 
 class ConsumerProcess:
@@ -76,7 +76,7 @@ class ConsumerProcess:
         assert self._process is not None
         eventually(self._ready.exists)
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(30)
+        return self._process.wait(WAIT_S)
 
 
 @pytest.fixture

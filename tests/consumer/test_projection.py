@@ -139,7 +139,7 @@ async def test_a_successor_does_not_wait_for_a_transaction_that_a_killed_consume
         await database.deliveries.insert_one({"queue": "q", "first_seq": 1}, session=session)
 
         await successor.take_over("q")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert (await successor.store(batch)).dead_lettered == 1
         await successor.close()
 

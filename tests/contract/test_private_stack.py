@@ -204,7 +204,7 @@ def test_a_process_that_merely_got_the_number_of_a_dead_service_is_spared(folder
 def test_a_service_that_cannot_start_says_why_and_leaves_nothing_running(folder: Path) -> None:
     (folder / "mongo").mkdir(parents=True)
     (folder / "mongo" / "journal").write_text("this should be a folder")
-    with pytest.raises(StackError, match="mongod ended while it started"):
+    with pytest.raises(StackError, match="MongoDB ended while it started"):
         PrivateStack(folder, cache_gb=0.25).start()
     assert processes_of(folder) == []
     assert find_running(folder) is None

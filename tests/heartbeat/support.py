@@ -17,6 +17,7 @@ from models.settings import Settings
 from models.topology import HEARTBEAT_EXCHANGE
 from store.database import Database
 from store.extractors import ExtractorRepository
+from tests.support import WAIT_S
 
 CAPTURED = Path(__file__).parent / "captured_heartbeats.jsonl"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -80,7 +81,7 @@ class RunningMonitor:
 @asynccontextmanager
 async def running_monitor(settings: Settings, *, wait: bool = True) -> AsyncIterator[RunningMonitor]:
     """Run a monitor until the end of the block; it must then end by itself."""
-    async with Database(settings.require_mongo_url(), settings.database, timeout_s=1) as database:
+    async with Database(settings.require_mongo_url(), settings.database, timeout_s=WAIT_S) as database:
         stop, ready = asyncio.Event(), asyncio.Event()
 
         def on_ready(port: int) -> None:
@@ -91,8 +92,8 @@ async def running_monitor(settings: Settings, *, wait: bool = True) -> AsyncIter
         monitor = RunningMonitor(ExtractorRepository(database), stop, task, ready)
         try:
             if wait:
-                await asyncio.wait_for(ready.wait(), 20)
+                await asyncio.wait_for(ready.wait(), WAIT_S)
             yield monitor
         finally:
             stop.set()
-            await asyncio.wait_for(task, 20)
+            await asyncio.wait_for(task, WAIT_S)

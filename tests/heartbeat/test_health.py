@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter
 from heartbeat import health
 from heartbeat.health import Health, HealthServer
 from models.errors import SettingError
+from tests.support import WAIT_S
 
 
 async def ask(server: HealthServer, request: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -65,7 +66,7 @@ async def test_other_requests_are_refused(server, request_bytes, status):
 async def test_an_asker_that_says_nothing_is_dropped(server, monkeypatch):
     monkeypatch.setattr(health, "REQUEST_TIMEOUT_S", 0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    assert await asyncio.wait_for(reader.read(), 5) == b""
+    assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
     writer.close()
     await writer.wait_closed()
 

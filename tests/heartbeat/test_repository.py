@@ -10,11 +10,12 @@ from models.errors import NotFoundError
 from store.database import Database
 from store.extractors import ExtractorRepository
 from tests.heartbeat.support import NOW, beat
+from tests.support import WAIT_S
 
 
 @pytest.fixture
 async def database(mongo_url, database_name):
-    async with Database(mongo_url, database_name) as database:
+    async with Database(mongo_url, database_name, timeout_s=WAIT_S) as database:
         await database.ensure_indexes()
         yield database
 
@@ -34,6 +35,18 @@ async def test_the_first_heartbeats_of_one_extractor_register_it_once(database, 
     assert [record.name for record in await repository.list()] == ["x"]
     assert await database.extractors.count_documents({}) == 1
     assert len(await repository.instances("x")) == 20
+
+
+async def test_no_instance_is_seen_before_its_extractor(repository):
+    async def record_all():
+        for n in range(20):
+            await repository.record([beat(extractor=f"x{n}", instance=f"i{n}-{each}") for each in range(20)])
+
+    recording = asyncio.create_task(record_all())
+    while not recording.done():
+        seen = {instance.extractor for instance in await repository.instances()}
+        assert seen <= {record.name for record in await repository.list()}
+    await recording
 
 
 async def test_an_info_with_names_that_databases_dislike_comes_back_unchanged(repository):

@@ -10,7 +10,7 @@ import pytest
 from models.settings import Settings
 from tests.conftest import REPOSITORY
 from tests.publisher.support import inbox
-from tests.support import eventually
+from tests.support import WAIT_S, eventually
 
 SAMPLES = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / "publisher.md").read_text(), re.DOTALL)
 KINDS = [
@@ -27,5 +27,5 @@ def test_the_samples_of_the_guide_run(amqp_url, names, tmp_path, sample, kinds):
     names.queues += [settings.reply_queue, "demo.wordcount"]
     environment = {**os.environ, "JOBTRAIL_AMQP_URL": amqp_url, "XDG_STATE_HOME": str(tmp_path)}
     with inbox(amqp_url, settings.reply_queue) as replies:
-        subprocess.run([sys.executable, "-c", sample], env=environment, check=True, timeout=30)
+        subprocess.run([sys.executable, "-c", sample], env=environment, check=True, timeout=WAIT_S)
         assert [m.kind for m in eventually(lambda: replies.take_all(len(kinds)))] == kinds

@@ -9,16 +9,18 @@ import textwrap
 
 import pytest
 
+from publisher.backoff import Backoff
 from publisher.reporter import Reporter
 from tests.conftest import REPOSITORY
 from tests.publisher.support import NOBODY_LISTENS, inbox, kill, start_worker, without_repeats
-from tests.support import eventually
+from tests.support import WAIT_S, eventually
 
 QUEUE = "replies"
 
 
-def test_updates_made_while_the_broker_was_away_arrive_in_order(own_stack, tmp_path):
-    url = own_stack.urls.amqp_url
+def test_updates_made_while_the_broker_was_away_arrive_in_order(own_rabbitmq, tmp_path, monkeypatch):
+    monkeypatch.setattr(Backoff.__init__, "__defaults__", (0.2, 0.5))
+    url = own_rabbitmq.url
     with inbox(url, QUEUE):
         pass
     with Reporter(url, "tests.extractor", reply_queue=QUEUE, spool_path=tmp_path) as reporter:
@@ -26,13 +28,13 @@ def test_updates_made_while_the_broker_was_away_arrive_in_order(own_stack, tmp_p
             for number in range(2000):
                 job.progress(str(number))
                 if number == 500:
-                    own_stack.rabbitmq.kill()
+                    own_rabbitmq.kill()
                 if number == 1000:
-                    own_stack.rabbitmq.start()
+                    own_rabbitmq.start()
                 if number == 1500:
-                    own_stack.rabbitmq.stop()
-        own_stack.rabbitmq.start()
-        assert reporter.flush(60)
+                    own_rabbitmq.stop()
+        own_rabbitmq.start()
+        assert reporter.flush(WAIT_S)
         with inbox(url, QUEUE) as replies:
             messages = without_repeats(eventually(lambda: replies.take_all(2002)))
     assert [m.fields["sequence"] for m in messages] == list(range(1, 2003))
@@ -48,7 +50,7 @@ def test_what_a_killed_worker_left_arrives_first_and_as_it_was(amqp_url, names, 
         with Reporter(amqp_url, "tests.worker", reply_queue=names.queue(), spool_path=tmp_path) as reporter:
             with reporter.job("resource", job_id=names.job("next")):
                 pass
-            assert reporter.flush(20)
+            assert reporter.flush(WAIT_S)
         messages = eventually(lambda: replies.take_all(53))
     dead, following = messages[:51], messages[51:]
     assert [m.fields["sequence"] for m in dead] == list(range(1, 52))
@@ -68,7 +70,7 @@ def test_workers_killed_at_any_moment_lose_and_double_nothing(amqp_url, names, t
             lines = [int(worker.stdout.readline()) for _ in range(dice.randrange(1, 3000))]
             printed[job] = lines + kill(worker)
         with Reporter(amqp_url, "tests.worker", reply_queue=names.queue(), spool_path=tmp_path) as reporter:
-            assert reporter.flush(60)
+            assert reporter.flush(WAIT_S)
         messages = without_repeats(replies.take())
     assert not [*tmp_path.iterdir()]
     for job, numbers in printed.items():
@@ -87,11 +89,11 @@ def test_two_live_replicas_do_not_touch_each_others_spool_and_adopt_a_dead_ones(
                 worker.stdout.readline()
         kill(workers[0])
         with Reporter(amqp_url, "tests.worker", reply_queue=names.queue(), spool_path=tmp_path) as reporter:
-            assert reporter.flush(20)
+            assert reporter.flush(WAIT_S)
         assert {m.fields["job_id"] for m in replies.take()} == {names.job("a")}
         kill(workers[1])
         with Reporter(amqp_url, "tests.worker", reply_queue=names.queue(), spool_path=tmp_path) as reporter:
-            assert reporter.flush(20)
+            assert reporter.flush(WAIT_S)
         assert [m.fields["job_id"] for m in replies.take()] == [names.job("a")] * 6 + [names.job("b")] * 6
 
 
@@ -102,9 +104,9 @@ def test_a_worker_that_never_closes_its_reporter_still_ends(amqp_url, names, tmp
             pass
     """
     with inbox(amqp_url, names.queue()) as replies:
-        subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=20)
+        subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=60)
         with Reporter(amqp_url, "x", reply_queue=names.queue(), spool_path=tmp_path) as reporter:
-            assert reporter.flush(20)
+            assert reporter.flush(WAIT_S)
         assert [m.kind for m in without_repeats(replies.take())] == ["STARTED", "SUCCEEDED"]
 
 
@@ -158,7 +160,7 @@ def test_a_report_inside_a_signal_handler_does_not_deadlock(tmp_path):
 
 def test_importing_the_publisher_is_cheap_and_loads_no_server_parts():
     script = "import sys, json, publisher; publisher.Reporter; print(json.dumps(sorted(sys.modules)))"
-    ran = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, cwd=REPOSITORY, timeout=20)
+    ran = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, cwd=REPOSITORY, timeout=60)
     loaded = set(json.loads(ran.stdout))
     assert not loaded & {"aio_pika", "aiormq", "pydantic", "pymongo", "bson", "typer", "rich", "structlog", "store"}
 
@@ -170,5 +172,5 @@ def test_a_stopped_worker_leaves_what_it_could_not_send(number, tmp_path):
         worker.stdout.readline()
     worker.send_signal(number)
     worker.stdout.close()
-    worker.wait(20)
+    worker.wait(60)
     assert [*tmp_path.glob("*.spool")]

@@ -196,5 +196,5 @@ def test_captured_streams_work_for_what_needs_their_file_descriptor(ledger, tmp_
             sys.stdout.buffer.write(b"bytes\\n")
             assert not sys.stdout.isatty() and sys.stdout.encoding
     """
-    ran = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, check=True, timeout=20)
+    ran = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, check=True, timeout=60)
     assert sorted(ran.stdout.split()) == [b"a", b"bytes", b"from", b"subprocess"]

@@ -2,9 +2,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from cli.formats import clock, duration, one_line, parse_since, parse_statuses, printable, relative, rfc3339
+from cli.formats import one_line, parse_since, parse_statuses, printable
 from models.errors import SettingError
 from models.status import Status
+from models.times import clock, duration, relative, rfc3339
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 

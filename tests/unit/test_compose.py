@@ -16,7 +16,20 @@ VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z_]+)(?::([-?])([^}]*))?\}")
 SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY")
 
 
+OURS = {
+    "consumer": (["consume"], "consumer_health_port"),
+    "monitor": (["monitor"], "monitor_health_port"),
+    "reconciler": (["dataset:get-status", "--watch"], "reconciler_health_port"),
+    "deadletters": (["deadletters", "capture"], "dead_letters_health_port"),
+    "web": (["web"], "web_port"),
+}
+"""Our services: their commands, and the settings of their ports."""
+
+
 def texts(value: object) -> list[str]:
+    """Every text in the file; a variable without a value, which is passed on, is none."""
+    if value is None:
+        return []
     if isinstance(value, dict):
         return list(chain.from_iterable(texts(each) for each in value.values()))
     if isinstance(value, list):
@@ -31,8 +44,8 @@ def example_variables() -> dict[str, str]:
 
 
 def test_there_is_one_service_per_process() -> None:
-    assert set(SERVICES) == {"rabbitmq", "mongodb", "consumer", "monitor"}
-    assert (SERVICES["consumer"]["command"], SERVICES["monitor"]["command"]) == (["consume"], ["monitor"])
+    assert set(SERVICES) == {"rabbitmq", "mongodb", *OURS}
+    assert {name: SERVICES[name]["command"] for name in OURS} == {name: command for name, (command, _) in OURS.items()}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -42,11 +55,9 @@ def test_every_service_has_a_health_check_and_is_started_again(name: str) -> Non
     assert SERVICES[name]["restart"] == "unless-stopped"
 
 
-@pytest.mark.parametrize(
-    ("name", "setting"), [("consumer", "consumer_health_port"), ("monitor", "monitor_health_port")]
-)
-def test_a_health_check_asks_the_port_that_its_service_listens_on(name: str, setting: str) -> None:
-    service = SERVICES[name]
+@pytest.mark.parametrize("name", OURS)
+def test_a_health_check_asks_the_port_that_its_service_listens_on(name: str) -> None:
+    service, setting = SERVICES[name], OURS[name][1]
     port = service["environment"][f"JOBTRAIL_{setting.upper()}"]
     assert port == Settings.model_fields[setting].default
     program, code = service["healthcheck"]["test"][1], service["healthcheck"]["test"][3]
@@ -57,7 +68,7 @@ def test_a_health_check_asks_the_port_that_its_service_listens_on(name: str, set
 
 
 def test_services_wait_until_those_they_need_are_healthy() -> None:
-    for name in ("consumer", "monitor"):
+    for name in OURS:
         conditions = {needed: how["condition"] for needed, how in SERVICES[name]["depends_on"].items()}
         assert conditions == {"rabbitmq": "service_healthy", "mongodb": "service_healthy"}
 
@@ -70,14 +81,29 @@ def test_every_variable_of_ours_is_a_setting_with_a_value_that_it_takes() -> Non
         plain = {
             name.removeprefix("JOBTRAIL_").lower(): VARIABLE.sub(lambda match: match[3], str(value))
             for name, value in ours.items()
+            if value is not None
         }
         Settings(**plain)  # type: ignore[arg-type]  # pydantic checks the values
+
+
+def test_what_datasets_need_can_be_set_and_stays_off_where_it_is_not() -> None:
+    passed_on = {name for name, value in SERVICES["reconciler"]["environment"].items() if value is None}
+    for part in ("ANALYZER_URL", "ANALYZER_TOKEN", "SLACK_TOKEN", "SLACK_CHANNEL", "SMTP_URL", "PUSHER_URL"):
+        assert f"JOBTRAIL_{part}" in passed_on
+    assert passed_on <= example_variables().keys()
+    assert SERVICES["web"]["environment"]["JOBTRAIL_PUSHER_URL"] is None
+
+
+def test_queues_to_be_captured_are_named_in_env_and_slack_is_told_of_missing_messages() -> None:
+    passed_on = {name for name, value in SERVICES["deadletters"]["environment"].items() if value is None}
+    assert {"JOBTRAIL_CAPTURE_QUEUES", "JOBTRAIL_SLACK_TOKEN", "JOBTRAIL_SLACK_CHANNEL"} <= passed_on
+    assert passed_on <= example_variables().keys()
 
 
 def test_no_secret_stands_in_the_file() -> None:
     for service in SERVICES.values():
         for name, value in service["environment"].items():
-            if SECRET_NAME.search(name):
+            if SECRET_NAME.search(name) and value is not None:
                 assert VARIABLE.fullmatch(value), f"{name} is written into the file"
         for text in texts(service):
             for password in re.findall(r"://[^:/@\s]+:([^@]+)@", VARIABLE.sub("${}", text)):

@@ -11,10 +11,15 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer.metrics import ConsumerMetrics
+from deadletters.metrics import DeadLetterMetrics
 from heartbeat.metrics import MonitorMetrics
 from models import dead_letter
+from models.alert import AlertKind
+from models.analyzer import STATUS_WORDS
 from models.settings import Settings
 from models.wire import DeadLetterReason
+from reconciler.channels.metrics import OutboxMetrics
+from reconciler.metrics import ReconcilerMetrics
 from tests.conftest import REPOSITORY
 
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
@@ -47,7 +52,7 @@ def anchors(text: str) -> set[str]:
 
 
 def shown_default(value: object) -> str:
-    if value is None:
+    if value in (None, ""):
         return "none"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
@@ -84,16 +89,16 @@ def commands_of_the_cli() -> set[str]:
     helped = subprocess.run(
         [sys.executable, "-m", "cli.main", "--help"], capture_output=True, text=True, check=True, timeout=60
     )
-    return set(re.findall(r"^[│|\s]*([a-z][a-z-]+)  ", helped.stdout, re.MULTILINE))
+    return set(re.findall(r"^[│|\s]*([a-z][a-z:-]+)  ", helped.stdout, re.MULTILINE))
 
 
 def test_every_command_that_a_document_names_is_one_and_the_readme_names_all() -> None:
     known = commands_of_the_cli()
     assert known
     for path in DOCUMENTS:
-        named = re.findall(r"(?:^\$ |[`(]|/bin/)jobtrail ([a-z][a-z-]+)", path.read_text(), re.MULTILINE)
+        named = re.findall(r"(?:^\$ |[`(]|/bin/)jobtrail ([a-z][a-z:-]+)", path.read_text(), re.MULTILINE)
         assert set(named) <= known, name_of(path)
-    assert set(re.findall(r"^\| `jobtrail ([a-z-]+)` \|", read("README.md"), re.MULTILINE)) == known
+    assert set(re.findall(r"^\| `jobtrail ([a-z:-]+)` \|", read("README.md"), re.MULTILINE)) == known
 
 
 def test_every_make_target_that_a_document_names_is_one() -> None:
@@ -122,10 +127,26 @@ def test_the_wire_format_tells_every_reason_and_header_of_dead_letters() -> None
     assert headers <= set(re.findall(r"`(jobtrail-[\w-]+)`", text))
 
 
+def test_datasets_tells_every_error_under_its_name_and_every_word_for_a_status() -> None:
+    text = read("docs/datasets.md")
+    assert set(AlertKind) <= anchors(text), "alerts on Slack link there"
+    told = {
+        word: status
+        for words, status in re.findall(
+            r"^\| (`[a-z_`, ]+`) \| (Pending|Analyzing|Complete|Failed) \|$", text, re.MULTILINE
+        )
+        for word in re.findall(r"`(\w+)`", words)
+    }
+    assert told == STATUS_WORDS
+
+
 def test_operations_tells_every_metric_and_no_other() -> None:
     registry = CollectorRegistry()
     ConsumerMetrics(registry)
     MonitorMetrics(registry)
+    ReconcilerMetrics(registry)
+    OutboxMetrics(registry)
+    DeadLetterMetrics(registry)
     known = {
         f"{metric.name}_total" if metric.type == "counter" else metric.name
         for metric in registry.collect()
@@ -138,4 +159,6 @@ def test_no_document_names_a_place_of_one_machine_or_a_password() -> None:
     for path in chain(DOCUMENTS, REPOSITORY.glob("docs/pictures/*.svg")):
         text = path.read_text()
         assert not re.search(r"(?<![\w.~])/(?:tmp|work|root|home)/", text), name_of(path)
-        assert not re.search(r"://[^\s:/@]+:(?!password@|PASSWORD@|\*\*\*@|…@)[^\s/@]+@", text), name_of(path)
+        assert not re.search(r"://[^\s:/@]+:(?!password@|PASSWORD@|secret@|SECRET@|\*\*\*@|…@)[^\s/@]+@", text), (
+            name_of(path)
+        )

@@ -17,6 +17,8 @@ from models.redaction import redact
         ("{'token': 's3cret'}", "{'token': '***'}"),
         ("the monkey: banana, turkey=x", "the monkey: banana, turkey=x"),
         ("missing key: title, 3 tokens: a b c", "missing key: title, 3 tokens: a b c"),
+        ("it used jt_aZ09-_xaZ09-_xaZ09-_xaZ09-_xaZ09-_xaZ09-_xb here", "it used jt_*** here"),
+        ("jt_short and jt_helper", "jt_short and jt_helper"),
         ("nothing to hide", "nothing to hide"),
     ],
 )

@@ -25,6 +25,7 @@ def test_an_option_goes_before_the_environment_and_that_before_a_file(monkeypatc
         ("INSTANCE_TIMEOUT_S", "15", "must be at least twice JOBTRAIL_HEARTBEAT_INTERVAL_S (10)"),
         ("DEAD_LETTER_QUEUE", "jobtrail.replies", "must differ"),
         ("LOG_LEVEL", "loud", "JOBTRAIL_LOG_LEVEL: Input should be 'debug', 'info'"),
+        ("DATASET_SOURCE", "all", "JOBTRAIL_DATASET_SOURCE: Input should be 'api', 'events' or 'both' (it is 'all')"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.job_json import event_json, job_json
+from desk.schemas.jobs import EventSchema, JobSchema
 from heartbeat.liveness import Basis, Stall, StallKind
 from models.job import Event, Job, fold
 from models.status import Status
@@ -42,6 +42,8 @@ EVENT_FIELDS = {
     "event_time",
     "received_at",
     "late",
+    "replay_id",
+    "letter_id",
 }
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -75,12 +77,12 @@ def test_the_json_of_every_job_and_event_is_valid_and_complete(sent: list[Status
         event = Event(
             id="0" * 24, queue="q", seq=seq, received_at=update.event_time, update=update, placement=placement
         )
-        told = json.loads(json.dumps(event_json(event), allow_nan=False))
+        told = json.loads(json.dumps(EventSchema.of(event).json_object(), allow_nan=False))
         assert told.keys() == EVENT_FIELDS
         assert RFC_3339.fullmatch(told["event_time"])
         assert (told["status"], told["position"], told["late"]) == (update.state, placement.position, placement.late)
     assert job is not None
-    told = json.loads(json.dumps(job_json(job, stall), allow_nan=False))
+    told = json.loads(json.dumps(JobSchema.of(job, stall).json_object(), allow_nan=False))
     assert told.keys() == JOB_FIELDS
     assert told["stalled"] is (stall is not None)
     assert told["event_count"] == len(sent)

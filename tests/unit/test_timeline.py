@@ -6,10 +6,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from cli.timeline_screen import EventPrinter, JobFacts, gap_words, print_end, print_head
-from cli.timeline_steps import MOST_HELD, Step, StepReader, read_steps, slowest_step
+from cli.timeline_screen import EventPrinter, JobFacts, print_end, print_head
 from models.job import Event, Job, fold
 from models.status import Status, parse_status
+from models.timeline import MOST_HELD, Step, StepReader, gap_words, read_steps, slowest_step
 from models.wire import StatusUpdate
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
@@ -70,6 +70,15 @@ async def test_the_slowest_step_is_work_and_not_waiting_in_a_queue() -> None:
 
     assert slowest is not None
     assert (slowest.event.update.message, slowest.length_s) == ("slow", 20)
+
+
+async def test_a_worker_that_falls_silent_until_another_one_begins_is_not_slow() -> None:
+    _, events = folded((0, "STARTED: go"), (5, "PROCESSING: lost"), (500, "STARTED: go"), (507, "SUCCEEDED: done"))
+
+    slowest = await slowest_step(read_steps(stream(events)))
+
+    assert slowest is not None
+    assert slowest.length_s == 7
 
 
 @pytest.mark.parametrize(

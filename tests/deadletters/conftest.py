@@ -1,0 +1,256 @@
+"""What tests of dead letters need: a bench around a broker and a database, and the service in this event loop."""
+
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiormq
+import pytest
+from aiormq.abc import DeliveredMessage
+from pamqp.commands import Basic
+from pydantic import SecretStr
+
+from consumer.service import run_consumer
+from deadletters.reading import Found, caused, read_letter
+from deadletters.replayer import Replayer
+from deadletters.service import run_dead_letters
+from desk.letter_acts import start_replay
+from models.letter import Letter, LetterFilter
+from models.replay import Replay
+from models.settings import Settings
+from publisher.amqp import connection_to
+from publisher.content_header import Verbatim, decode, encode
+from publisher.raw_transport import RawTransport, raw_properties
+from stack.state import StackUrls
+from store.database import Database
+from store.replays import ReplayRepository
+from tests.consumer.conftest import Bench
+from tests.support import WAIT_S, eventually, eventually_async
+
+Document = dict[str, Any]
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, consumer: bool = True, letters: bool = True) -> AsyncIterator[None]:
+    """Run a consumer and the service of dead letters in this event loop; they are stopped gracefully at the end."""
+    stop = asyncio.Event()
+    works = [(consumer, run_consumer), (letters, run_dead_letters)]
+    tasks = [asyncio.create_task(work(settings, stop)) for wanted, work in works if wanted]
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(asyncio.gather(*tasks), WAIT_S)
+
+
+async def replay_now(database: Database, settings: Settings, selection: LetterFilter, **asked: Any) -> Replay:
+    """Ask for a replay, run it here, and return it at its end."""
+    replay = await start_replay(database, selection, who="tester", origin="cli", **asked)
+    replayer, replays = Replayer(settings, database, asyncio.Event()), ReplayRepository(database)
+
+    async def at_its_end() -> Replay:
+        # Where the service runs too, it may have taken the replay first.
+        await replayer.run(replay.id)
+        now = await replays.get(replay.id)
+        assert now.state.is_end
+        return now
+
+    return await eventually_async(at_its_end)
+
+
+def update_body(job_id: str | None, message: str = "working", **fields: Any) -> bytes:
+    """A status update that can be processed, unless fields say otherwise."""
+    body = {
+        "file_id": "file-1",
+        "extractor_id": "ncsa.test",
+        "job_id": job_id,
+        "status": f"PROCESSING: {message}",
+        "start": "2026-11-22T00:14:36-00:00",
+    }
+    return json.dumps(body | fields).encode()
+
+
+class LetterBench(Bench):
+    """A bench that looks into dead letters too."""
+
+    def letters(self, **query: Any) -> list[Document]:
+        """All letters, in the order of capture."""
+        return list(self.database["dead_letters"].find(query).sort("_id", 1))
+
+    def groups(self) -> list[Document]:
+        """All groups."""
+        return list(self.database["dead_letter_causes"].find())
+
+    def states(self) -> dict[str, int]:
+        """Letters by state, counted one by one."""
+        states = [letter["state"] for letter in self.letters()]
+        return {state: states.count(state) for state in sorted(set(states))}
+
+    def wait_for_states(self, **wanted: int) -> None:
+        """Wait until letters are in these states."""
+
+        def as_wanted() -> None:
+            assert self.states() == wanted
+
+        eventually(as_wanted)
+
+
+@pytest.fixture
+def bench(settings: Settings) -> Iterator[LetterBench]:
+    """A bench on the shared services."""
+    bench = LetterBench(settings)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """The trail's database, with its indexes."""
+    async with Database(settings.require_mongo_url(), settings.database) as database:
+        await database.ensure_indexes()
+        yield database
+
+
+class LettersProcess:
+    """The service of dead letters, or one replay, in a process of its own."""
+
+    def __init__(self, settings: Settings, ready: Path, replay_id: str | None) -> None:
+        self._ready = ready
+        self._environment = os.environ | {
+            "READY_FILE": str(ready),
+            "REPLAY_ID": replay_id or "",
+            "JOBTRAIL_AMQP_URL": settings.require_amqp_url(),
+            "JOBTRAIL_MONGO_URL": settings.require_mongo_url(),
+            "JOBTRAIL_DATABASE": settings.database,
+            "JOBTRAIL_REPLY_QUEUE": settings.reply_queue,
+            "JOBTRAIL_DEAD_LETTER_QUEUE": settings.dead_letter_queue,
+            "JOBTRAIL_HEARTBEAT_QUEUE": settings.heartbeat_queue,
+            "JOBTRAIL_CAPTURE_QUEUES": settings.capture_queues,
+            "JOBTRAIL_DEAD_LETTERS_HEALTH_PORT": "0",
+            "JOBTRAIL_RETRY_MAX_WAIT_S": "0.5",
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not left yet."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the process, and wait until it is about to work."""
+        self._ready.unlink(missing_ok=True)
+        self._process = subprocess.Popen([sys.executable, "-m", "tests.deadletters.process"], env=self._environment)
+        eventually(self._ready.exists)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def wait(self, timeout_s: float = WAIT_S) -> int:
+        """Wait until it has left; return its exit code."""
+        assert self._process is not None
+        return self._process.wait(timeout_s)
+
+
+MakeProcess = Callable[..., LettersProcess]
+
+
+@pytest.fixture
+def letters_process(tmp_path: Path) -> Iterator[MakeProcess]:
+    """Make processes; none outlives the test."""
+    made: list[LettersProcess] = []
+
+    def make(settings: Settings, replay_id: str | None = None) -> LettersProcess:
+        made.append(LettersProcess(settings, tmp_path / f"ready-{len(made)}", replay_id))
+        return made[-1]
+
+    yield make
+    for process in made:
+        process.kill()
+
+
+async def publish_all(settings: Settings, queue: str, messages: Sequence[tuple[bytes, bytes]]) -> None:
+    """Publish messages with these very bytes as their properties, all confirmed."""
+    connection = await aiormq.connect(settings.require_amqp_url())
+    async with connection:
+        channel = await connection.channel()
+        for at in range(0, len(messages), 1000):
+            await asyncio.gather(
+                *(
+                    channel.basic_publish(body, routing_key=queue, properties=Verbatim(raw, f"{at + index}"))
+                    for index, (raw, body) in enumerate(messages[at : at + 1000])
+                )
+            )
+
+
+async def take_all(settings: Settings, queue: str) -> list[tuple[bytes, bytes]]:
+    """Take all messages that wait in a queue: their properties and bodies, to the bit."""
+    connection = connection_to(settings.require_amqp_url(), transport_factory=RawTransport())
+    await connection.connect()
+    async with connection:
+        channel = await connection.channel()
+        count = (await channel.queue_declare(queue, passive=True)).message_count or 0
+        taken: list[tuple[bytes, bytes]] = []
+        done = asyncio.Event()
+
+        async def on_message(message: DeliveredMessage) -> None:
+            taken.append((raw_properties(message), message.body))
+            if len(taken) == count:
+                done.set()
+
+        if count:
+            await channel.basic_consume(queue, on_message, no_ack=True)
+            await asyncio.wait_for(done.wait(), WAIT_S)
+    return taken
+
+
+def packed(**properties: Any) -> bytes:
+    """Properties as bytes."""
+    return encode(Basic.Properties(**properties))
+
+
+async def declare(settings: Settings, queue: str, **arguments: Any) -> None:
+    """Declare a durable queue; in the arguments' names underscores stand for dashes."""
+    async with await aiormq.connect(settings.require_amqp_url()) as connection:
+        channel = await connection.channel()
+        named = {name.replace("_", "-"): value for name, value in arguments.items()}
+        await channel.queue_declare(queue, durable=True, arguments=named)
+
+
+def own_settings(settings: Settings, urls: StackUrls, **changes: Any) -> Settings:
+    """Settings on services of a test's own."""
+    own = {"amqp_url": SecretStr(urls.amqp_url), "mongo_url": SecretStr(urls.mongo_url)}
+    return settings.model_copy(update=own | changes)
+
+
+@pytest.fixture
+def random_moments() -> random.Random:
+    """A generator whose seed is shown when a test fails."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed of the random moments: {seed}")
+    return random.Random(seed)
+
+
+def read(body: bytes, raw: bytes, queue: str = "error.worker") -> Letter:
+    """Make the letter of a message that was found in a queue."""
+    now = datetime.now(UTC)
+    found = Found(queue=queue, body=body, raw=raw, properties=decode(raw), exchange="", routing_key=queue, at=now)
+    letter = read_letter(found, Settings())
+    caused(letter)
+    letter.id = "0" * 24
+    return letter
