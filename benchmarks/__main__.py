@@ -15,6 +15,8 @@ from pymongo.errors import PyMongoError
 
 from benchmarks import report
 from benchmarks.big_store import big_store
+from benchmarks.datasets import dataset_latency, dataset_run
+from benchmarks.dead_letters import letter_groups, letters
 from benchmarks.figures import Figure
 from benchmarks.heartbeats import heartbeats
 from benchmarks.ingest import ingest, one_at_a_time
@@ -22,6 +24,7 @@ from benchmarks.latency import latency
 from benchmarks.memory import memory
 from benchmarks.reporting import reporting
 from benchmarks.scale import FULL, QUICK, Scale
+from benchmarks.web import web_pages, web_shown
 from benchmarks.workbench import REPOSITORY, BenchmarkError, Workbench
 from models.errors import JobTrailError
 from stack.private_stack import PrivateStack
@@ -36,6 +39,12 @@ BENCHMARKS: dict[str, Benchmark] = {
     "memory": memory,
     "reporting": reporting,
     "heartbeats": heartbeats,
+    "dataset-run": dataset_run,
+    "dataset-latency": dataset_latency,
+    "web-pages": web_pages,
+    "web-shown": web_shown,
+    "letters": letters,
+    "letter-groups": letter_groups,
 }
 _QUIET = 0.7
 """A load from which on other work is told of."""

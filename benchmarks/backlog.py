@@ -55,19 +55,20 @@ def large_updates(count: int) -> Iterator[tuple[bytes, str]]:
         yield body(job_id, "processing", f"{number} " + "word " * (LARGE_TEXT // 5)), job_id
 
 
-def body(job_id: str, kind: str, message: str) -> bytes:
+def body(job_id: str, kind: str, message: str, resource_id: str = "5cb2d2d3a4be0f9fd3400001") -> bytes:
     """Make one status update as pyClowder 3.0.8 writes it.
 
     Args:
         job_id: The job.
         kind: Such as `start`.
         message: In words.
+        resource_id: What it is about.
 
     Returns:
         The body.
     """
     update = {
-        "file_id": "5cb2d2d3a4be0f9fd3400001",
+        "file_id": resource_id,
         "extractor_id": "ncsa.wordcount",
         "job_id": job_id,
         "status": f"StatusMessage.{kind}: {message}",

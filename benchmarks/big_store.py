@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from benchmarks.backlog import fill, small_updates
+from benchmarks.backlog import UPDATES_PER_JOB, fill, small_updates
 from benchmarks.drain import drain
 from benchmarks.figures import Figure, Target, figure_of
 from benchmarks.scale import Scale
-from benchmarks.stored_trail import store_events
+from benchmarks.stored_trail import TrailShape, store_trail
 from benchmarks.workbench import Workbench
 
 
@@ -22,7 +22,7 @@ def big_store(workbench: Workbench, scale: Scale) -> Iterator[Figure]:
     """
     big = workbench.lane("big")
     workbench.say(f"big store: storing {scale.stored_events:,} events")
-    store_events(workbench, big, scale.stored_events)
+    store_trail(workbench, big, TrailShape(jobs=scale.stored_events // UPDATES_PER_JOB))
     count = scale.big_store_events
     rates: dict[str, list[float]] = {"empty": [], "big": []}
     for number in range(scale.rounds):

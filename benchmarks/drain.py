@@ -21,7 +21,15 @@ class Drained:
     peak_memory_mb: float
 
 
-def drain(workbench: Workbench, lane: Lane, count: int, what: str, program: tuple[str, ...] = CONSUMER) -> Drained:
+def drain(
+    workbench: Workbench,
+    lane: Lane,
+    count: int,
+    what: str,
+    program: tuple[str, ...] = CONSUMER,
+    *,
+    collection: str = "extractions",
+) -> Drained:
     """Start a process and wait until it has stored what waits.
 
     Args:
@@ -30,6 +38,7 @@ def drain(workbench: Workbench, lane: Lane, count: int, what: str, program: tupl
         count: Messages that wait in its queue.
         what: The process, in words.
         program: The module to run, with its arguments.
+        collection: Where it stores them.
 
     Returns:
         How it did.
@@ -38,7 +47,7 @@ def drain(workbench: Workbench, lane: Lane, count: int, what: str, program: tupl
         BenchmarkError: It failed or stands still.
     """
     workbench.checkpoint()
-    events = workbench.client[lane.database]["extractions"]
+    events = workbench.client[lane.database][collection]
     stored_before = events.estimated_document_count()
     first: tuple[float, int, float] | None = None
     stored, grew_at = 0, time.monotonic()

@@ -1,9 +1,13 @@
-"""Publishes at a steady rate: `python -m benchmarks.paced_load updates|heartbeats RATE SECONDS`. Run as a process."""
+"""Publishes at a steady rate: `python -m benchmarks.paced_load updates|heartbeats|datasets RATE SECONDS`.
+
+Run as a process.
+"""
 
 import json
 import sys
 import time
 from collections.abc import Iterator
+from itertools import count
 from uuid import uuid4
 
 import pika
@@ -37,6 +41,27 @@ def updates(settings: Settings) -> Iterator[Publication]:
             for job_id in jobs:
                 message = body(job_id, kind, f"{SENT}{time.time_ns()}")
                 yield "", settings.reply_queue, message, properties(job_id)
+
+
+def datasets(settings: Settings) -> Iterator[Publication]:
+    """Make the updates of one failing job per dataset without end; the failure tells its time of sending.
+
+    Args:
+        settings: For the reply queue.
+
+    Yields:
+        What to publish.
+    """
+    for number in count():
+        job_id = str(uuid4())
+        for kind in ("start", "error"):
+            message = body(job_id, kind, f"{SENT}{time.time_ns()}", dataset_id(number))
+            yield "", settings.reply_queue, message, properties(job_id)
+
+
+def dataset_id(number: int) -> str:
+    """Name a dataset by its number, from 0."""
+    return f"dataset-{number}"
 
 
 def heartbeats(_settings: Settings) -> Iterator[Publication]:
@@ -95,4 +120,9 @@ def publish(settings: Settings, source: Iterator[Publication], rate_per_s: float
 if __name__ == "__main__":
     kind, rate, duration_s = sys.argv[1:]
     own = load_settings()
-    publish(own, {"updates": updates, "heartbeats": heartbeats}[kind](own), float(rate), float(duration_s))
+    publish(
+        own,
+        {"updates": updates, "heartbeats": heartbeats, "datasets": datasets}[kind](own),
+        float(rate),
+        float(duration_s),
+    )

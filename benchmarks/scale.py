@@ -26,6 +26,24 @@ class Scale:
     """Updates sent through the reporter."""
     heartbeat_s: float
     """Seconds of heartbeats that count, after a first one of each instance."""
+    datasets: int
+    """Open datasets of one run."""
+    single_datasets: int
+    """Those that the slow loop gets."""
+    failing_datasets_s: float
+    """Seconds in which datasets fail by their jobs."""
+    web_jobs: int
+    """Jobs in the store that pages are read from; five events each."""
+    web_deep_page: int
+    """Which page of fifty jobs is compared with the first."""
+    web_s: float
+    """Seconds in which pages are asked for."""
+    shown_updates: int
+    """Updates that are awaited in an open page."""
+    letters: int
+    """Dead letters that are captured, and replayed, per round."""
+    stored_letters: int
+    """Dead letters in the store that the page of groups is read from."""
 
 
 FULL = Scale(
@@ -39,6 +57,15 @@ FULL = Scale(
     large_backlog=200,
     updates=20_000,
     heartbeat_s=12.0,
+    datasets=10_000,
+    single_datasets=200,
+    failing_datasets_s=20.0,
+    web_jobs=1_000_000,
+    web_deep_page=10_000,
+    web_s=30.0,
+    shown_updates=200,
+    letters=40_000,
+    stored_letters=1_000_000,
 )
 QUICK = Scale(
     rounds=1,
@@ -51,4 +78,13 @@ QUICK = Scale(
     large_backlog=50,
     updates=5_000,
     heartbeat_s=5.0,
+    datasets=3_000,
+    single_datasets=100,
+    failing_datasets_s=5.0,
+    web_jobs=50_000,
+    web_deep_page=500,
+    web_s=8.0,
+    shown_updates=40,
+    letters=10_000,
+    stored_letters=50_000,
 )

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID
 
 from bson import ObjectId
 
@@ -19,43 +20,69 @@ from store.documents import event_document, job_document
 
 _JOBS_PER_CHUNK = 500
 _EXTRACTORS = 40
-_BEGUN_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def store_events(workbench: Workbench, lane: Lane, count: int) -> None:
+@dataclass(slots=True, frozen=True, kw_only=True)
+class TrailShape:
+    """What is to be stored."""
+
+    jobs: int
+    updates_per_job: int = UPDATES_PER_JOB
+    jobs_per_resource: int = 1
+    begun_at: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    interval_s: float = 30.0
+    """Seconds between the starts of two jobs."""
+
+    @property
+    def events(self) -> int:
+        """How many events that are."""
+        return self.jobs * self.updates_per_job
+
+
+def store_trail(workbench: Workbench, lane: Lane, shape: TrailShape) -> None:
     """Store events and their jobs directly, then build the indexes.
 
     Args:
         workbench: The services.
         lane: Whose database is filled; the queue's numbering begins anew with the first real message.
-        count: How many events.
+        shape: How many, of which kind.
     """
     database = workbench.client[lane.database]
 
     def store(first_job: int) -> None:
         events: list[Document] = []
         jobs: list[Document] = []
-        for number in range(first_job, first_job + _JOBS_PER_CHUNK):
-            job, of_job = _job(number)
+        for number in range(first_job, min(first_job + _JOBS_PER_CHUNK, shape.jobs)):
+            job, of_job = _job(number, shape)
             events += of_job
             jobs.append(job)
         database["extractions"].insert_many(events, ordered=False)
         database["jobs"].insert_many(jobs, ordered=False)
 
-    chunks = range(0, count // UPDATES_PER_JOB, _JOBS_PER_CHUNK)
+    chunks = range(0, shape.jobs, _JOBS_PER_CHUNK)
     # Two at once: one makes documents while the other's are stored.
     with ThreadPoolExecutor(max_workers=2) as pool, ProgressTeller("storing events") as progress:
-        progress.total = count
+        progress.total = shape.events
         for done, _ in enumerate(pool.map(store, chunks), 1):
-            progress.note(done * _JOBS_PER_CHUNK * UPDATES_PER_JOB)
+            progress.note(done * _JOBS_PER_CHUNK * shape.updates_per_job)
     workbench.say("building the indexes")
     asyncio.run(_index(lane))
 
 
-def _job(number: int) -> tuple[Document, list[Document]]:
+def job_id(number: int) -> str:
+    """Name a stored job by its number, from 0."""
+    return str(UUID(int=number))
+
+
+def resource_id(number: int, shape: TrailShape) -> str:
+    """Name the resource of a stored job by the job's number, from 0."""
+    return f"{number // shape.jobs_per_resource:024x}"
+
+
+def _job(number: int, shape: TrailShape) -> tuple[Document, list[Document]]:
     job: Job | None = None
     events = []
-    for seq, update in enumerate(_updates(number), number * UPDATES_PER_JOB + 1):
+    for seq, update in enumerate(_updates(number, shape), number * shape.updates_per_job + 1):
         job, placement = fold(job, update, update.event_time)
         event = Event(
             id=str(ObjectId()),
@@ -72,23 +99,23 @@ def _job(number: int) -> tuple[Document, list[Document]]:
     return job_document(job), events
 
 
-def _updates(number: int) -> Iterator[StatusUpdate]:
-    job_id = str(uuid4())
-    for step in range(UPDATES_PER_JOB):
-        state = {0: Status.STARTED, UPDATES_PER_JOB - 1: Status.SUCCEEDED}.get(step, Status.PROCESSING)
+def _updates(number: int, shape: TrailShape) -> Iterator[StatusUpdate]:
+    last = shape.updates_per_job - 1
+    for step in range(shape.updates_per_job):
+        state = {0: Status.STARTED, last: Status.SUCCEEDED}.get(step, Status.PROCESSING)
         message = f"Step {step} of the work on this file"
         yield StatusUpdate(
             extractor_id=f"ncsa.extractor{number % _EXTRACTORS}",
-            resource_id=f"{number:024x}",
-            job_id=job_id,
+            resource_id=resource_id(number, shape),
+            job_id=job_id(number),
             status=f"StatusMessage.processing: {message}",
             state=state,
             message=message,
-            event_time=_BEGUN_AT + timedelta(seconds=30 * number + step),
+            event_time=shape.begun_at + timedelta(seconds=shape.interval_s * number + step),
         )
 
 
 async def _index(lane: Lane) -> None:
     # Building takes longer than the default timeout allows an operation.
-    async with Database(lane.urls.mongo_url, lane.database, timeout_s=60) as database:
+    async with Database(lane.urls.mongo_url, lane.database, timeout_s=300) as database:
         await database.ensure_indexes()

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,9 @@ from store.database import Document
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONSUMER = ("cli.main", "consume")
 MONITOR = ("cli.main", "monitor")
+RECONCILER = ("cli.main", "dataset:get-status", "--watch")
+WEB = ("cli.main", "web")
+DEAD_LETTERS = ("cli.main", "deadletters", "capture")
 STOP_GRACE_S = 20.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -46,6 +49,11 @@ class Lane:
         """The MongoDB database."""
         return self.name
 
+    @property
+    def console_database(self) -> str:
+        """The MongoDB database of the console."""
+        return f"{self.name}_console"
+
     def environment(self) -> dict[str, str]:
         """Return the whole environment of a process on this lane; other `JOBTRAIL_*` that are set go on counting."""
         return os.environ | {
@@ -58,6 +66,10 @@ class Lane:
             "JOBTRAIL_HEARTBEAT_QUEUE": f"{self.name}.heartbeats",
             "JOBTRAIL_CONSUMER_HEALTH_PORT": "0",
             "JOBTRAIL_MONITOR_HEALTH_PORT": "0",
+            "JOBTRAIL_RECONCILER_HEALTH_PORT": "0",
+            "JOBTRAIL_DEAD_LETTERS_HEALTH_PORT": "0",
+            "JOBTRAIL_CONSOLE_DATABASE": self.console_database,
+            "JOBTRAIL_ANALYZER_DATABASE": f"{self.name}_analyzer",
             "JOBTRAIL_LOG_LEVEL": "warning",
         }
 
@@ -126,21 +138,47 @@ class Workbench:
         return Lane(urls=self.urls, name=f"bench_{self._lanes}_{what}")
 
     def drop(self, lane: Lane) -> None:
-        """Remove a lane's database."""
-        self.client.drop_database(lane.database)
+        """Remove a lane's databases."""
+        for name in (lane.database, lane.console_database):
+            self.client.drop_database(name)
 
     def checkpoint(self) -> None:
         """Let MongoDB write to its files what it holds, so that each measurement begins alike."""
         self.client.admin.command("fsync")
 
+    def spawn(
+        self, lane: Lane, module: str, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> ChildProcess:
+        """Start a Python module on a lane, as a process of its own.
+
+        Args:
+            lane: The lane.
+            module: The module's name.
+            arguments: Its arguments.
+            environment: Variables beside those of the lane.
+
+        Returns:
+            The process, which the caller stops.
+        """
+        self._processes += 1
+        return spawn(
+            [sys.executable, "-m", module, *arguments],
+            environment={**lane.environment(), **(environment or {})},
+            folder=self.folder,
+            log_file=self.folder / f"process-{self._processes}.log",
+        )
+
     @contextmanager
-    def running(self, lane: Lane, module: str, *arguments: str) -> Iterator[MeasuredProcess]:
+    def running(
+        self, lane: Lane, module: str, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> Iterator[MeasuredProcess]:
         """Run a Python module on a lane, as a process of its own that is stopped at the end.
 
         Args:
             lane: The lane.
             module: The module's name.
             arguments: Its arguments.
+            environment: Variables beside those of the lane.
 
         Yields:
             The process.
@@ -148,13 +186,7 @@ class Workbench:
         Raises:
             BenchmarkError: It failed.
         """
-        self._processes += 1
-        process = spawn(
-            [sys.executable, "-m", module, *arguments],
-            environment=lane.environment(),
-            folder=self.folder,
-            log_file=self.folder / f"process-{self._processes}.log",
-        )
+        process = self.spawn(lane, module, *arguments, environment=environment)
         measured = MeasuredProcess(process, f"{module} {' '.join(arguments)}".strip())
         try:
             yield measured
