@@ -6,7 +6,7 @@ BIN := .venv/bin
 # More arguments for pytest, jobtrail up or the benchmarks: make test ARGS="-k spool"
 ARGS ?=
 
-.PHONY: help setup services run test check bench clean
+.PHONY: help setup services browser run test soak check bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,11 +17,17 @@ setup: ## Make .venv with all packages; done only when something changed
 services: setup ## Install RabbitMQ where it is missing (needs root, Debian or Ubuntu)
 	@$(BIN)/python -m stack.install
 
+browser: setup ## Install chromium for the tests where it is missing (needs root, Debian)
+	@$(BIN)/python -m tests.browser.install
+
 run: setup ## Start everything with a demo fleet; Ctrl-C stops it, the data stays in .jobtrail
 	@exec $(BIN)/jobtrail up --demo $(ARGS)
 
-test: services ## Run every test, on private services of its own
-	@exec $(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+test: services browser ## Run every test, on private services of its own
+	@exec $(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+
+soak: services ## Kill replays of 50,000 dead letters again and again; takes minutes
+	@exec env SOAK=1 $(BIN)/pytest -n 2 tests/deadletters/test_replay_crashes.py $(ARGS)
 
 check: setup ## Lint, format check, types, import rules
 	$(BIN)/ruff check .
@@ -29,7 +35,7 @@ check: setup ## Lint, format check, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: services ## Measure speed and memory
+bench: services browser ## Measure speed and memory
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## Remove .venv and caches; the data in .jobtrail stays
