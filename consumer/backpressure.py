@@ -5,7 +5,6 @@ bytes already received are bounded here: while the gate is shut nothing more is 
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
@@ -24,28 +23,24 @@ class Gate:
         self._waiting_bytes = 0
         self.open = asyncio.Event()
         self.open.set()
-        self.on_change: Callable[[], None] = lambda: None
 
     def add(self, size_bytes: int) -> None:
         """Count bytes in."""
         self._waiting_bytes += size_bytes
         if self._waiting_bytes > self._high_bytes and self.open.is_set():
             self.open.clear()
-            self.on_change()
 
     def remove(self, size_bytes: int) -> None:
         """Count bytes out; open the gate when few enough are left."""
         self._waiting_bytes -= size_bytes
         if self._waiting_bytes <= self._high_bytes // 2 and not self.open.is_set():
             self.open.set()
-            self.on_change()
 
 
 class GatedReader(asyncio.StreamReader):
     """A stream reader that waits before the gate.
 
-    Only what aiormq's frame reader calls is passed on; the socket's own reader keeps the buffer. The methods are
-    swapped when the gate turns, because they are called nine times a message.
+    Only what `publisher.raw_transport.RawReader` calls is passed on; the socket's own reader keeps the buffer.
 
     Args:
         reader: The reader of the socket.
@@ -56,17 +51,11 @@ class GatedReader(asyncio.StreamReader):
         self._reader = reader
         self._gate = gate
         self.at_eof = reader.at_eof  # type: ignore[method-assign]
-        self.read = reader.read  # type: ignore[method-assign]
-        self._turn()
-        gate.on_change = self._turn
 
-    def _turn(self) -> None:
-        is_open = self._gate.open.is_set()
-        self.readexactly = self._reader.readexactly if is_open else self._wait_and_read  # type: ignore[method-assign]
-
-    async def _wait_and_read(self, n: int) -> bytes:
+    async def read(self, n: int = -1) -> bytes:
+        """Read what is there, up to `n` bytes, once the gate is open."""
         await self._gate.open.wait()
-        return await self._reader.readexactly(n)
+        return await self._reader.read(n)
 
 
 class GatedTransport(TransportFactory):

@@ -13,6 +13,7 @@ from consumer.intake import Received
 from models.topology import dead_letter_queue_arguments
 from publisher.amqp import CONNECT_TIMEOUT_S, broker_errors, closed, connection_to, declare_queue
 from publisher.content_header import Verbatim, changed, letter_properties
+from publisher.raw_transport import RawTransport
 
 
 class DeadLetters:
@@ -28,6 +29,7 @@ class DeadLetters:
         self._url = amqp_url
         self._queue = queue
         self._source = source
+        self._transport = RawTransport()
         self._connection: aiormq.Connection | None = None
         self._channel: AbstractChannel | None = None
 
@@ -38,7 +40,7 @@ class DeadLetters:
             BrokerError: The broker can't be reached or refuses.
             SettingError: The URL is none.
         """
-        self._connection = connection = connection_to(self._url)
+        self._connection = connection = connection_to(self._url, self._transport)
         with broker_errors():
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await connection.connect({"connection_name": f"jobtrail dead letters of {self._source}"})
@@ -66,7 +68,7 @@ class DeadLetters:
             fallback_id: Its message id there, if it has none of its own; the same for the same message.
 
         Raises:
-            BrokerError: The broker did not confirm, or the connection is not open.
+            BrokerError: The broker did not confirm, the queue is gone, or the connection is not open.
         """
         raw = letter_properties(received.raw, headers)
         if not received.properties.message_id:
@@ -74,10 +76,11 @@ class DeadLetters:
         with broker_errors():
             if self._channel is None:
                 raise RuntimeError("not connected")
-            await self._channel.basic_publish(
-                received.body,
-                routing_key=self._queue,
-                properties=Verbatim(raw, fallback_id),
-                mandatory=True,
-                timeout=CONNECT_TIMEOUT_S,
-            )
+            with self._transport.none_returned():
+                await self._channel.basic_publish(
+                    received.body,
+                    routing_key=self._queue,
+                    properties=Verbatim(raw),
+                    mandatory=True,
+                    timeout=CONNECT_TIMEOUT_S,
+                )

@@ -16,7 +16,7 @@ from heartbeat.pause import pause
 from models.errors import BrokerError
 from publisher.amqp import CONNECT_TIMEOUT_S, broker_errors, closed, connection_to
 from publisher.content_header import decode
-from publisher.raw_transport import RawTransport, raw_properties
+from publisher.raw_transport import RawTransport
 
 Declare = Callable[[aiormq.Connection], Awaitable[None]]
 """Sees to it that what is needed on the broker is there."""
@@ -59,6 +59,7 @@ class Intake:
         self._declare = declare
         self._prefetch = prefetch
         self._gate = Gate(MAX_WAITING_BYTES)
+        self._transport = RawTransport(GatedTransport(self._gate))
         self._waiting: deque[Received] = deque()
         self._arrived = asyncio.Event()
         self._connection: aiormq.Connection | None = None
@@ -71,7 +72,7 @@ class Intake:
             BrokerError: The broker can't be reached or refuses.
             SettingError: The URL is none.
         """
-        connection = connection_to(self._url, transport_factory=RawTransport(GatedTransport(self._gate)))
+        connection = connection_to(self._url, self._transport)
         with broker_errors():
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 self._connection = connection
@@ -160,7 +161,7 @@ class Intake:
     async def _on_message(self, message: DeliveredMessage) -> None:
         body, delivery = message.body, cast("Basic.Deliver", message.delivery)
         tag = cast("int", delivery.delivery_tag)
-        raw = raw_properties(message)
+        raw = self._transport.properties_of(message)
         received = Received(message, body, raw, decode(raw), tag, bool(delivery.redelivered), _now_ms())
         self._waiting.append(received)
         self._gate.add(len(body))

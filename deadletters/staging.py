@@ -20,7 +20,7 @@ from models.errors import NotFoundError
 from models.topology import receipts_queue_arguments
 from publisher.amqp import CONNECT_TIMEOUT_S, broker_errors, closed, connection_to, lock
 from publisher.content_header import Verbatim, decode
-from publisher.raw_transport import RawTransport, raw_properties
+from publisher.raw_transport import RawTransport
 
 _SEND_TIMEOUT_S = 60.0
 
@@ -35,6 +35,7 @@ class Staging:
 
     def __init__(self, amqp_url: str, replay_id: str) -> None:
         self._url = amqp_url
+        self._transport = RawTransport()
         self._name = f"jobtrail.replay.{replay_id}"
         self._connection: aiormq.Connection | None = None
         self._bound: set[str] = set()
@@ -46,13 +47,13 @@ class Staging:
             BrokerError: The broker can't be reached or refuses.
             BusyError: Another process runs this replay.
         """
-        self._connection = connection = connection_to(self._url, transport_factory=RawTransport())
+        self._connection = connection = connection_to(self._url, self._transport)
         try:
             with broker_errors():
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     await connection.connect({"connection_name": self._name})
                     await lock(connection, f"{self._name}.lock", f"{self._name} is run by another process")
-                    self._channel: AbstractChannel = await connection.channel(on_return_raises=True)
+                    self._channel: AbstractChannel = await connection.channel()
                     await self._channel.exchange_declare(self._name, exchange_type="direct", durable=True)
                     await self._channel.queue_declare(
                         self._name, durable=True, arguments=dict(receipts_queue_arguments())
@@ -135,7 +136,7 @@ class Staging:
                 message = await channel.basic_get(self._name)
                 if not hasattr(message.delivery, "delivery_tag"):
                     break
-                letter = text_header(decode(raw_properties(message)).headers or {}, LETTER_HEADER)
+                letter = text_header(decode(self._transport.properties_of(message)).headers or {}, LETTER_HEADER)
                 if letter is not None:
                     letters.add(letter)
             await channel.close()  # they go back, and stay until it is noted what they say
@@ -172,6 +173,6 @@ class Staging:
             message.body,
             exchange=self._name,
             routing_key=message.target,
-            properties=Verbatim(message.properties, message.letter_id),
+            properties=Verbatim(message.properties),
             mandatory=True,
         )

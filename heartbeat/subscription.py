@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from uuid import uuid4
 
 import aiormq
 from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
@@ -18,7 +17,7 @@ from models.settings import Settings
 from models.topology import HEARTBEAT_EXCHANGE, dead_letter_queue_arguments, heartbeat_queue_arguments
 from publisher.amqp import broker_errors, connection_to, declare_queue
 from publisher.content_header import Verbatim, letter_properties
-from publisher.raw_transport import RawTransport, raw_properties
+from publisher.raw_transport import RawTransport
 
 MAX_WAITING = 20_000
 """Heartbeats that wait in the queue at the most: two of each instance of a large fleet."""
@@ -29,7 +28,10 @@ OPERATION_TIMEOUT_S = 20.0
 class Subscription:
     """An open connection that hands out heartbeats. Use `subscribed`."""
 
-    def __init__(self, channel: AbstractChannel, publisher: AbstractChannel, settings: Settings) -> None:
+    def __init__(
+        self, transport: RawTransport, channel: AbstractChannel, publisher: AbstractChannel, settings: Settings
+    ) -> None:
+        self._transport = transport
         self._channel = channel
         self._publisher = publisher
         self._settings = settings
@@ -49,7 +51,7 @@ class Subscription:
 
         async def on_message(message: DeliveredMessage) -> None:
             if not self.lost.is_set():  # a tag of a lost channel must not be acknowledged on the next one
-                take(_delivery(message))
+                take(_delivery(message, self._transport.properties_of(message)))
 
         with broker_errors():
             result = await self._channel.basic_consume(self._settings.heartbeat_queue, on_message)
@@ -81,7 +83,7 @@ class Subscription:
         Raises:
             BrokerError: The connection is lost, or the broker did not take one.
         """
-        with broker_errors():
+        with broker_errors(), self._transport.none_returned():
             await asyncio.gather(*(self._publish(reject) for reject in rejects))
 
     async def _publish(self, reject: Reject) -> None:
@@ -97,7 +99,7 @@ class Subscription:
         await self._publisher.basic_publish(
             delivery.body,
             routing_key=self._settings.dead_letter_queue,
-            properties=Verbatim(letter_properties(delivery.properties, headers), uuid4().hex),
+            properties=Verbatim(letter_properties(delivery.properties, headers)),
             mandatory=True,
             timeout=OPERATION_TIMEOUT_S,
         )
@@ -114,7 +116,8 @@ async def subscribed(settings: Settings) -> AsyncIterator[Subscription]:
         BrokerError: RabbitMQ can't be reached, or refuses a queue.
         SettingError: The URL is missing or no URL.
     """
-    connection = connection_to(settings.require_amqp_url(), RawTransport())
+    transport = RawTransport()
+    connection = connection_to(settings.require_amqp_url(), transport)
     with broker_errors():
         await asyncio.wait_for(connection.connect(), CONNECT_TIMEOUT_S)
     try:
@@ -122,8 +125,8 @@ async def subscribed(settings: Settings) -> AsyncIterator[Subscription]:
             await _declare(connection, settings)
             channel = await connection.channel()
             await channel.basic_qos(prefetch_count=settings.prefetch)
-            publisher = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        yield Subscription(channel, publisher, settings)
+            publisher = await connection.channel(publisher_confirms=True)
+        yield Subscription(transport, channel, publisher, settings)
     finally:
         # What was to be acknowledged is; a connection that does not even close is dropped.
         with suppress(aiormq.AMQPError, OSError, TimeoutError, RuntimeError):
@@ -147,7 +150,7 @@ async def _declare(connection: AbstractConnection, settings: Settings) -> None:
     await channel.close()
 
 
-def _delivery(message: DeliveredMessage) -> Delivery:
+def _delivery(message: DeliveredMessage, properties: bytes) -> Delivery:
     return Delivery(
         tag=message.delivery_tag or 0,
         body=message.body,
@@ -155,5 +158,5 @@ def _delivery(message: DeliveredMessage) -> Delivery:
         routing_key=message.routing_key or "",
         received_at=datetime.now(UTC),
         redelivered=bool(message.redelivered),
-        properties=raw_properties(message),
+        properties=properties,
     )

@@ -51,12 +51,12 @@ async def declare_queue(connection: AbstractConnection, queue: str, arguments: M
     await channel.close()
 
 
-def connection_to(amqp_url: str, transport_factory: TransportFactory | None = None) -> aiormq.Connection:
+def connection_to(amqp_url: str, transport: TransportFactory | None = None) -> aiormq.Connection:
     """Make a connection that is not open yet.
 
     Args:
         amqp_url: The broker.
-        transport_factory: What opens its socket; None for the driver's own.
+        transport: What opens its socket; None for the driver's own.
 
     Returns:
         The connection.
@@ -66,7 +66,7 @@ def connection_to(amqp_url: str, transport_factory: TransportFactory | None = No
     """
     words = "JOBTRAIL_AMQP_URL is no URL of a broker; it should be amqp://user:password@host:5672/vhost"
     try:
-        connection = aiormq.Connection(amqp_url, transport_factory=transport_factory)
+        connection = aiormq.Connection(amqp_url, transport_factory=transport)
     except (ValueError, TypeError) as error:
         raise SettingError(words) from error
     if connection.url.scheme not in ("amqp", "amqps") or not connection.url.host:

@@ -23,6 +23,7 @@ from pymongo.write_concern import WriteConcern
 
 from models.errors import OwnershipLostError, SettingError, StoreError
 from models.redaction import redact
+from store import driver_locks
 
 Document = dict[str, object]
 T = TypeVar("T")
@@ -172,6 +173,7 @@ class Database:
     """
 
     def __init__(self, url: str, name: str, *, timeout_s: float = 5.0) -> None:
+        driver_locks.mend()
         with translated():
             self.client: AsyncMongoClient[Document] = AsyncMongoClient(
                 url,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import uuid4
 
+import pika
 import pytest
 
 T = TypeVar("T")
@@ -63,6 +64,16 @@ async def eventually_async(condition: Callable[[], Awaitable[T]], timeout_s: flo
         if time.monotonic() > deadline:
             pytest.fail(f"the condition did not hold within {timeout_s:g} s; {last}")
         await asyncio.sleep(_POLL_S)
+
+
+def messages_waiting(amqp_url: str, queue: str) -> int:
+    """Count the messages that wait in a queue; a queue that does not exist has none."""
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        try:
+            declared = connection.channel().queue_declare(queue, passive=True)
+        except pika.exceptions.ChannelClosedByBroker:
+            return 0
+        return int(declared.method.message_count)
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """A bad message never stops the good ones, and never disappears."""
 
+import asyncio
 import json
 from typing import Any
 from uuid import uuid4
@@ -9,7 +10,7 @@ import pytest
 from models.settings import Settings
 from tests.consumer.conftest import Bench, ConsumerProcess, consuming
 from tests.consumer.updates import update
-from tests.support import eventually, eventually_async
+from tests.support import eventually, eventually_async, messages_waiting
 
 HUGE = 20 * 1024 * 1024
 
@@ -125,6 +126,30 @@ async def test_letters_keep_the_properties_they_came_with(
     assert (properties.message_id, properties.correlation_id, properties.type) == ("m-1", "c-1", "t")
     assert properties.headers["theirs"] == 1
     assert properties.expiration is None
+
+
+@pytest.mark.parametrize("message_id", ["its own", None])
+async def test_letters_are_not_lost_where_their_queue_is_deleted_under_the_consumer(
+    bench: Bench, settings: Settings, message_id: str | None
+) -> None:
+    async with consuming(settings):
+        bench.publish(update("j", "start", "good"))
+        await eventually_async(lambda: asyncio.to_thread(lambda: bench.messages() == ["good"]))
+        bench.channel.queue_delete(settings.dead_letter_queue)
+        bench.publish(b"first", b"second", message_id=message_id)
+        bench.disconnect()
+        await letters_wait(settings, 2)
+    assert sorted(body for _headers, body in bench.dead_letters()) == [b"first", b"second"]
+
+
+async def letters_wait(settings: Settings, count: int) -> None:
+    """Wait for so many messages in the dead-letter queue."""
+
+    async def they_wait() -> bool:
+        waiting = await asyncio.to_thread(messages_waiting, settings.require_amqp_url(), settings.dead_letter_queue)
+        return waiting == count
+
+    await eventually_async(they_wait)
 
 
 async def test_a_backlog_of_large_bodies_does_not_fill_the_memory(

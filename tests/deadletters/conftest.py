@@ -28,7 +28,7 @@ from models.replay import Replay
 from models.settings import Settings
 from publisher.amqp import connection_to
 from publisher.content_header import Verbatim, decode, encode
-from publisher.raw_transport import RawTransport, raw_properties
+from publisher.raw_transport import RawTransport
 from stack.state import StackUrls
 from store.database import Database
 from store.replays import ReplayRepository
@@ -192,15 +192,16 @@ async def publish_all(settings: Settings, queue: str, messages: Sequence[tuple[b
         for at in range(0, len(messages), 1000):
             await asyncio.gather(
                 *(
-                    channel.basic_publish(body, routing_key=queue, properties=Verbatim(raw, f"{at + index}"))
-                    for index, (raw, body) in enumerate(messages[at : at + 1000])
+                    channel.basic_publish(body, routing_key=queue, properties=Verbatim(raw))
+                    for raw, body in messages[at : at + 1000]
                 )
             )
 
 
 async def take_all(settings: Settings, queue: str) -> list[tuple[bytes, bytes]]:
     """Take all messages that wait in a queue: their properties and bodies, to the bit."""
-    connection = connection_to(settings.require_amqp_url(), transport_factory=RawTransport())
+    transport = RawTransport()
+    connection = connection_to(settings.require_amqp_url(), transport)
     await connection.connect()
     async with connection:
         channel = await connection.channel()
@@ -209,7 +210,7 @@ async def take_all(settings: Settings, queue: str) -> list[tuple[bytes, bytes]]:
         done = asyncio.Event()
 
         async def on_message(message: DeliveredMessage) -> None:
-            taken.append((raw_properties(message), message.body))
+            taken.append((transport.properties_of(message), message.body))
             if len(taken) == count:
                 done.set()
 

@@ -23,18 +23,13 @@ from models.errors import SettingError
 from models.settings import Settings
 from models.topology import HEARTBEAT_EXCHANGE
 from tests.heartbeat.support import body, captured, channel_to, messages_in, publish, running_monitor
-from tests.support import WAIT_S, eventually, eventually_async
+from tests.support import WAIT_S, eventually, eventually_async, messages_waiting
 from tests.way import Way
 
 
 @pytest.fixture(autouse=True)
 def _frequent_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("heartbeat.monitor.FLUSH_INTERVAL_S", 0.2)
-
-
-def waiting(amqp_url: str, queue: str) -> int:
-    with channel_to(amqp_url) as channel:
-        return channel.queue_declare(queue, passive=True).method.message_count
 
 
 async def test_a_real_pyclowders_heartbeats_are_stored_and_acknowledged(settings, amqp_url):
@@ -46,7 +41,7 @@ async def test_a_real_pyclowders_heartbeats_are_stored_and_acknowledged(settings
         assert extractor.info["@context"] == "http://clowder.ncsa.illinois.edu/contexts/extractors.jsonld"
         assert instance.queue == "ncsa.wordcount"
         assert online(instance, datetime.now(UTC), settings).online
-    assert await asyncio.to_thread(waiting, amqp_url, settings.heartbeat_queue) == 0
+    assert await asyncio.to_thread(messages_waiting, amqp_url, settings.heartbeat_queue) == 0
 
 
 async def test_bad_heartbeats_go_to_the_dead_letters_untouched_and_good_ones_are_stored(settings, amqp_url):
@@ -66,6 +61,20 @@ async def test_bad_heartbeats_go_to_the_dead_letters_untouched_and_good_ones_are
     assert reasons[b'{"id": "x"}'] == "missing_field"
     assert reasons[b"x" * 20] == "too_large"
     assert {headers[QUEUE_HEADER] for headers, _ in letters} == {settings.heartbeat_queue}
+
+
+async def test_a_bad_heartbeat_is_not_lost_where_the_dead_letter_queue_is_deleted_under_the_monitor(settings, amqp_url):
+    async with running_monitor(settings):
+        with channel_to(amqp_url) as channel:
+            channel.queue_delete(settings.dead_letter_queue)
+        await asyncio.to_thread(publish, amqp_url, b"bad")
+
+        async def waits():
+            return await asyncio.to_thread(messages_waiting, amqp_url, settings.dead_letter_queue)
+
+        await eventually_async(waits)
+    ((_headers, content),) = await asyncio.to_thread(messages_in, amqp_url, settings.dead_letter_queue)
+    assert content == b"bad"
 
 
 async def test_what_the_database_refuses_goes_to_the_dead_letters(settings, amqp_url, mongo_client):
@@ -116,7 +125,7 @@ async def test_only_the_newest_heartbeats_wait_while_the_monitor_is_down(setting
         pass
     messages = [body("x", "i", jobs=[str(number)]) for number in range(1500)]
     await asyncio.to_thread(publish_unconfirmed, amqp_url, messages)
-    await asyncio.to_thread(eventually, lambda: waiting(amqp_url, settings.heartbeat_queue) == 1000)
+    await asyncio.to_thread(eventually, lambda: messages_waiting(amqp_url, settings.heartbeat_queue) == 1000)
     async with running_monitor(settings) as monitor:
 
         async def newest():
@@ -132,7 +141,7 @@ async def test_stale_heartbeats_expire_while_the_monitor_is_down(settings, amqp_
     async with running_monitor(quick):
         pass
     await asyncio.to_thread(publish, amqp_url, body("x"))
-    await asyncio.to_thread(eventually, lambda: waiting(amqp_url, settings.heartbeat_queue) == 0)
+    await asyncio.to_thread(eventually, lambda: messages_waiting(amqp_url, settings.heartbeat_queue) == 0)
 
 
 async def test_a_changed_timeout_does_not_lock_the_monitor_out_of_its_queue(settings, amqp_url):
@@ -291,7 +300,7 @@ async def test_a_monitor_stops_promptly_while_the_database_is_away_and_leaves_it
             assert (await get(monitor.port, "/health"))[0] == 503
 
         await eventually_async(noticed)
-    await asyncio.to_thread(eventually, lambda: waiting(amqp_url, own_settings.heartbeat_queue) >= 1)
+    await asyncio.to_thread(eventually, lambda: messages_waiting(amqp_url, own_settings.heartbeat_queue) >= 1)
     await asyncio.to_thread(own_mongod.start)
     async with running_monitor(own_settings) as monitor:
         await eventually_async(lambda: _stored(monitor, "two"))

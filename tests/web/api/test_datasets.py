@@ -54,7 +54,8 @@ async def test_the_views_list_who_is_looked_for(api: httpx.AsyncClient, datasets
     assert await ids(view="errors", since="1w") == ["broken", "long-broken"]
     assert await ids(view="disputed") == ["old"]
     [disputed] = (await get(api, "/datasets", view="disputed"))["datasets"]
-    assert (disputed["answers"]["events"]["status"], disputed["minutes_stuck"]) == ("Complete", 300)
+    assert disputed["answers"]["events"]["status"] == "Complete"
+    assert 300 <= disputed["minutes_stuck"] < 360  # the whole run of the tests may have taken some of them
 
 
 async def test_datasets_are_counted(api: httpx.AsyncClient, datasets: None) -> None:
