@@ -23,7 +23,7 @@ from stack.rabbitmq import RabbitMq
 from stack.state import StackUrls
 from store.database import Database
 from tests.backends import StackHost, ask_for_services
-from tests.support import Names
+from tests.support import Names, client_to
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _HOST = pytest.StashKey[StackHost]()
@@ -96,7 +96,7 @@ def mongo_url(stack: StackUrls) -> str:
 @pytest.fixture(scope="session")
 def mongo_client(mongo_url: str) -> Iterator[MongoClient[Document]]:
     """A blocking client, for looking at what was stored."""
-    client: MongoClient[Document] = MongoClient(mongo_url, tz_aware=True)
+    client = client_to(mongo_url)
     with client:
         yield client
 

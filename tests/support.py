@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import pika
 import pytest
+from pymongo import MongoClient
 
 T = TypeVar("T")
 
@@ -64,6 +65,11 @@ async def eventually_async(condition: Callable[[], Awaitable[T]], timeout_s: flo
         if time.monotonic() > deadline:
             pytest.fail(f"the condition did not hold within {timeout_s:g} s; {last}")
         await asyncio.sleep(_POLL_S)
+
+
+def client_to(mongo_url: str) -> MongoClient[dict[str, Any]]:
+    """A client of the database. What it has seen, a transaction that begins then sees too: it is majority-committed."""
+    return MongoClient(mongo_url, tz_aware=True, readConcernLevel="majority")
 
 
 def messages_waiting(amqp_url: str, queue: str) -> int:

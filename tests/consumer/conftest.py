@@ -17,7 +17,7 @@ from pymongo import MongoClient
 from consumer.service import run_consumer
 from models.settings import Settings
 from models.topology import dead_letter_queue_arguments, reply_queue_arguments
-from tests.support import WAIT_S, eventually
+from tests.support import WAIT_S, client_to, eventually
 
 Document = dict[str, Any]
 
@@ -98,7 +98,7 @@ class Bench:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.client: MongoClient[Document] = MongoClient(settings.require_mongo_url(), tz_aware=True)
+        self.client: MongoClient[Document] = client_to(settings.require_mongo_url())
         self.database = self.client[settings.database]
         self._connection: pika.BlockingConnection | None = None
 
