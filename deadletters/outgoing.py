@@ -12,7 +12,8 @@ from models.errors import DecodeError
 from models.letter import Letter, LetterKind
 from models.status import Status
 from models.wire import encode_status_update
-from publisher.content_header import changed, decode
+from publisher.bulk_sender import Message
+from publisher.content_header import changed, decode, encode
 from publisher.request import Request
 
 _BROKERS_HEADERS = (
@@ -41,16 +42,8 @@ class Outgoing:
     body: bytes
     properties: bytes
     """As in `Letter`."""
-    mark: "Mark | None" = None
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class Mark:
+    mark: Message | None = None
     """A status update that shows the replay of a job request in its job's timeline."""
-
-    queue: str
-    body: bytes
-    properties: Basic.Properties
 
 
 def target_of(letter: Letter, target: str | None) -> str:
@@ -134,7 +127,7 @@ def _mark(
     who: str,
     to: str,
     reply_queue: str,
-) -> Mark | None:
+) -> Message | None:
     if letter.job_id is None:
         return None
     try:
@@ -152,16 +145,19 @@ def _mark(
         extra={"user_id": request.user_id},
     )
     headers: Mapping[str, object] = {REPLAY_HEADER: replay_id, LETTER_HEADER: letter.id}
-    return Mark(
-        queue=request.reply_to or reply_queue,
+    return Message(
+        routing_key=request.reply_to or reply_queue,
+        mandatory=False,  # without a queue that takes it the job's timeline lacks this one line
         body=update,
-        properties=Basic.Properties(
-            content_type="application/json",
-            delivery_mode=2,
-            # The same if it is sent again after a crash: then the consumer stores it once.
-            message_id=f"replay/{replay_id}/{letter.id}",
-            correlation_id=properties.correlation_id,
-            timestamp=now,
-            headers=dict(headers),  # type: ignore[arg-type]
+        properties=encode(
+            Basic.Properties(
+                content_type="application/json",
+                delivery_mode=2,
+                # The same if it is sent again after a crash: then the consumer stores it once.
+                message_id=f"replay/{replay_id}/{letter.id}",
+                correlation_id=properties.correlation_id,
+                timestamp=now,
+                headers=dict(headers),  # type: ignore[arg-type]
+            )
         ),
     )

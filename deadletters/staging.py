@@ -18,15 +18,19 @@ from deadletters.outgoing import Outgoing
 from models.dead_letter import LETTER_HEADER, text_header
 from models.errors import NotFoundError
 from models.topology import receipts_queue_arguments
-from publisher.amqp import CONNECT_TIMEOUT_S, broker_errors, closed, connection_to, lock
-from publisher.content_header import Verbatim, decode
+from publisher.amqp import CONNECT_TIMEOUT_S, broker_errors, closed, connection_to
+from publisher.bulk_sender import BulkSender, Message
+from publisher.content_header import decode
 from publisher.raw_transport import RawTransport
 
 _SEND_TIMEOUT_S = 60.0
 
 
 class Staging:
-    """One replay's exchange and receipts, over a connection of its own. Use it as a context manager.
+    """One replay's exchange and receipts. Use it as a context manager.
+
+    The connection that sends holds the lock, and takes away what is no longer needed: once the lock is lost, it can do
+    neither.
 
     Args:
         amqp_url: The broker.
@@ -37,6 +41,7 @@ class Staging:
         self._url = amqp_url
         self._transport = RawTransport()
         self._name = f"jobtrail.replay.{replay_id}"
+        self._sender = BulkSender(amqp_url, self._name)
         self._connection: aiormq.Connection | None = None
         self._bound: set[str] = set()
 
@@ -49,21 +54,24 @@ class Staging:
         """
         self._connection = connection = connection_to(self._url, self._transport)
         try:
+            await self._sender.open()
+            await self._sender.lock(f"{self._name}.lock", f"{self._name} is run by another process")
             with broker_errors():
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    await connection.connect({"connection_name": self._name})
-                    await lock(connection, f"{self._name}.lock", f"{self._name} is run by another process")
+                    await connection.connect({"connection_name": f"{self._name} receipts"})
                     self._channel: AbstractChannel = await connection.channel()
                     await self._channel.exchange_declare(self._name, exchange_type="direct", durable=True)
                     await self._channel.queue_declare(
                         self._name, durable=True, arguments=dict(receipts_queue_arguments())
                     )
         except BaseException:
+            await self._sender.close()
             await connection.close()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._sender.close()
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed:
             await closed(connection)
@@ -102,21 +110,25 @@ class Staging:
             The letters whose messages were refused: their queue is full, or gone. They may be among the receipts.
 
         Raises:
-            BrokerError: One was neither confirmed nor refused; which ones arrived is told by the receipts.
+            BrokerError: One was neither confirmed nor refused, or returned; which ones arrived is told by the receipts.
         """
-        refused: set[str] = set()
-        with broker_errors():
-            # One limit for all: one for each would cost as much as the sending.
-            async with asyncio.timeout(_SEND_TIMEOUT_S):
-                results = await asyncio.gather(*(self._send(message) for message in messages), return_exceptions=True)
-            for message, result in zip(messages, results, strict=True):
-                if isinstance(result, aiormq.exceptions.DeliveryError):
-                    refused.add(message.letter_id)
-                elif result is not None:
-                    # The driver cancels what waits on a connection that is lost; this task is not meant.
-                    lost = RuntimeError("the connection was lost")
-                    raise lost if isinstance(result, asyncio.CancelledError) else result
-        return refused
+        ready: list[Message] = []
+        of: list[str | None] = []
+        for message in messages:
+            if message.mark is not None:
+                ready.append(message.mark)
+                of.append(None)
+            ready.append(
+                Message(
+                    exchange=self._name,
+                    routing_key=message.target,
+                    body=message.body,
+                    properties=message.properties,
+                )
+            )
+            of.append(message.letter_id)
+        refused = await self._sender.send(ready, _SEND_TIMEOUT_S)
+        return {letter for letter in (of[place] for place in refused) if letter is not None}
 
     async def received(self) -> set[str]:
         """Read the receipts.
@@ -148,8 +160,7 @@ class Staging:
         Raises:
             BrokerError: The connection is lost.
         """
-        with broker_errors():
-            await self._channel.queue_purge(self._name)
+        await self._sender.purge(self._name)
 
     async def remove(self) -> None:
         """Remove exchange and receipts: the replay is at its end.
@@ -157,22 +168,4 @@ class Staging:
         Raises:
             BrokerError: The connection is lost.
         """
-        with broker_errors():
-            await self._channel.exchange_delete(self._name)
-            await self._channel.queue_delete(self._name)
-
-    async def _send(self, message: Outgoing) -> None:
-        if message.mark is not None:
-            # Without a queue that takes it the job's timeline lacks this one line.
-            await self._channel.basic_publish(
-                message.mark.body,
-                routing_key=message.mark.queue,
-                properties=message.mark.properties,
-            )
-        await self._channel.basic_publish(
-            message.body,
-            exchange=self._name,
-            routing_key=message.target,
-            properties=Verbatim(message.properties),
-            mandatory=True,
-        )
+        await self._sender.remove(exchange=self._name, queue=self._name)

@@ -87,14 +87,31 @@ def open_channel(amqp_url: str, name: str) -> Iterator["BlockingChannel"]:
         SettingError: The URL is wrong.
     """
     parameters = connection_parameters(amqp_url, name)
+    with broker_failures(amqp_url):
+        try:
+            with pika.BlockingConnection(parameters) as connection:
+                channel = connection.channel()
+                channel.confirm_delivery()
+                yield channel
+        except ChannelClosedByBroker as error:
+            if error.reply_code == NOT_FOUND:
+                raise NotFoundError(redact(error.reply_text)) from error
+            raise
+
+
+@contextmanager
+def broker_failures(amqp_url: str) -> Iterator[None]:
+    """Turn pika's errors into ours.
+
+    Args:
+        amqp_url: The broker's URL.
+
+    Raises:
+        BrokerError: The broker can't be reached, closed the connection or the channel, or refused a message.
+    """
     try:
-        with pika.BlockingConnection(parameters) as connection:
-            channel = connection.channel()
-            channel.confirm_delivery()
-            yield channel
+        yield
     except ChannelClosedByBroker as error:
-        if error.reply_code == NOT_FOUND:
-            raise NotFoundError(redact(error.reply_text)) from error
         raise BrokerError(f"the broker closed the channel: {redact(error.reply_text)}") from error
     except NackError as error:
         raise BrokerError("the broker refused a message; its queue is full, or only just being made") from error

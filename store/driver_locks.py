@@ -18,9 +18,9 @@ def mend() -> None:
     operation of that client waits for ever, and so does its end. See https://github.com/python/cpython/issues/86296.
     """
     if sys.version_info < (3, 12):
-        pymongo.lock.wait_for = _wait_for  # type: ignore[attr-defined]
+        pymongo.lock.wait_for = _wait_for  # type: ignore[assignment,attr-defined]  # awaitables are all it is given
 
 
-async def _wait_for(awaitable: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109  # the driver calls it so
+async def _wait_for(awaitable: Awaitable[T], timeout: float | None) -> T:
     async with asyncio.timeout(timeout):
         return await awaitable
