@@ -9,6 +9,7 @@ from models.delivery import Batch, Delivered, StoredBatch
 from models.letter import Letter, LetterKind, LetterState
 from store.chain import Chain, Write
 from store.database import Document
+from store.letter_documents import FREE
 from store.letter_returns import CAN_FAIL_AGAIN, note_returns
 from store.letters import new_letters, write_letters
 
@@ -69,7 +70,7 @@ class LetterTrail(Chain):
             "kind": LetterKind.REQUEST.value,
             "state": {"$in": [*CAN_FAIL_AGAIN, LetterState.FAILED_AGAIN.value]},
             "sendings.child": {"$exists": False},
-        }
+        } | FREE
         fields = {"job_id": 1, "origin": 1, "replay_id": 1}
         found = self._database.collection("dead_letters").find(query, fields, session=session).sort("_id", 1)
         parents = {(document["job_id"], document["origin"]): document async for document in found}

@@ -35,7 +35,7 @@ async def move_letters(
     Args:
         database: The trail's database.
         session: The transaction's session.
-        query: Which letters; it must name the states that they may come from.
+        query: Which letters; it must name the states that they may come from, and leave out those that are held.
         to: The state.
         change: What else changes, as an update with operators.
         limit: Letters at the most, the oldest first.
@@ -77,8 +77,12 @@ async def move_sent(
         alike.setdefault(sending, []).append(object_id(letter_id))
     # Most letters of a batch go to the same queue, and one update of many is much quicker than many of one.
     for sending, ids in alike.items():
-        query: Document = {"_id": {"$in": ids}, "replay_id": replay_id, "state": LetterState.HELD.value}
-        change = {"$push": {"sendings": sending_document(sending)}}
+        query: Document = {"_id": {"$in": ids}, "held_by": replay_id}
+        change = {
+            "$set": {"replay_id": replay_id},
+            "$unset": {"held_by": ""},
+            "$push": {"sendings": sending_document(sending)},
+        }
         await move_letters(database, session, query, LetterState.REPLAYED, change=change, limit=len(ids))
 
 
@@ -102,7 +106,7 @@ async def _count_in_replays(
     to: LetterState,
     replay_id: str | None,
 ) -> None:
-    """Count what became of the letters that a replay has sent; being held is none of that."""
+    """Count what became of the letters that a replay has sent."""
     if to not in _COUNTED_BY_REPLAYS:
         return
     moved = Counter((replay_id or document.get("replay_id"), document["state"]) for document in documents)
@@ -111,10 +115,10 @@ async def _count_in_replays(
         if state == to.value:
             continue
         counts = {f"counts.{to.value}": count}
-        if state in _COUNTED_BY_REPLAYS:
-            counts[f"counts.{state}"] = -count
         if to is LetterState.REPLAYED:
-            counts["sent"] = count
+            counts["sent"] = count  # what it was before, it was in another replay's hands
+        elif state in _COUNTED_BY_REPLAYS:
+            counts[f"counts.{state}"] = -count
         changes.append(UpdateOne({"_id": replay}, {"$inc": counts}))
     if changes:
         await database.collection("replays").bulk_write(changes, session=session)

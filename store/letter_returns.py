@@ -15,7 +15,7 @@ from store.letter_documents import object_id
 from store.letter_moves import move_letters, move_sent
 
 CAN_FAIL_AGAIN = (LetterState.REPLAYED.value, LetterState.UNKNOWN.value)
-_FIELDS = {"state": 1, "replay_id": 1, "sendings": 1, "origin": 1, "attempts_before": 1}
+_FIELDS = {"state": 1, "held_by": 1, "replay_id": 1, "sendings": 1, "origin": 1, "attempts_before": 1}
 
 
 @dataclass(slots=True, frozen=True)
@@ -34,7 +34,13 @@ class _Return:
     @property
     def is_in_its_hands(self) -> bool:
         """Whether no other replay has taken the letter since."""
-        return self.child.sent_by is not None and self.parent.get("replay_id") == self.child.sent_by
+        has_it = self.parent.get("held_by") or self.parent.get("replay_id")
+        return has_it is not None and has_it == self.child.sent_by
+
+    @property
+    def is_early(self) -> bool:
+        """Whether it is back before its replay came to note that it was sent."""
+        return self.is_in_its_hands and "held_by" in self.parent
 
 
 async def note_returns(database: Database, children: Sequence[Letter], session: AsyncClientSession) -> None:
@@ -53,9 +59,11 @@ async def note_returns(database: Database, children: Sequence[Letter], session: 
     found = letters.find({"_id": {"$in": ids}}, _FIELDS, session=session)
     parents = {str(document["_id"]): document async for document in found}
     returns = [_Return(parents[child.parent], child) for child in children if child.parent in parents]
-    early = [each for each in returns if each.is_in_its_hands and each.parent["state"] == LetterState.HELD.value]
+    early = [each for each in returns if each.is_early]
     await _note_sent(database, early, session)
-    failed = early + [each for each in returns if each.is_in_its_hands and each.parent["state"] in CAN_FAIL_AGAIN]
+    failed = [
+        each for each in returns if each.is_early or (each.is_in_its_hands and each.parent["state"] in CAN_FAIL_AGAIN)
+    ]
     query: Document = {"_id": {"$in": [each.parent["_id"] for each in failed]}, "state": {"$in": [*CAN_FAIL_AGAIN]}}
     await move_letters(database, session, query, LetterState.FAILED_AGAIN, limit=len(failed) or 1)
     await _count_late(database, [each for each in returns if each not in failed], session)
@@ -65,7 +73,7 @@ async def note_returns(database: Database, children: Sequence[Letter], session: 
 
 
 async def _note_sent(database: Database, returns: Sequence[_Return], session: AsyncClientSession) -> None:
-    """Note that letters were sent: they are back before their replay came to note it."""
+    """Note that letters were sent, in the place of their replays."""
     now = datetime.now(UTC)
     for replay_id in {str(each.child.sent_by) for each in returns}:
         replay: Mapping[str, Any] | None = await database.collection("replays").find_one(

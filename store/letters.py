@@ -15,6 +15,7 @@ from store.database import Database, Document, translated
 from store.keyset import Order, Page, read_page
 from store.letter_bodies import LetterBodies
 from store.letter_documents import (
+    FREE,
     WITHOUT_BYTES,
     edit_document,
     letter_document,
@@ -147,7 +148,8 @@ class LetterRepository:
         change: Document = {"$unset": {"edit": ""}} if edit is None else {"$set": {"edit": edit_document(edit)}}
         unsettled = {"$in": [state.value for state in UNSETTLED]}
         with translated():
-            done = await self._letters.update_one({"_id": object_id(letter_id), "state": unsettled}, change)
+            query: Document = {"_id": object_id(letter_id), "state": unsettled} | FREE
+            done = await self._letters.update_one(query, change)
         letter = await self.get(letter_id)
         if not done.matched_count:
             raise TooLateError(f"the letter {letter_id} is {letter.state.value}: it can't be edited any more")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
+from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
@@ -13,7 +14,7 @@ from models.letter import UNSETTLED, Letter, LetterState, Sending
 from models.replay import Replay, ReplayState
 from store.database import Database, Document, translated
 from store.letter_bodies import LetterBodies
-from store.letter_documents import WITHOUT_BYTES, letter_from, letter_query, object_id
+from store.letter_documents import FREE, WITHOUT_BYTES, letter_from, letter_query, object_id
 from store.letter_moves import move_letters, move_sent
 from store.sole_writer import SoleWriter
 
@@ -80,17 +81,18 @@ class ReplayLetters:
         query["replay_id"] = query["sent_by"] = {"$ne": replay.id}
         if replay.selection.replay_id is not None:
             query["replay_id"] = {"$eq": replay.selection.replay_id, "$ne": replay.id}
-        change = {"$set": {"replay_id": replay.id}}
         mine: Document = {"_id": replay.id, "state": UNDER_WAY}
         if runner is not None:
             mine["runner"] = runner
 
         async def claim(session: AsyncClientSession) -> None:
-            # It is written to so that of a claim and an end at the same time one fails: nothing stays held for good.
-            done = await self._replays.update_one(mine, {"$inc": {"claims": 1}}, session=session)
+            found = self._letters.find(query, {"_id": 1}, session=session).sort("_id", 1).limit(count)
+            ids = [document["_id"] async for document in found]
+            # Of a claim and an end at the same time one fails, as both write here: nothing stays held for good.
+            done = await self._replays.update_one(mine, {"$push": {"held": {"$each": ids}}}, session=session)
             if not done.matched_count:
                 raise BusyError(f"the replay {replay.id} has ended, or is run by another process")
-            await move_letters(self._database, session, query, LetterState.HELD, change=change, limit=count)
+            await self._letters.update_many({"_id": {"$in": ids}}, {"$set": {"held_by": replay.id}}, session=session)
 
         await self._transact(claim)
 
@@ -109,7 +111,7 @@ class ReplayLetters:
         letters: list[Letter] = []
         size_bytes = 0
         with translated():
-            async for document in self._letters.find(held_by(replay_id)).sort("_id", 1):
+            async for document in self._letters.find(await self._held_by(replay_id)).sort("_id", 1):
                 size_bytes += max(document["size_bytes"], len(document.get("edit", {}).get("body", b"")))  # type: ignore[call-overload,attr-defined]
                 if letters and size_bytes > TOGETHER_BYTES:
                     break
@@ -129,7 +131,7 @@ class ReplayLetters:
             StoreError: The database can't be reached.
         """
         with translated():
-            found = self._letters.find(held_by(replay_id), WITHOUT_BYTES).sort("_id", 1)
+            found = self._letters.find(await self._held_by(replay_id), WITHOUT_BYTES).sort("_id", 1)
             return [letter_from(document) async for document in found]
 
     async def note_attempts(self, letters: Collection[Letter]) -> None:
@@ -159,7 +161,12 @@ class ReplayLetters:
             StoreError: The database can't be reached.
         """
         if sendings:
-            await self._transact(lambda session: move_sent(self._database, session, replay_id, sendings))
+            await self._transact(lambda session: self._note_sent(replay_id, sendings, session))
+
+    async def _note_sent(self, replay_id: str, sendings: Mapping[str, Sending], session: AsyncClientSession) -> None:
+        await move_sent(self._database, session, replay_id, sendings)
+        left = [each for each in await self._held_ids(replay_id, session) if str(each) not in sendings]
+        await self._replays.update_one({"_id": replay_id}, {"$set": {"held": left}}, session=session)
 
     async def awaited(
         self,
@@ -183,7 +190,7 @@ class ReplayLetters:
         Raises:
             StoreError: The database can't be reached.
         """
-        query: Document = {"state": state.value}
+        query: Document = {"state": state.value} | FREE
         if replay_id is not None:
             query["replay_id"] = replay_id
         if after is not None:
@@ -216,7 +223,7 @@ class ReplayLetters:
         self, outcome: LetterState, replay_id: str, settlements: Mapping[Any, Settlement], session: AsyncClientSession
     ) -> None:
         # Another replay may have sent a letter since; what it comes to is another question.
-        query: Document = {"_id": {"$in": list(settlements)}, "state": _AWAITED, "replay_id": replay_id}
+        query: Document = {"_id": {"$in": list(settlements)}, "state": _AWAITED, "replay_id": replay_id} | FREE
         moved = await move_letters(self._database, session, query, outcome, limit=len(settlements))
         now = datetime.now(UTC)
         changes = [
@@ -236,7 +243,12 @@ class ReplayLetters:
         if changes:
             await self._letters.bulk_write(changes, ordered=False, session=session)
 
+    async def _held_by(self, replay_id: str, session: AsyncClientSession | None = None) -> Document:
+        """Make the query for the letters that a replay holds: among those whose ids it keeps."""
+        return {"_id": {"$in": await self._held_ids(replay_id, session)}, "held_by": replay_id}
 
-def held_by(replay_id: str) -> Document:
-    """Make the query for the letters that a replay holds."""
-    return {"replay_id": replay_id, "state": LetterState.HELD.value}
+    async def _held_ids(self, replay_id: str, session: AsyncClientSession | None) -> Sequence[ObjectId]:
+        replay: Mapping[str, Any] | None = await self._replays.find_one(
+            {"_id": replay_id}, {"held": 1}, session=session
+        )
+        return replay.get("held", ()) if replay else ()

@@ -7,22 +7,17 @@ from datetime import UTC, datetime
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.errors import BusyError, NotFoundError
-from models.letter import UNSETTLED, LetterFilter, LetterState
+from models.letter import UNSETTLED, LetterFilter
 from models.replay import Replay, ReplayState
 from store.database import Document, translated
 from store.keyset import Order, Page, read_page
 from store.lease import new_holder
-from store.letter_documents import (
-    letter_query,
-    replay_document,
-    replay_from,
-)
-from store.letter_moves import move_letters
-from store.replay_letters import UNDER_WAY, ReplayLetters, held_by
+from store.letter_documents import letter_query, replay_document, replay_from
+from store.replay_letters import UNDER_WAY, ReplayLetters
 
-_MOST_HELD = 10_000
-"""More letters than a replay ever holds: two batches."""
 _NEWEST_FIRST = Order(field="asked_at", direction=-1)
+_WITHOUT_HELD = {"held": 0}
+"""The projection for one that is asked for often: the ids of the letters that it holds may be 2,000."""
 
 
 class ReplayRepository(ReplayLetters):
@@ -79,7 +74,7 @@ class ReplayRepository(ReplayLetters):
             async for document in self._replays.find({"state": UNDER_WAY}, session=session):
                 other = replay_from(document)
                 theirs = letter_query(replace(other.selection, states=None))
-                states = {"$in": [*(state.value for state in UNSETTLED), LetterState.HELD.value]}
+                states = {"$in": [state.value for state in UNSETTLED]}  # those that it holds are among them
                 common = {"$and": [wanted, theirs, {"state": states}]}
                 if await self._letters.find_one(common, {"_id": 1}, session=session) is not None:
                     raise BusyError(
@@ -101,7 +96,7 @@ class ReplayRepository(ReplayLetters):
             StoreError: The database can't be reached.
         """
         with translated():
-            document = await self._replays.find_one({"_id": replay_id})
+            document = await self._replays.find_one({"_id": replay_id}, _WITHOUT_HELD)
         if document is None:
             raise NotFoundError(f"there is no replay {replay_id!r}")
         return replay_from(document)
@@ -203,10 +198,12 @@ class ReplayRepository(ReplayLetters):
 
         async def end(session: AsyncClientSession) -> None:
             mine: Document = {"_id": replay_id, "state": UNDER_WAY, "runner": runner}
-            done = await self._replays.update_one(mine, {"$set": change, "$unset": {"runner": ""}}, session=session)
+            held = await self._held_by(replay_id, session)
+            gone = {"runner": "", "held": ""}
+            done = await self._replays.update_one(mine, {"$set": change, "$unset": gone}, session=session)
             if not done.matched_count:
                 raise BusyError(f"the replay {replay_id} is run by another process")
-            await move_letters(self._database, session, held_by(replay_id), LetterState.OPEN, limit=_MOST_HELD)
+            await self._letters.update_many(held, {"$unset": {"held_by": ""}}, session=session)
             await self._database.leases.delete_one({"_id": writer_of(replay_id)}, session=session)
 
         await self._transact(end)

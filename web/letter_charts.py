@@ -29,7 +29,6 @@ STATE_WORDS = {
 _STATE_TONES = {
     LetterState.OPEN: "warn",
     LetterState.UNKNOWN: "warn-soft",
-    LetterState.HELD: "run-soft",
     LetterState.REPLAYED: "run",
     LetterState.RESOLVED: "good",
     LetterState.FAILED_AGAIN: "bad",
