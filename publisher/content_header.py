@@ -8,10 +8,11 @@ Source: AMQP 0-9-1, 4.2.5 and 4.2.6, with RabbitMQ's errata for the types of fie
 """
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pamqp.commands import Basic
@@ -138,23 +139,28 @@ def _changed_table(table: bytes, changes: Mapping[str, object | None]) -> bytes:
 def _split(raw: bytes) -> dict[str, bytes]:
     """Part properties by name; ends where they make no sense."""
     parts: dict[str, bytes] = {}
-    if len(raw) < 2:
-        return parts
-    flags, at = int.from_bytes(raw[:2], "big"), 2
-    for name in _NAMES:
-        if flags & Basic.Properties.flags[name]:
-            kind = _KINDS[name]
-            if kind == _TEXT:
-                end = at + 1 + (raw[at] if at < len(raw) else 0)
-            elif kind == _TABLE:
-                end = at + 4 + int.from_bytes(raw[at : at + 4], "big")
-            else:
-                end = at + (1 if kind == _OCTET else 8)
-            if end > len(raw):
-                break
-            parts[name] = raw[at:end]
-            at = end
+    at = 2
+    for name, kind in _flagged(raw[:at]):
+        if kind == _TEXT:
+            end = at + 1 + (raw[at] if at < len(raw) else 0)
+        elif kind == _TABLE:
+            end = at + 4 + int.from_bytes(raw[at : at + 4], "big")
+        else:
+            end = at + (1 if kind == _OCTET else 8)
+        if end > len(raw):
+            break
+        parts[name] = raw[at:end]
+        at = end
     return parts
+
+
+@lru_cache(maxsize=256)
+def _flagged(flags: bytes) -> Sequence[tuple[str, str]]:
+    """Tell which properties there are, and of which kinds: senders differ little in that."""
+    if len(flags) < 2:
+        return ()
+    bits = int.from_bytes(flags, "big")
+    return [(name, _KINDS[name]) for name in _NAMES if bits & Basic.Properties.flags[name]]
 
 
 def _join(parts: Mapping[str, bytes]) -> bytes:
