@@ -7,6 +7,7 @@ as aiormq has, sending takes eight times the processor time.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -53,6 +54,7 @@ class BulkSender:
         self._channel: Channel | None = None
         self._answer: asyncio.Future[object] | None = None
         self._lost: BaseException | None = None
+        self._ended = asyncio.Event()
         self._latest_tag = 0
         self._unconfirmed: deque[int] = deque()
         self._refused: set[int] = set()
@@ -68,7 +70,7 @@ class BulkSender:
         parameters = connection_parameters(self._url, self._name)
 
         def connect(answer: Callable[[object], None]) -> None:
-            self._connection = AsyncioConnection(parameters, answer, self._on_lost, self._on_lost)
+            self._connection = AsyncioConnection(parameters, answer, self._on_end, self._on_end)
 
         with broker_failures(self._url):
             await self._ask(connect, CONNECT_TIMEOUT_S)
@@ -119,7 +121,7 @@ class BulkSender:
         returned = self._returned
 
         def publish(_answer: Callable[[object], None]) -> None:
-            channel = self._opened(self._channel)
+            channel = _opened(self._channel)
             self._refused.clear()
             for message in messages:
                 self._latest_tag += 1
@@ -144,7 +146,7 @@ class BulkSender:
             BrokerError: The connection is lost, or there is no such queue; then this connection is of no use any more.
         """
         with broker_failures(self._url):
-            channel = self._opened(self._channel)
+            channel = _opened(self._channel)
             await self._ask(lambda answer: channel.queue_purge(queue, callback=answer), CONNECT_TIMEOUT_S)
 
     async def remove(self, *, exchange: str, queue: str) -> None:
@@ -158,7 +160,7 @@ class BulkSender:
             BrokerError: The connection is lost.
         """
         with broker_failures(self._url):
-            channel = self._opened(self._channel)
+            channel = _opened(self._channel)
             await self._ask(lambda answer: channel.exchange_delete(exchange, callback=answer), CONNECT_TIMEOUT_S)
             await self._ask(lambda answer: channel.queue_delete(queue, callback=answer), CONNECT_TIMEOUT_S)
 
@@ -167,15 +169,14 @@ class BulkSender:
         connection = self._connection
         if connection is None or connection.is_closed:
             return
-        self._answer = ended = asyncio.get_running_loop().create_future()
         if not connection.is_closing:
             connection.close()
-        await asyncio.wait((ended,), timeout=CONNECT_TIMEOUT_S)
-        if ended.done():
-            ended.exception()  # that it is closed, is told as an error too
+        with suppress(TimeoutError):  # a broker that does not even answer finds out by itself
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self._ended.wait()
 
     async def _open_channel(self) -> "Channel":
-        connection = self._opened(self._connection)
+        connection = _opened(self._connection)
         channel = cast(
             "Channel",
             await self._ask(lambda answer: connection.channel(on_open_callback=answer), CONNECT_TIMEOUT_S),
@@ -201,6 +202,10 @@ class BulkSender:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(reason)
 
+    def _on_end(self, connection: object, reason: BaseException) -> None:
+        self._ended.set()
+        self._on_lost(connection, reason)
+
     def _on_return(self, *_message: object) -> None:
         self._returned += 1  # it is confirmed too, right after
 
@@ -219,11 +224,6 @@ class BulkSender:
         if isinstance(method, Basic.Nack):
             self._refused.add(tag)
 
-    def _opened(self, what: T | None) -> T:
-        if what is None:
-            raise RuntimeError("not connected")
-        return what
-
 
 class _Raw(pika.BasicProperties):
     """Properties that are sent as these bytes."""
@@ -235,3 +235,9 @@ class _Raw(pika.BasicProperties):
     def encode(self) -> list[bytes]:
         """Return the bytes."""
         return [self._raw]
+
+
+def _opened(what: T | None) -> T:
+    if what is None:
+        raise RuntimeError("not connected")
+    return what

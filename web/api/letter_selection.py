@@ -15,7 +15,7 @@ LetterId = Annotated[str, Field(min_length=1, max_length=64, examples=["69210b1c
 _QUEUE = "Only letters that were captured from this queue."
 _ORIGIN = "Only letters that had been in this queue before."
 _REASON = "Only letters with this reason."
-_REPLAY = "Only letters that this replay took last."
+_REPLAY = "Only letters that this replay sent last."
 
 
 class AskedSelection(Asked):

@@ -1,0 +1,114 @@
+"""Many messages at once, on the real broker."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pika
+import pytest
+from pamqp.commands import Basic
+
+from models.errors import BrokerError, BusyError
+from publisher.bulk_sender import BulkSender, Message
+from publisher.content_header import encode
+from tests.publisher.support import NOBODY_LISTENS
+from tests.support import Names
+
+PROPERTIES = encode(Basic.Properties(message_id="m", delivery_mode=2))
+WAIT_S = 30.0
+
+
+@asynccontextmanager
+async def sending(amqp_url: str) -> AsyncIterator[BulkSender]:
+    """An open sender."""
+    sender = BulkSender(amqp_url, "bulk sender of a test")
+    try:
+        await sender.open()
+        yield sender
+    finally:
+        await sender.close()
+
+
+@pytest.fixture
+def channel(amqp_url: str) -> Iterator[Any]:
+    """A channel of the test's own."""
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        yield connection.channel()
+
+
+def message(queue: str, body: bytes, *, mandatory: bool = True) -> Message:
+    return Message(routing_key=queue, body=body, properties=PROPERTIES, mandatory=mandatory)
+
+
+async def test_batches_arrive_in_order_with_their_properties(amqp_url: str, channel: Any, names: Names) -> None:
+    queue = names.queue()
+    channel.queue_declare(queue, durable=True)
+    bodies = [f"{number}".encode() for number in range(2500)]
+    async with sending(amqp_url) as sender:
+        assert await sender.send([], WAIT_S) == set()
+        for at in range(0, len(bodies), 1000):
+            assert await sender.send([message(queue, body) for body in bodies[at : at + 1000]], WAIT_S) == set()
+    taken = [channel.basic_get(queue, auto_ack=True) for _ in bodies]
+    assert [body for _method, _properties, body in taken] == bodies
+    assert {properties.message_id for _method, properties, _body in taken} == {"m"}
+
+
+async def test_it_tells_which_messages_a_full_queue_refused(amqp_url: str, channel: Any, names: Names) -> None:
+    full, roomy = names.queue("full"), names.queue("roomy")
+    channel.queue_declare(full, durable=True, arguments={"x-max-length": 2, "x-overflow": "reject-publish"})
+    channel.queue_declare(roomy, durable=True)
+    async with sending(amqp_url) as sender:
+        assert await sender.send([message(full, b"x"), message(full, b"x"), message(roomy, b"x")], WAIT_S) == set()
+        mixed = [message(roomy, b"x"), message(full, b"x"), message(roomy, b"x"), message(full, b"x")]
+        assert await sender.send(mixed, WAIT_S) == {1, 3}
+        assert await sender.send([message(roomy, b"x")], WAIT_S) == set()
+
+
+async def test_a_message_that_no_queue_takes_is_an_error_if_it_is_mandatory(
+    amqp_url: str, channel: Any, names: Names
+) -> None:
+    queue = names.queue()
+    channel.queue_declare(queue, durable=True)
+    async with sending(amqp_url) as sender:
+        optional = message("nowhere", b"x", mandatory=False)
+        assert await sender.send([optional, message(queue, b"x")], WAIT_S) == set()
+        with pytest.raises(BrokerError, match="is gone"):
+            await sender.send([message(queue, b"x"), message("nowhere", b"x")], WAIT_S)
+        assert await sender.send([message(queue, b"x")], WAIT_S) == set()
+
+
+async def test_one_sender_at_a_time_has_the_lock_until_it_is_closed(amqp_url: str, names: Names) -> None:
+    lock = names.queue("lock")
+    async with sending(amqp_url) as first:
+        await first.lock(lock, "taken")
+        async with sending(amqp_url) as second:
+            with pytest.raises(BusyError, match="taken"):
+                await second.lock(lock, "taken")
+    async with sending(amqp_url) as third:
+        await third.lock(lock, "taken")
+
+
+async def test_a_queue_is_purged_and_removed_with_its_exchange(amqp_url: str, channel: Any, names: Names) -> None:
+    queue, exchange = names.queue(), names.exchange()
+    channel.exchange_declare(exchange)
+    channel.queue_declare(queue, durable=True)
+    async with sending(amqp_url) as sender:
+        await sender.send([message(queue, b"x")], WAIT_S)
+        await sender.purge(queue)
+        assert channel.queue_declare(queue, passive=True).method.message_count == 0
+        await sender.remove(exchange=exchange, queue=queue)
+        await sender.remove(exchange=exchange, queue=queue)
+        with pytest.raises(BrokerError, match="NOT_FOUND"):
+            await sender.purge(queue)
+        with pytest.raises(BrokerError):  # the broker has closed the channel
+            await sender.send([message(queue, b"x")], WAIT_S)
+
+
+async def test_a_broker_that_is_away_or_refuses_is_an_error_without_secrets(amqp_url: str) -> None:
+    wrong = pika.URLParameters(amqp_url)
+    refused = f"amqp://jobtrail:wrong-secret@{wrong.host}:{wrong.port}/{wrong.virtual_host}"
+    for url in (NOBODY_LISTENS, refused):
+        with pytest.raises(BrokerError, match=r"RabbitMQ at 127\.0\.0\.1:") as raised:
+            async with sending(url):
+                pass
+        assert "secret" not in str(raised.value)
