@@ -168,7 +168,8 @@ def _in_states(states: Sequence[LetterState]) -> Document:
         return free | FREE
     if set(UNSETTLED) <= set(states):
         return free
-    return {"$or": [free | FREE, {"held_by": {"$ne": None}}]}
+    held = {"state": {"$in": [state.value for state in UNSETTLED]}, "held_by": {"$ne": None}}
+    return {"$or": [free | FREE, held]}
 
 
 def object_id(text: str) -> ObjectId:

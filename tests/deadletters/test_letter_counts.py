@@ -144,6 +144,11 @@ def assert_counted(bench: LetterBench) -> None:
     )
     for letter in letters:
         assert (letter["state"] in ("resolved", "failed_again", "discarded")) == ("settled_at" in letter)
+    holds = {replay["_id"]: replay.get("held", []) for replay in replays}
+    for letter in letters:
+        if "held_by" in letter:
+            assert letter["_id"] in holds[letter["held_by"]], "by its ids a replay finds what it holds"
+            assert letter["state"] in ("open", "unknown")
 
 
 async def test_groups_and_replays_count_right_after_any_sequence_of_acts(
@@ -158,5 +163,6 @@ async def test_groups_and_replays_count_right_after_any_sequence_of_acts(
     while acts.running:
         await acts.end()
     assert_counted(bench)
-    assert bench.database["dead_letters"].count_documents({"state": "held"}) == 0
+    for name in ("held_by", "held"):
+        assert bench.database["dead_letters"].count_documents({name: {"$exists": True}}) == 0
     await acts.trail.close()

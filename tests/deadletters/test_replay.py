@@ -12,13 +12,14 @@ from aiormq.abc import DeliveredMessage
 from deadletters.outcomes import OutcomeJudge
 from deadletters.replayer import Replayer
 from desk.letter_acts import discard_letters, restore_letters, start_replay
-from models.errors import BusyError, NotFoundError
-from models.letter import LetterFilter, LetterState
+from models.errors import BusyError, NotFoundError, TooLateError
+from models.letter import Edit, LetterFilter, LetterState
 from models.replay import Replay, ReplayState
 from models.settings import Settings
 from publisher.content_header import decode
 from store.causes import CauseRepository
 from store.database import Database
+from store.letters import LetterRepository
 from store.replays import ReplayRepository
 from tests.deadletters.conftest import (
     LetterBench,
@@ -253,6 +254,37 @@ async def test_of_two_operators_at_once_one_gets_the_letters_and_the_other_is_to
         assert await Replayer(settings, database, asyncio.Event()).run(winner.id)
     assert bench.states() == {"open": 10}
     assert await take_all(settings, work) == []
+
+
+async def test_what_a_replay_has_claimed_is_held_until_its_end_and_looked_for_as_such(
+    settings: Settings, names: Names, bench: LetterBench, database: Database
+) -> None:
+    await capture_theirs(settings, bench, names.queue("work"), 4)
+    first, second, third, fourth = ids(bench)
+    letters, replays = LetterRepository(database), ReplayRepository(database)
+
+    async def found(*states: LetterState) -> list[str]:
+        page = await letters.list(LetterFilter(states=states or None), limit=10)
+        assert all(letter.state in states for letter in page.rows) or not states
+        return sorted(letter.id for letter in page.rows)
+
+    replay = await start_replay(database, LetterFilter(ids=[first, second]), who="ann", origin="cli")
+    runner = await replays.begin(replay.id)
+    assert [letter.id for letter in await replays.claim(replay, 1, runner)] == [first]
+    assert await found(LetterState.HELD) == await found(LetterState.HELD, LetterState.RESOLVED) == [first]
+    assert await found(LetterState.OPEN) == await found(LetterState.OPEN, LetterState.UNKNOWN)
+    assert await found(LetterState.OPEN) == [second, third, fourth]
+    assert await found(LetterState.HELD, LetterState.OPEN) == await found() == ids(bench)
+    assert await found(LetterState.RESOLVED) == []
+    held = await letters.get(first)
+    assert (held.state, held.replay_id) == (LetterState.HELD, replay.id)
+    with pytest.raises(TooLateError, match="held"):
+        await letters.edit(first, Edit(body=b"", properties=b"", by="bob", at=held.captured_at))
+
+    await replays.end(replay.id, runner, ReplayState.CANCELLED, "")
+    assert await found(LetterState.HELD) == []
+    assert await found(LetterState.OPEN) == ids(bench)
+    assert (await letters.get(first)).replay_id is None
 
 
 async def test_letters_in_the_hands_of_a_replay_are_not_discarded(
