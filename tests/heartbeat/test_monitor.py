@@ -106,7 +106,7 @@ async def test_ten_thousand_instances_are_stored(settings, amqp_url, mongo_clien
         await asyncio.to_thread(publish_unconfirmed, amqp_url, messages)
 
         async def all_stored():  # counted by the database: to read all of them each time would take the monitor's time
-            return mongo_client[settings.database].extractor_instances.estimated_document_count() == 10_000
+            return mongo_client[settings.database].extractor_instances.count_documents({}) == 10_000
 
         await eventually_async(all_stored)
         assert len(await monitor.repository.instances()) == 10_000
