@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from cli.console import make_console, write_json
+from cli.console import write_json
 from cli.context import current_settings, open_database
 from cli.formats import one_line
-from cli.palette import QUIET, word_text
-from cli.status_list import Columns, Line, print_lines, print_next
+from cli.palette import word_text
+from cli.status_list import Columns, Line, print_page
 from desk.schemas.audit import AuditListSchema, AuditRecordSchema
 from models.audit import AuditRecord
 from models.times import relative
@@ -40,14 +40,14 @@ def print_records(found: Page[AuditRecord]) -> None:
     Args:
         found: The page.
     """
-    console = make_console()
-    if not found.rows:
-        console.print("There is no such record.")
-        console.print(Text("  All of them:  jobtrail audit-log", style=QUIET))
-        return
     now = datetime.now(UTC)
-    print_lines(console, _COLUMNS, [_line(record, now) for record in found.rows])
-    print_next(console, found.next)
+    print_page(
+        _COLUMNS,
+        [_line(record, now) for record in found.rows],
+        found.next,
+        empty="There is no such record.",
+        way_out="All of them:  jobtrail audit-log",
+    )
 
 
 def _line(record: AuditRecord, now: datetime) -> Line:

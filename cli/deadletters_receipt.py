@@ -13,7 +13,7 @@ from cli.context import current_settings, open_database
 from cli.deadletters_lists import state_text
 from cli.formats import one_line
 from cli.palette import BAD, GOOD, QUIET, WARNING, word_text
-from cli.status_list import Columns, Line, print_lines, print_next
+from cli.status_list import Columns, Line, print_page
 from desk.schemas.replays import ReplayListSchema, ReplaySchema
 from models.letter import Letter, LetterFilter, LetterState
 from models.replay import Replay, ReplayState
@@ -85,14 +85,14 @@ def print_list(found: Page[Replay]) -> None:
     Args:
         found: The page.
     """
-    console = make_console()
-    if not found.rows:
-        console.print("Nothing was replayed yet.")
-        console.print(Text("  What there is to replay:  jobtrail deadletters groups", style=QUIET))
-        return
     now = datetime.now(UTC)
-    print_lines(console, _COLUMNS, [_line(replay, now) for replay in found.rows])
-    print_next(console, found.next)
+    print_page(
+        _COLUMNS,
+        [_line(replay, now) for replay in found.rows],
+        found.next,
+        empty="Nothing was replayed yet.",
+        way_out="What there is to replay:  jobtrail deadletters groups",
+    )
 
 
 def _line(replay: Replay, now: datetime) -> Line:

@@ -8,7 +8,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from cli.console import make_table
+from cli.console import make_console, make_table
 from cli.formats import one_line
 from cli.palette import QUIET
 
@@ -68,6 +68,25 @@ def print_next(console: Console, cursor: str | None) -> None:
     """
     if cursor:
         console.print(Text(f"\nMore:  --cursor {cursor}", style=QUIET), soft_wrap=True)
+
+
+def print_page(columns: Columns, lines: Sequence[Line], cursor: str | None, *, empty: str, way_out: str) -> None:
+    """Print one page of a list, and how to see the next one; or that there is nothing.
+
+    Args:
+        columns: The headings.
+        lines: The things.
+        cursor: The cursor of the next page.
+        empty: What to say where there are none.
+        way_out: And what to do then, with the command.
+    """
+    console = make_console()
+    if lines:
+        print_lines(console, columns, lines)
+        print_next(console, cursor)
+    else:
+        console.print(empty)
+        console.print(Text(f"  {way_out}", style=QUIET))
 
 
 def _table(columns: Columns, lines: Sequence[Line], width: int) -> Table:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,6 +31,8 @@ from web.service import run_web
 SCREENSHOTS = REPOSITORY / ".screenshots"
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
+HOSTILE = "<script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'> \u202egnp.exe"
+"""Text that would be run where it is not escaped."""
 
 
 @dataclass(slots=True)
@@ -131,6 +133,31 @@ def address(settings: Settings, request: pytest.FixtureRequest) -> Iterator[str]
         request.getfixturevalue("operator_token")  # without one the web would not start
     with services(settings.model_copy(update=changed)) as url:
         yield url
+
+
+OpenWindow = Callable[..., Visitor]
+
+
+def assert_shown_on_every_screen(visitor: OpenWindow, pages: Mapping[str, tuple[str, str]], prefix: str = "") -> None:
+    """Open pages, by name with path and words, on every kind of screen: each shows its words, and no text is run.
+
+    Args:
+        visitor: Opens a window.
+        pages: The pages.
+        prefix: What the pictures' names begin with.
+    """
+    looks = {
+        "light": visitor(viewport=DESK, color_scheme="light"),
+        "dark": visitor(viewport=DESK, color_scheme="dark"),
+        "phone": visitor(viewport=PHONE, color_scheme="light", has_touch=True, is_mobile=True),
+    }
+    for name, (path, words) in pages.items():
+        for look, window in looks.items():
+            page = window.visit(path)
+            expect(page.get_by_text(words).first).to_be_visible()
+            window.photograph(f"{prefix}{name}-{look}")
+            window.assert_all_was_well()
+            assert page.evaluate("window.pwned") is None
 
 
 @pytest.fixture

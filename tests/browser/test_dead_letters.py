@@ -18,12 +18,11 @@ from models.letter import Fix, Letter, LetterFilter
 from models.settings import Settings
 from store.causes import CauseRepository
 from store.database import Database
-from tests.browser.conftest import DESK, PHONE, Visitor, Worker
+from tests.browser.conftest import HOSTILE, OpenWindow, Worker, assert_shown_on_every_screen
 from tests.deadletters.conftest import update_body
 from tests.support import WAIT_S, eventually
 from tests.web.letters import NOW, letter, store_letters
 
-OpenWindow = Callable[..., Visitor]
 MISSING = {
     "_id": "old",
     "queue": "jobtrail.replies",
@@ -35,7 +34,6 @@ MISSING = {
     "dead_lettered": 0,
 }
 """What was taken from a queue, and is not found."""
-HOSTILE = "<script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'> \u202egnp.exe"
 
 
 def do(work: Callable[[Database], Any], settings: Settings) -> Any:
@@ -165,18 +163,7 @@ def test_every_page_shows_what_it_should_on_every_screen(visitor: OpenWindow, ma
         "conservation-missing": ("/dead-letters/conservation?window=3d", "9 messages are missing"),
         "job": ("/jobs/job-1", "replayed"),
     }
-    looks = {
-        "light": visitor(viewport=DESK, color_scheme="light"),
-        "dark": visitor(viewport=DESK, color_scheme="dark"),
-        "phone": visitor(viewport=PHONE, color_scheme="light", has_touch=True, is_mobile=True),
-    }
-    for name, (path, words) in pages.items():
-        for look, shown in looks.items():
-            page = shown.visit(path)
-            expect(page.get_by_text(words).first).to_be_visible()
-            shown.photograph(f"dead-letters-{name}-{look}")
-            shown.assert_all_was_well()
-            assert page.evaluate("window.pwned") is None
+    assert_shown_on_every_screen(visitor, pages, "dead-letters-")
     without = visitor(java_script_enabled=False)
     for path, words in pages.values():
         expect(without.visit(path).get_by_text(words).first).to_be_visible()

@@ -1,7 +1,6 @@
 """The pages in a real browser, on live data."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -10,11 +9,8 @@ from pymongo import MongoClient
 
 from models.settings import Settings
 from publisher import submit
-from tests.browser.conftest import DESK, PHONE, Visitor, Worker
+from tests.browser.conftest import HOSTILE, OpenWindow, Worker, assert_shown_on_every_screen
 from tests.support import Names, eventually
-
-OpenWindow = Callable[..., Visitor]
-HOSTILE = "<script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'> \u202egnp.exe"
 
 
 @pytest.fixture
@@ -87,18 +83,7 @@ PAGES = {
 
 @pytest.mark.usefixtures("trail")
 def test_every_page_shows_what_it_should_on_every_screen_and_asks_nobody_else(visitor: OpenWindow) -> None:
-    looks = {
-        "light": visitor(viewport=DESK, color_scheme="light"),
-        "dark": visitor(viewport=DESK, color_scheme="dark"),
-        "phone": visitor(viewport=PHONE, color_scheme="light", has_touch=True, is_mobile=True),
-    }
-    for name, (path, words) in PAGES.items():
-        for look, window in looks.items():
-            page = window.visit(path)
-            expect(page.get_by_text(words).first).to_be_visible()
-            window.photograph(f"{name}-{look}")
-            window.assert_all_was_well()
-            assert page.evaluate("window.pwned") is None
+    assert_shown_on_every_screen(visitor, PAGES)
 
 
 @pytest.mark.usefixtures("trail")
