@@ -1,6 +1,8 @@
 """What many tests need: waiting for a condition instead of sleeping, and fresh names."""
 
 import asyncio
+import signal
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ T = TypeVar("T")
 WAIT_S = 60.0
 """How long anything may take: for a machine that is slow and busy."""
 _POLL_S = 0.02
+_LEAVE_S = 10.0
 
 
 def eventually(condition: Callable[[], T], timeout_s: float = WAIT_S) -> T:
@@ -65,6 +68,20 @@ async def eventually_async(condition: Callable[[], Awaitable[T]], timeout_s: flo
         if time.monotonic() > deadline:
             pytest.fail(f"the condition did not hold within {timeout_s:g} s; {last}")
         await asyncio.sleep(_POLL_S)
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process; one that does not leave when it is asked to is killed.
+
+    Killed at once it might leave a transaction open, and whoever drops the database then waits a minute for its end.
+    """
+    for number in (signal.SIGCONT, signal.SIGTERM):
+        process.send_signal(number)
+    try:
+        process.wait(_LEAVE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def client_to(mongo_url: str) -> MongoClient[dict[str, Any]]:

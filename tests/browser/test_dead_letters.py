@@ -104,7 +104,7 @@ def mail(settings: Settings, mongo_client: MongoClient[Any]) -> Mail:
 
 
 def store_replay_of(mail: Mail, ids: list[str]) -> str:
-    """Ask for a replay that takes a long time; return its id."""
+    """Ask for a replay that takes a long time, 100 s for each letter but the first; return its id."""
     selection = LetterFilter(ids=ids)
     asked = {"who": "bob", "origin": "cli", "target": mail.settings.dead_letter_queue, "rate": 0.01, "staged": False}
     replay = do(lambda database: start_replay(database, selection, **asked), mail.settings)
@@ -124,7 +124,7 @@ def test_every_page_shows_what_it_should_on_every_screen(visitor: OpenWindow, ma
     mail.good(30)
     ids = mail.bad(12)
     [binary] = mail.store(letter(50, reason="not_json", error="no JSON", body=bytes(range(256)) * 3, job_id=None))
-    slow = mail.store(*(letter(n, reason="expired", error="", job_id=None, origin="elsewhere") for n in (60, 61, 62)))
+    slow = mail.store(*(letter(n, reason="expired", error="", job_id=None, origin="elsewhere") for n in range(60, 72)))
     note_fix(mail)
     do(lambda database: discard_letters(database, LetterFilter(ids=ids[-2:]), "test messages of ours"), mail.settings)
     mail.stored.tallies.insert_one(MISSING | {"hour": NOW.replace(minute=0, second=0) - timedelta(days=2)})
@@ -155,8 +155,8 @@ def test_every_page_shows_what_it_should_on_every_screen(visitor: OpenWindow, ma
         "replays": ("/dead-letters/replays", "the first letter failed again"),
         "replay-halted": (halted, "It halted itself"),
         "replay-done": (done, "30 of 30 sent"),
-        "replay-running": (f"/dead-letters/replays/{waiting}", "of 2 sent"),
-        "held": (f"/dead-letters/held?id={slow[2]}", "These letters are in other hands"),
+        "replay-running": (f"/dead-letters/replays/{waiting}", "of 11 sent"),
+        "held": (f"/dead-letters/held?id={slow[-1]}", "These letters are in other hands"),
         "dry-run": (f"/dead-letters/dry-run?id={ids[2]}&id={binary}", "would fail again"),
         "archive": ("/dead-letters/archive", "test messages of ours"),
         "conservation": ("/dead-letters/conservation", "Every message is accounted for"),

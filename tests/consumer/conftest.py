@@ -17,7 +17,7 @@ from pymongo import MongoClient
 from consumer.service import run_consumer
 from models.settings import Settings
 from models.topology import dead_letter_queue_arguments, reply_queue_arguments
-from tests.support import WAIT_S, client_to, eventually
+from tests.support import WAIT_S, client_to, end, eventually
 
 Document = dict[str, Any]
 
@@ -58,6 +58,11 @@ class ConsumerProcess:
         self._ready.unlink(missing_ok=True)
         self._process = subprocess.Popen([sys.executable, "-m", "tests.consumer.process"], env=self._environment)
 
+    def end(self) -> None:
+        """End it, where it was started."""
+        if self._process is not None:
+            end(self._process)
+
     def kill(self) -> None:
         """SIGKILL it."""
         if self._process is not None:
@@ -90,7 +95,7 @@ def consumer_process(tmp_path: Path) -> Iterator[Callable[[Settings], ConsumerPr
 
     yield make
     for process in made:
-        process.kill()
+        process.end()
 
 
 class Bench:

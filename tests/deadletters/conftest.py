@@ -33,7 +33,7 @@ from stack.state import StackUrls
 from store.database import Database
 from store.replays import ReplayRepository
 from tests.consumer.conftest import Bench
-from tests.support import WAIT_S, eventually, eventually_async
+from tests.support import WAIT_S, end, eventually, eventually_async
 
 Document = dict[str, Any]
 
@@ -155,6 +155,11 @@ class LettersProcess:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def end(self) -> None:
+        """End it, where it was started."""
+        if self._process is not None:
+            end(self._process)
+
     def kill(self) -> None:
         """SIGKILL it."""
         if self._process is not None:
@@ -181,7 +186,7 @@ def letters_process(tmp_path: Path) -> Iterator[MakeProcess]:
 
     yield make
     for process in made:
-        process.kill()
+        process.end()
 
 
 async def publish_all(settings: Settings, queue: str, messages: Sequence[tuple[bytes, bytes]]) -> None:

@@ -28,7 +28,7 @@ from tests.consumer.conftest import consuming
 from tests.consumer.updates import update
 from tests.jobs import a_job, lose_token, store
 from tests.reconciler.bench import Bench, Document
-from tests.support import WAIT_S, eventually, eventually_async
+from tests.support import WAIT_S, end, eventually, eventually_async
 
 S = Status
 Again = Mapping[str, datetime] | None
@@ -393,8 +393,7 @@ def spawn(settings: Settings) -> Iterator[Spawn]:
 
     yield start
     for process in processes:
-        process.kill()
-        process.wait()
+        end(process)
 
 
 def times_told(bench: Bench, dataset_id: str) -> int:

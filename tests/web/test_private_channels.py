@@ -28,6 +28,8 @@ async def subscriber(pusher: PusherServer, endpoint: str, token: str) -> AsyncIt
         auth_endpoint=endpoint,
         auth_endpoint_headers={"Authorization": f"Bearer {token}"},
     )
+    # At times it misses that its socket was closed under it: it then sees that it is to end when this time is over.
+    client.connection.socket_kwargs["ping_timeout"] = 1
     connected = threading.Event()
     client.connection.bind("pusher:connection_established", lambda _data: connected.set())
     client.connect()
