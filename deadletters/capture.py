@@ -22,8 +22,10 @@ from store.extractors import ExtractorRepository
 from store.jobs import JobRepository
 from store.letter_capture import CapturedLetter, LetterTrail
 
-_END_WITHIN_S = 2.0
+_END_WITHIN_S = 5.0
 """Seconds that the end of a job may take to be stored after its request was given up."""
+_FRESH = 20
+"""Up to so many requests at once may have been given up just now; more of them are a backlog."""
 _POLL_S = 0.1
 
 
@@ -168,9 +170,11 @@ class LetterKeeper:
         deadline = asyncio.get_running_loop().time() + _END_WITHIN_S
         while True:
             jobs = await self._jobs.some(ids)
-            # A job that is not on record at all will not come: its start was sent long before.
-            if all(job.status.is_end for job in jobs) or asyncio.get_running_loop().time() > deadline:
-                return {job.job_id: job.message for job in jobs if job.status.is_end}
+            # Of a backlog, a job that is not on record will not come: its start was sent long before.
+            awaited = len(ids) if len(ids) <= _FRESH else len(jobs)
+            ended = {job.job_id: job.message for job in jobs if job.status.is_end}
+            if len(ended) == awaited or asyncio.get_running_loop().time() > deadline:
+                return ended
             await asyncio.sleep(_POLL_S)
 
     async def _versions(self, extractors: Collection[str]) -> dict[str, str]:

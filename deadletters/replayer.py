@@ -7,9 +7,10 @@ dead still writes into the database is guarded by the letters' states.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import structlog
 
@@ -29,6 +30,8 @@ from store.sole_writer import SoleWriter
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+U = TypeVar("U")
 OnReplay = Callable[[Replay], None]
 BATCH_COUNT = 1000
 """Letters that are claimed and sent together at the most."""
@@ -117,6 +120,7 @@ class Replayer:
 
     async def _send_all(self, replay: Replay, staging: Staging) -> ReplayState | None:
         """Send batch after batch; return how it ended, None when the process should leave."""
+        ahead: Sequence[Letter] = ()
         while not self._stop.is_set():
             now = await self._replays.get(replay.id)
             self._on_progress(now)
@@ -125,11 +129,11 @@ class Replayer:
             room = await self._room(now)
             if room == 0 or not await self._is_time():
                 continue
-            held = await self._replays.held(replay.id)
-            letters = held or await self._replays.claim(replay, self._batch_count(replay, room), self._runner)
+            letters = ahead or await self._replays.held(replay.id)
+            letters = letters or await self._replays.claim(replay, self._batch_count(replay, room), self._runner)
             if not letters:
                 return ReplayState.DONE
-            await self._send(replay, letters, staging)
+            ahead = await self._send(replay, letters, staging)
         return None
 
     async def _room(self, replay: Replay) -> int:
@@ -177,7 +181,8 @@ class Replayer:
         by_rate = BATCH_COUNT if replay.rate is None else max(1, int(replay.rate))
         return min(BATCH_COUNT, room, by_rate)
 
-    async def _send(self, replay: Replay, letters: Sequence[Letter], staging: Staging) -> None:
+    async def _send(self, replay: Replay, letters: Sequence[Letter], staging: Staging) -> Sequence[Letter]:
+        """Send a batch, and note it; return the next one as far as it is in hand by then."""
         self._keep_rate(replay, len(letters))
         marks = await self._jobs.correlation_ids(
             {letter.job_id for letter in letters if letter.kind is LetterKind.REQUEST and letter.job_id is not None}
@@ -195,24 +200,27 @@ class Replayer:
         ]
         await self._bind(messages, staging)
         await self._note_attempts(letters)
-        # While the broker writes, the database claims: each alone would be half as fast.
-        claiming = asyncio.create_task(self._claim_ahead(replay, letters))
-        try:
-            refused = await staging.send(messages)
-        finally:
-            await asyncio.wait((claiming,))
-        await self._note_sent(replay, [letter for letter in letters if letter.id not in refused])
+        # While the broker writes, the database claims; while the database notes, the next batch is read.
+        refused, _ = await _both(staging.send(messages), self._claim_ahead(replay, letters))
+        sent = [letter for letter in letters if letter.id not in refused]
+        _, ahead = await _both(self._note_sent(replay, sent), self._read_ahead(replay, letters))
         await staging.forget()
-        claiming.result()
         if refused:
             raise _Halt(
                 f"the broker refused {len(refused):,} letters: their queue is full or gone; nothing more was sent"
             )
+        return ahead
 
     async def _claim_ahead(self, replay: Replay, letters: Sequence[Letter]) -> None:
         """Claim the next batch, after a full one; a smaller one is a stage's, a rate's, or a part of what is held."""
         if len(letters) >= BATCH_COUNT:
             await self._replays.claim_more(replay, BATCH_COUNT, self._runner)
+
+    async def _read_ahead(self, replay: Replay, letters: Sequence[Letter]) -> Sequence[Letter]:
+        """Read what was claimed ahead; an older letter that was opened again meanwhile is read after it."""
+        if len(letters) < BATCH_COUNT:
+            return ()
+        return await self._replays.held(replay.id, after=letters[-1].id)
 
     async def _bind(self, messages: Sequence[Outgoing], staging: Staging) -> None:
         for target in dict.fromkeys(message.target for message in messages):
@@ -256,6 +264,16 @@ class Replayer:
     def _keep_rate(self, replay: Replay, count: int) -> None:
         if replay.rate is not None:
             self._next_at = max(self._next_at, asyncio.get_running_loop().time()) + count / replay.rate
+
+
+async def _both(one: Awaitable[T], other: Awaitable[U]) -> tuple[T, U]:
+    """Do two things at the same time, each to its end, also where the other one fails; the first one's error counts."""
+    first, second = await asyncio.gather(one, other, return_exceptions=True)
+    if isinstance(first, BaseException):
+        raise first
+    if isinstance(second, BaseException):
+        raise second
+    return first, second
 
 
 def _first(count: int) -> str:

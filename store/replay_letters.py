@@ -96,11 +96,12 @@ class ReplayLetters:
 
         await self._transact(claim)
 
-    async def held(self, replay_id: str) -> Sequence[Letter]:
+    async def held(self, replay_id: str, *, after: str | None = None) -> Sequence[Letter]:
         """Read the letters that a replay holds and has not sent, as far as is known.
 
         Args:
             replay_id: The replay.
+            after: Only those behind this letter.
 
         Returns:
             The letters, the oldest first, bytes included; of `TOGETHER_BYTES` in all, one letter excepted.
@@ -111,7 +112,10 @@ class ReplayLetters:
         letters: list[Letter] = []
         size_bytes = 0
         with translated():
-            async for document in self._letters.find(await self._held_by(replay_id)).sort("_id", 1):
+            query = await self._held_by(replay_id)
+            if after is not None:
+                query = {"$and": [query, {"_id": {"$gt": object_id(after)}}]}
+            async for document in self._letters.find(query).sort("_id", 1):
                 size_bytes += max(document["size_bytes"], len(document.get("edit", {}).get("body", b"")))  # type: ignore[call-overload,attr-defined]
                 if letters and size_bytes > TOGETHER_BYTES:
                     break

@@ -7,7 +7,9 @@ from decimal import Decimal
 
 import aiormq
 import pika
+import pytest
 
+from deadletters import capture as capture_module
 from heartbeat.monitor import run_monitor
 from models.dead_letter import OUR_HEADERS
 from models.settings import Settings
@@ -22,7 +24,7 @@ from tests.deadletters.conftest import (
     running,
     update_body,
 )
-from tests.support import WAIT_S, Names, eventually, eventually_async
+from tests.support import WAIT_S, Names, eventually, eventually_async, messages_waiting
 
 AT = datetime(2026, 11, 22, 0, 14, 36, tzinfo=UTC)
 HEADERS = {
@@ -227,6 +229,25 @@ async def test_requests_that_workers_gave_up_are_letters_of_the_workers_queue(
         assert (letter["origin"], letter["extractor_id"]) == (worker, worker)
     assert (first["job_id"], first["correlation_id"], first["deaths"]) == ("job-1", "c", 11)
     assert ("job_id" in second, second["deaths"]) == (False, 1)
+
+
+async def test_a_request_that_is_taken_before_the_end_of_its_job_is_stored_waits_for_what_went_wrong(
+    settings: Settings, names: Names, bench: LetterBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture_module, "_END_WITHIN_S", WAIT_S)
+    _ = bench.channel
+    worker, url = names.extractor("ncsa.test"), settings.require_amqp_url()
+    await declare(settings, error_queue(worker))
+    await publish_all(settings, error_queue(worker), [(packed(), b'{"id": "file-1", "jobid": "job-1"}')])
+    named = naming(settings, error_queue(worker))
+    async with running(named, consumer=False):
+        await asyncio.to_thread(eventually, lambda: messages_waiting(url, error_queue(worker)) == 0)
+        assert bench.letters() == []
+        async with running(named, letters=False):
+            ends = [update_body("job-1", status=status) for status in ("STARTED: go", "ERROR: No such file: poem.txt")]
+            await publish_all(settings, settings.reply_queue, [(packed(), body) for body in ends])
+            (letter,) = await captured(bench, 1)
+    assert letter["error"] == "No such file: poem.txt"
 
 
 async def test_equal_messages_without_ids_are_two_letters_and_a_repeated_one_of_the_consumer_is_one(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deadletters import capture
 from deadletters.dry_run import LetterJudge
 from models.judgement import Verdict
 from models.letter import LetterFilter, LetterKind
@@ -20,7 +21,7 @@ from stack.fleet import wordcount
 from store.database import Database
 from store.replays import ReplayRepository
 from tests.deadletters.conftest import LetterBench, declare, replay_now, running
-from tests.support import Names, eventually
+from tests.support import WAIT_S, Names, eventually
 
 REQUESTS = LetterFilter(kind=LetterKind.REQUEST)
 ATTEMPTS = 11
@@ -47,8 +48,14 @@ def worker(settings: Settings, names: Names, tmp_path: Path) -> Iterator[str]:
 
 
 async def test_a_request_that_was_given_up_is_replayed_as_a_further_attempt_of_the_same_job(
-    settings: Settings, worker: str, bench: LetterBench, database: Database, tmp_path: Path
+    settings: Settings,
+    worker: str,
+    bench: LetterBench,
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(capture, "_END_WITHIN_S", WAIT_S)
     settings = settings.model_copy(update={"capture_queues": error_queue(worker)})
     file = tmp_path / "poem.txt"
     _ = bench.channel
