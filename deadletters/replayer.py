@@ -9,6 +9,7 @@ dead still writes into the database is guarded by the letters' states.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -42,6 +43,18 @@ _POLL_S = 0.2
 
 class _Halt(Exception):  # noqa: N818  # it is no error, but the end of a replay
     """The replay stops itself; the reason is the text."""
+
+
+@dataclass(slots=True, frozen=True)
+class _Batch:
+    """Letters that are sent together, and what is sent for them."""
+
+    letters: Sequence[Letter]
+    messages: Sequence[Outgoing]
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.letters) >= BATCH_COUNT
 
 
 class Replayer:
@@ -120,7 +133,7 @@ class Replayer:
 
     async def _send_all(self, replay: Replay, staging: Staging) -> ReplayState | None:
         """Send batch after batch; return how it ended, None when the process should leave."""
-        ahead: Sequence[Letter] = ()
+        ahead: _Batch | None = None
         while not self._stop.is_set():
             now = await self._replays.get(replay.id)
             self._on_progress(now)
@@ -129,12 +142,17 @@ class Replayer:
             room = await self._room(now)
             if room == 0 or not await self._is_time():
                 continue
-            letters = ahead or await self._replays.held(replay.id)
-            letters = letters or await self._replays.claim(replay, self._batch_count(replay, room), self._runner)
-            if not letters:
+            batch = ahead or await self._next(replay, room)
+            if batch is None:
                 return ReplayState.DONE
-            ahead = await self._send(replay, letters, staging)
+            ahead = await self._send(replay, batch, staging)
         return None
+
+    async def _next(self, replay: Replay, room: int) -> _Batch | None:
+        """Take the next letters into the hands; None where there are no more."""
+        letters = await self._replays.held(replay.id)
+        letters = letters or await self._replays.claim(replay, self._batch_count(replay, room), self._runner)
+        return await self._prepare(replay, letters) if letters else None
 
     async def _room(self, replay: Replay) -> int:
         """Tell how many letters may be sent before outcomes are waited for; wait for those of a stage that is full.
@@ -181,9 +199,8 @@ class Replayer:
         by_rate = BATCH_COUNT if replay.rate is None else max(1, int(replay.rate))
         return min(BATCH_COUNT, room, by_rate)
 
-    async def _send(self, replay: Replay, letters: Sequence[Letter], staging: Staging) -> Sequence[Letter]:
-        """Send a batch, and note it; return the next one as far as it is in hand by then."""
-        self._keep_rate(replay, len(letters))
+    async def _prepare(self, replay: Replay, letters: Sequence[Letter]) -> _Batch:
+        """Make what is sent."""
         marks = await self._jobs.correlation_ids(
             {letter.job_id for letter in letters if letter.kind is LetterKind.REQUEST and letter.job_id is not None}
         )
@@ -198,12 +215,17 @@ class Replayer:
             )
             for letter in letters
         ]
-        await self._bind(messages, staging)
-        await self._note_attempts(letters)
+        return _Batch(letters, messages)
+
+    async def _send(self, replay: Replay, batch: _Batch, staging: Staging) -> _Batch | None:
+        """Send a batch, and note it; return the next one where it is in hand by then."""
+        self._keep_rate(replay, len(batch.letters))
+        await self._bind(batch.messages, staging)
+        await self._note_attempts(batch.letters)
         # While the broker writes, the database claims; while the database notes, the next batch is read.
-        refused, _ = await _both(staging.send(messages), self._claim_ahead(replay, letters))
-        sent = [letter for letter in letters if letter.id not in refused]
-        _, ahead = await _both(self._note_sent(replay, sent), self._read_ahead(replay, letters))
+        refused, _ = await _both(staging.send(batch.messages), self._claim_ahead(replay, batch))
+        sent = [letter for letter in batch.letters if letter.id not in refused]
+        _, ahead = await _both(self._note_sent(replay, sent), self._read_ahead(replay, batch))
         await staging.forget()
         if refused:
             raise _Halt(
@@ -211,16 +233,17 @@ class Replayer:
             )
         return ahead
 
-    async def _claim_ahead(self, replay: Replay, letters: Sequence[Letter]) -> None:
+    async def _claim_ahead(self, replay: Replay, batch: _Batch) -> None:
         """Claim the next batch, after a full one; a smaller one is a stage's, a rate's, or a part of what is held."""
-        if len(letters) >= BATCH_COUNT:
+        if batch.is_full:
             await self._replays.claim_more(replay, BATCH_COUNT, self._runner)
 
-    async def _read_ahead(self, replay: Replay, letters: Sequence[Letter]) -> Sequence[Letter]:
-        """Read what was claimed ahead; an older letter that was opened again meanwhile is read after it."""
-        if len(letters) < BATCH_COUNT:
-            return ()
-        return await self._replays.held(replay.id, after=letters[-1].id)
+    async def _read_ahead(self, replay: Replay, batch: _Batch) -> _Batch | None:
+        """Read what was claimed ahead; an older letter that was opened again meanwhile is left to `_next`."""
+        if not batch.is_full:
+            return None
+        letters = await self._replays.held(replay.id, after=batch.letters[-1].id)
+        return await self._prepare(replay, letters) if letters else None
 
     async def _bind(self, messages: Sequence[Outgoing], staging: Staging) -> None:
         for target in dict.fromkeys(message.target for message in messages):
