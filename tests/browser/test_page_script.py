@@ -161,6 +161,36 @@ def test_only_what_differs_is_replaced_and_what_somebody_did_stays(page: Page, s
     assert page.evaluate("[window.stayed, document.querySelector('#same b').mark, window.pwned]") == [True, 1, None]
 
 
+def test_rows_that_stay_the_same_stay_where_they_are_and_no_button_comes_to_do_something_else(
+    page: Page, stage: Stage
+) -> None:
+    def table(*rows: str, note: str) -> str:
+        form = '<form action="/act"><input type="hidden" name="id" value="{0}"><button>Go {0}</button></form>'
+        body = "".join(f"<tr><td>{row}</td><td>{form.format(row)}</td></tr>" for row in rows)
+        return part("rows", f'<p class="{note}" title="{note}">{note}</p><table><tbody>{body}</tbody></table>')
+
+    visit(page, stage, table("a", "b", "c", note="old"))
+    page.evaluate("for (const each of document.querySelectorAll('#rows *')) each.mark = each.textContent")
+
+    def marks() -> list[list[object]]:
+        script = "[...document.querySelectorAll('#rows *')].map((e) => [e.nodeName, e.textContent, e.mark ?? null])"
+        return [each for each in page.evaluate(script) if each[0] in ("P", "TR", "BUTTON")]
+
+    stage.change(table("a", "x", "c", "d", note="new"))
+    expect(page.get_by_text("Go d")).to_be_visible()
+    shown = {text: mark for _name, text, mark in marks()}
+    assert marks()[0] == ["P", "new", "old"], "an element that changed, and is the same one"
+    assert page.locator("p.new").get_attribute("title") == "new"
+    assert (shown["Go a"], shown["Go c"]) == ("Go a", "Go c"), "rows before and behind stay"
+    assert (shown["Go x"], shown["Go d"]) == (None, None), "a button of its own"
+    stage.change(table("c", "d", note="new"))
+    expect(page.get_by_text("Go a")).to_have_count(0)
+    assert [mark for name, text, mark in marks() if text == "Go c"] == ["Go c"]
+    stage.change(part("rows", "<p>nothing is left</p>"))
+    expect(page.locator("#rows")).to_have_text("nothing is left")
+    assert page.locator("table, p[class], p[title]").count() == 0
+
+
 def test_a_form_in_use_and_marked_text_are_left_alone_until_they_are_not(page: Page, stage: Stage) -> None:
     form = '<form action="/act"><input aria-label="Name" value="{}"></form>'
     visit(page, stage, part("form", form.format("old")) + part("text", "<i>old words</i>") + part("seen", "1"))

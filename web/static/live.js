@@ -27,18 +27,26 @@ async function refresh() {
     again = false;
     const begun = performance.now();
     // Where the server is away, the stream comes back when it does, and asks for a refresh then.
-    await load().catch((error) => error instanceof TypeError || console.error(error));
+    const cameAfterMs = await load().catch((error) => {
+      if (!(error instanceof TypeError)) console.error(error);
+      return 0;
+    });
     // A page that is slow to come is asked for less often: open pages must not be what a busy server works for.
-    const tookMs = performance.now() - begun;
-    await new Promise((resolve) => setTimeout(resolve, Math.max(LEAST_PAUSE_MS - tookMs, tookMs)));
+    const pauseMs = Math.max(LEAST_PAUSE_MS - (performance.now() - begun), cameAfterMs);
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
   busy = false;
 }
 
+// Shows the page as it is now; tells how long the server took.
 async function load() {
+  const begun = performance.now();
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  const html = await answer.text();
+  const cameAfterMs = performance.now() - begun;
   if (answer.redirected && new URL(answer.url).pathname === "/login") location.reload();
-  else if (answer.ok) show(answer, new DOMParser().parseFromString(await answer.text(), "text/html"));
+  else if (answer.ok) show(answer, new DOMParser().parseFromString(html, "text/html"));
+  return cameAfterMs;
 }
 
 function show(answer, fresh) {
@@ -80,9 +88,38 @@ function isInUse(part) {
 function replace(part, next) {
   const focused = part.contains(document.activeElement) ? selectorOf(document.activeElement) : null;
   const scrolled = [...part.querySelectorAll(".scroll")].map((box) => [box.scrollLeft, box.scrollTop]);
-  part.replaceWith(next);
-  next.querySelectorAll(".scroll").forEach((box, index) => box.scrollTo(...(scrolled[index] ?? [0, 0])));
-  if (focused) next.querySelector(focused)?.focus({ preventScroll: true });
+  change(part, next);
+  part.querySelectorAll(".scroll").forEach((box, index) => box.scrollTo(...(scrolled[index] ?? [0, 0])));
+  if (focused) part.querySelector(focused)?.focus({ preventScroll: true });
+}
+
+// Makes an element what the new one is. What is the same stays: to lay out a table anew for one more row takes longer
+// than all the rest.
+function change(node, next) {
+  if (node.isEqualNode(next)) return;
+  if (!isSame(node, next)) return void node.replaceWith(next);
+  for (const { name } of [...node.attributes]) if (!next.hasAttribute(name)) node.removeAttribute(name);
+  for (const { name, value } of next.attributes) if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+  const before = [...node.childNodes];
+  const after = [...next.childNodes];
+  while (before.length && after.length && before[0].isEqualNode(after[0])) {
+    before.shift();
+    after.shift();
+  }
+  while (before.length && after.length && before.at(-1).isEqualNode(after.at(-1))) {
+    before.pop();
+    after.pop();
+  }
+  const end = before.at(-1)?.nextSibling ?? null;
+  after.forEach((child, index) => (index < before.length ? change(before[index], child) : node.insertBefore(child, end)));
+  before.slice(after.length).forEach((child) => child.remove());
+}
+
+// Whether an element may become the other: what does something else may not, as somebody may be about to press it.
+function isSame(node, other) {
+  if (node.nodeType !== Node.ELEMENT_NODE || node.nodeName !== other.nodeName) return false;
+  if (node.matches("form, input, select, textarea, button")) return false;
+  return ["id", "href"].every((name) => node.getAttribute(name) === other.getAttribute(name));
 }
 
 // What finds the same thing in the new markup, wherever it stands there: rows move.
