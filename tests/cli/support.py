@@ -1,11 +1,16 @@
+import atexit
 import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -29,9 +34,60 @@ def environment_of(settings: Settings) -> dict[str, str]:
     return {f"JOBTRAIL_{name.upper()}": str(value) for name, value in values.items()}
 
 
+class ForkServer:
+    """Runs commands in processes that are forked off one that has imported what they need: `tests.cli.fork_server`."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="jobtrail-forks-")
+        self._door = f"{self._folder.name}/door"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cli.fork_server", self._door],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert self._process.stdout
+        assert self._process.stdout.readline() == "ready\n"
+
+    def run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        with (
+            tempfile.NamedTemporaryFile("r", dir=self._folder.name) as stdout,
+            tempfile.NamedTemporaryFile("r", dir=self._folder.name) as stderr,
+            socket.socket(socket.AF_UNIX) as connection,
+        ):
+            request = {
+                "arguments": arguments,
+                "environment": environment,
+                "folder": str(Path.cwd()),
+                "stdout": stdout.name,
+                "stderr": stderr.name,
+            }
+            connection.settimeout(WAIT_S)
+            connection.connect(self._door)
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            code = int(connection.recv(16))
+            return subprocess.CompletedProcess(arguments, code, stdout.read(), stderr.read())
+
+    def stop(self) -> None:
+        """Let it leave."""
+        self._process.communicate()
+        self._folder.cleanup()
+
+
+@cache
+def fork_server() -> ForkServer:
+    """The server of this test process; it leaves with it."""
+    server = ForkServer()
+    atexit.register(server.stop)
+    return server
+
+
 @dataclass(frozen=True)
 class JobTrail:
     environment: Mapping[str, str]
+    server: ForkServer = field(default_factory=fork_server)
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "cli.main", *arguments]
@@ -41,9 +97,7 @@ class JobTrail:
         return {name: value for name, value in merged.items() if value is not None}
 
     def run(self, *arguments: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments), env=self.environ(changes), capture_output=True, text=True, timeout=60, check=False
-        )
+        return self.server.run(arguments, self.environ(changes))
 
     def json(self, *arguments: str) -> Any:
         done = self.run(*arguments, "--json")
