@@ -186,6 +186,9 @@ def test_rows_that_stay_the_same_stay_where_they_are_and_no_button_comes_to_do_s
     stage.change(table("c", "d", note="new"))
     expect(page.get_by_text("Go a")).to_have_count(0)
     assert [mark for name, text, mark in marks() if text == "Go c"] == ["Go c"]
+    for rows in ("xcd", "xcyd", "xcydz", "dc", "", "ab", "zab"):
+        stage.change(table(*rows, note="new"))
+        expect(page.locator("#rows td:first-child")).to_have_text(list(rows))
     stage.change(part("rows", "<p>nothing is left</p>"))
     expect(page.locator("#rows")).to_have_text("nothing is left")
     assert page.locator("table, p[class], p[title]").count() == 0

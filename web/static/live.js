@@ -27,10 +27,11 @@ async function refresh() {
     again = false;
     const begun = performance.now();
     // Where the server is away, the stream comes back when it does, and asks for a refresh then.
-    const cameAfterMs = await load().catch((error) => {
-      if (!(error instanceof TypeError)) console.error(error);
-      return 0;
-    });
+    let cameAfterMs;
+    await load()
+      .finally(() => (cameAfterMs = performance.now() - begun))
+      .then(show)
+      .catch((error) => error instanceof TypeError || console.error(error));
     // A page that is slow to come is asked for less often: open pages must not be what a busy server works for.
     const pauseMs = Math.max(LEAST_PAUSE_MS - (performance.now() - begun), cameAfterMs);
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
@@ -38,18 +39,15 @@ async function refresh() {
   busy = false;
 }
 
-// Shows the page as it is now; tells how long the server took.
 async function load() {
-  const begun = performance.now();
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  const html = await answer.text();
-  const cameAfterMs = performance.now() - begun;
-  if (answer.redirected && new URL(answer.url).pathname === "/login") location.reload();
-  else if (answer.ok) show(answer, new DOMParser().parseFromString(html, "text/html"));
-  return cameAfterMs;
+  return { answer, html: await answer.text() };
 }
 
-function show(answer, fresh) {
+function show({ answer, html }) {
+  if (answer.redirected && new URL(answer.url).pathname === "/login") return location.reload();
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(html, "text/html");
   const aheadMs = Date.parse(answer.headers.get("Date") ?? "") - Date.now();
   skewMs = Math.abs(aheadMs) > MOST_SKEW_MS ? aheadMs : 0;
   document.title = fresh.title;
@@ -106,11 +104,11 @@ function change(node, next) {
     before.shift();
     after.shift();
   }
+  let end = null; // the first of those behind
   while (before.length && after.length && before.at(-1).isEqualNode(after.at(-1))) {
-    before.pop();
+    end = before.pop();
     after.pop();
   }
-  const end = before.at(-1)?.nextSibling ?? null;
   after.forEach((child, index) => (index < before.length ? change(before[index], child) : node.insertBefore(child, end)));
   before.slice(after.length).forEach((child) => child.remove());
 }
