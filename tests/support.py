@@ -1,17 +1,22 @@
 """What many tests need: waiting for a condition instead of sleeping, and fresh names."""
 
 import asyncio
+import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import pika
 import pytest
 from pymongo import MongoClient
+
+from models.settings import Settings
 
 T = TypeVar("T")
 
@@ -82,6 +87,49 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+class ServiceProcess:
+    """A service in a process of its own, to be killed and started again.
+
+    Args:
+        module: What is run; it touches `READY_FILE` when it is about to work.
+        settings: Its settings, as far as all services have them.
+        ready: The file.
+        environment: What else it is told.
+    """
+
+    def __init__(self, module: str, settings: Settings, ready: Path, **environment: str) -> None:
+        self._module = module
+        self._ready = ready
+        self._environment = {
+            **os.environ,
+            "READY_FILE": str(ready),
+            "JOBTRAIL_AMQP_URL": settings.require_amqp_url(),
+            "JOBTRAIL_MONGO_URL": settings.require_mongo_url(),
+            "JOBTRAIL_DATABASE": settings.database,
+            "JOBTRAIL_REPLY_QUEUE": settings.reply_queue,
+            "JOBTRAIL_DEAD_LETTER_QUEUE": settings.dead_letter_queue,
+            "JOBTRAIL_RETRY_MAX_WAIT_S": "0.5",
+            **environment,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process."""
+        self._ready.unlink(missing_ok=True)
+        self._process = subprocess.Popen([sys.executable, "-m", self._module], env=self._environment)
+
+    def end(self) -> None:
+        """End it, where it was started."""
+        if self._process is not None:
+            end(self._process)
+
+    def kill(self) -> None:
+        """SIGKILL it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
 
 def client_to(mongo_url: str) -> MongoClient[dict[str, Any]]:

@@ -1,10 +1,7 @@
 """Consumers of these tests: in this process, or as a process of their own that can be killed."""
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +14,7 @@ from pymongo import MongoClient
 from consumer.service import run_consumer
 from models.settings import Settings
 from models.topology import dead_letter_queue_arguments, reply_queue_arguments
-from tests.support import WAIT_S, client_to, end, eventually
+from tests.support import WAIT_S, ServiceProcess, client_to, eventually
 
 Document = dict[str, Any]
 
@@ -34,40 +31,18 @@ async def consuming(settings: Settings) -> AsyncIterator[None]:
         await asyncio.wait_for(task, WAIT_S)
 
 
-class ConsumerProcess:
+class ConsumerProcess(ServiceProcess):
     """A consumer in a process of its own."""
 
     def __init__(self, settings: Settings, ready: Path) -> None:
-        self._ready = ready
-        self._environment = os.environ | {
-            "READY_FILE": str(ready),
-            "JOBTRAIL_AMQP_URL": settings.require_amqp_url(),
-            "JOBTRAIL_MONGO_URL": settings.require_mongo_url(),
-            "JOBTRAIL_DATABASE": settings.database,
-            "JOBTRAIL_REPLY_QUEUE": settings.reply_queue,
-            "JOBTRAIL_DEAD_LETTER_QUEUE": settings.dead_letter_queue,
-            "JOBTRAIL_PREFETCH": str(settings.prefetch),
-            "JOBTRAIL_BATCH_MAX_COUNT": str(settings.batch_max_count),
-            "JOBTRAIL_CONSUMER_HEALTH_PORT": "0",
-            "JOBTRAIL_RETRY_MAX_WAIT_S": "0.5",
-        }
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the process."""
-        self._ready.unlink(missing_ok=True)
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.consumer.process"], env=self._environment)
-
-    def end(self) -> None:
-        """End it, where it was started."""
-        if self._process is not None:
-            end(self._process)
-
-    def kill(self) -> None:
-        """SIGKILL it."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        super().__init__(
+            "tests.consumer.process",
+            settings,
+            ready,
+            JOBTRAIL_PREFETCH=str(settings.prefetch),
+            JOBTRAIL_BATCH_MAX_COUNT=str(settings.batch_max_count),
+            JOBTRAIL_CONSUMER_HEALTH_PORT="0",
+        )
 
     def peak_memory_mb(self) -> float:
         """The most resident memory it ever used."""

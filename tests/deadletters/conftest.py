@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
 import random
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -33,7 +30,7 @@ from stack.state import StackUrls
 from store.database import Database
 from store.replays import ReplayRepository
 from tests.consumer.conftest import Bench
-from tests.support import WAIT_S, end, eventually, eventually_async
+from tests.support import WAIT_S, ServiceProcess, eventually, eventually_async
 
 Document = dict[str, Any]
 
@@ -119,25 +116,19 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
         yield database
 
 
-class LettersProcess:
+class LettersProcess(ServiceProcess):
     """The service of dead letters, or one replay, in a process of its own."""
 
     def __init__(self, settings: Settings, ready: Path, replay_id: str | None) -> None:
-        self._ready = ready
-        self._environment = os.environ | {
-            "READY_FILE": str(ready),
-            "REPLAY_ID": replay_id or "",
-            "JOBTRAIL_AMQP_URL": settings.require_amqp_url(),
-            "JOBTRAIL_MONGO_URL": settings.require_mongo_url(),
-            "JOBTRAIL_DATABASE": settings.database,
-            "JOBTRAIL_REPLY_QUEUE": settings.reply_queue,
-            "JOBTRAIL_DEAD_LETTER_QUEUE": settings.dead_letter_queue,
-            "JOBTRAIL_HEARTBEAT_QUEUE": settings.heartbeat_queue,
-            "JOBTRAIL_CAPTURE_QUEUES": settings.capture_queues,
-            "JOBTRAIL_DEAD_LETTERS_HEALTH_PORT": "0",
-            "JOBTRAIL_RETRY_MAX_WAIT_S": "0.5",
-        }
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(
+            "tests.deadletters.process",
+            settings,
+            ready,
+            REPLAY_ID=replay_id or "",
+            JOBTRAIL_HEARTBEAT_QUEUE=settings.heartbeat_queue,
+            JOBTRAIL_CAPTURE_QUEUES=settings.capture_queues,
+            JOBTRAIL_DEAD_LETTERS_HEALTH_PORT="0",
+        )
 
     @property
     def running(self) -> bool:
@@ -146,25 +137,13 @@ class LettersProcess:
 
     def start(self) -> None:
         """Start the process, and wait until it is about to work."""
-        self._ready.unlink(missing_ok=True)
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.deadletters.process"], env=self._environment)
+        super().start()
         eventually(self._ready.exists)
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
         assert self._process is not None
         self._process.send_signal(number)
-
-    def end(self) -> None:
-        """End it, where it was started."""
-        if self._process is not None:
-            end(self._process)
-
-    def kill(self) -> None:
-        """SIGKILL it."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
 
     def wait(self, timeout_s: float = WAIT_S) -> int:
         """Wait until it has left; return its exit code."""
