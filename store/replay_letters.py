@@ -77,10 +77,8 @@ class ReplayLetters:
             StoreError: The database can't be reached.
         """
         query = letter_query(replay.selection.among(UNSETTLED))
-        # What it has sent already and never heard of again is not for this replay to send once more.
-        query["replay_id"] = query["sent_by"] = {"$ne": replay.id}
-        if replay.selection.replay_id is not None:
-            query["replay_id"] = {"$eq": replay.selection.replay_id, "$ne": replay.id}
+        # What it has ever sent and never heard of again is not for this replay to send once more.
+        query["sendings.replay_id"] = query["sent_by"] = {"$ne": replay.id}
         mine: Document = {"_id": replay.id, "state": UNDER_WAY}
         if runner is not None:
             mine["runner"] = runner

@@ -13,13 +13,14 @@ from deadletters.outcomes import OutcomeJudge
 from deadletters.replayer import Replayer
 from desk.letter_acts import discard_letters, restore_letters, start_replay
 from models.errors import BusyError, NotFoundError, TooLateError
-from models.letter import Edit, LetterFilter, LetterState
+from models.letter import Edit, LetterFilter, LetterState, Sending
 from models.replay import Replay, ReplayState
 from models.settings import Settings
 from publisher.content_header import decode
 from store.causes import CauseRepository
 from store.database import Database
 from store.letters import LetterRepository
+from store.replay_letters import Settlement
 from store.replays import ReplayRepository
 from tests.deadletters.conftest import (
     LetterBench,
@@ -285,6 +286,37 @@ async def test_what_a_replay_has_claimed_is_held_until_its_end_and_looked_for_as
     assert await found(LetterState.HELD) == []
     assert await found(LetterState.OPEN) == ids(bench)
     assert (await letters.get(first)).replay_id is None
+
+
+async def test_a_replay_sends_no_letter_again_that_another_one_has_sent_since(
+    settings: Settings, names: Names, bench: LetterBench, database: Database
+) -> None:
+    await capture_theirs(settings, bench, names.queue("work"), 3)
+    both_want, only_first_wants, only_second_wants = ids(bench)
+    replays = ReplayRepository(database)
+
+    async def under_way(*wanted: str) -> tuple[Replay, str]:
+        replay = await start_replay(database, LetterFilter(ids=list(wanted)), who="ann", origin="cli")
+        return replay, await replays.begin(replay.id)
+
+    async def note_sent(replay: Replay) -> None:
+        sending = Sending(replay_id=replay.id, at=datetime.now(UTC), target="work")
+        await replays.note_sent(replay.id, {both_want: sending})
+
+    async def lose_sight(replay: Replay) -> None:
+        lost = Settlement(letter_id=both_want, replay_id=replay.id, outcome=LetterState.UNKNOWN, detail="")
+        await replays.settle([lost])
+
+    first, its_runner = await under_way(both_want, only_first_wants)
+    assert [letter.id for letter in await replays.claim(first, 1, its_runner)] == [both_want]
+    await note_sent(first)
+    second, runner = await under_way(both_want, only_second_wants)
+    await lose_sight(first)
+    assert [letter.id for letter in await replays.claim(second, 1, runner)] == [both_want]
+    await note_sent(second)
+    await lose_sight(second)
+
+    assert [letter.id for letter in await replays.claim(first, 9, its_runner)] == [only_first_wants]
 
 
 async def test_letters_in_the_hands_of_a_replay_are_not_discarded(
