@@ -74,7 +74,8 @@ def test_the_monitor_shows_extractors_and_their_instances(
     beat = {"id": "instance-1", "queue": "q", "owner": None, "extractor_info": {"name": name, "version": "2.0"}}
     with running(jobtrail, "monitor", tmp_path / "monitor.log") as process:
         publish(amqp_url, "", {**beat, "jobs": ["a"], "host": "worker", "pid": 7}, exchange=HEARTBEAT_EXCHANGE)
-        [extractor] = eventually(lambda: jobtrail.json("extractors")["extractors"])
+        # The extractor is stored before its instance.
+        [extractor] = eventually(lambda: [e for e in jobtrail.json("extractors")["extractors"] if e["instances"]])
 
     assert process.returncode == 0
     assert (extractor["name"], extractor["version"], extractor["online"]) == (name, "2.0", True)
