@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pika
 import pytest
@@ -42,6 +43,17 @@ def publish(amqp_url: str, queue: str, *updates: dict[str, object], exchange: st
             channel.basic_publish(exchange, queue, json.dumps(body).encode(), pika.BasicProperties(delivery_mode=2))
 
 
+def stored_extractor(jobtrail: JobTrail) -> dict[str, Any]:
+    """The only extractor, once its instance is stored too: that comes after it."""
+
+    def with_instance() -> dict[str, Any]:
+        extractors = jobtrail.json("extractors")["extractors"]
+        assert [bool(extractor["instances"]) for extractor in extractors] == [True]
+        return extractors[0]
+
+    return eventually(with_instance)
+
+
 def outcomes(told: dict[str, object]) -> dict[str, str]:
     checks = told["checks"]
     assert isinstance(checks, list)
@@ -54,7 +66,7 @@ def test_the_consumer_stores_until_sigterm_and_logs_json_without_secrets(
     log = tmp_path / "consumer.log"
     with running(jobtrail, "consume", log) as process:
         publish(amqp_url, settings.reply_queue, update("job", "STARTED: go"), update("job", "SUCCEEDED: fine", 5))
-        eventually(lambda: jobtrail.run("timeline", "job").returncode == 0)
+        eventually(lambda: [job["status"] for job in jobtrail.json("jobs")["jobs"]] == ["SUCCEEDED"])
 
     assert process.returncode == 0
     records = [json.loads(line) for line in log.read_text().splitlines()]
@@ -63,7 +75,6 @@ def test_the_consumer_stores_until_sigterm_and_logs_json_without_secrets(
     assert all({"event", "level", "time"} <= record.keys() for record in records)
     secret = pika.URLParameters(amqp_url).credentials.password
     assert secret not in log.read_text()
-    assert eventually(lambda: jobtrail.json("jobs")["jobs"])[0]["status"] == "SUCCEEDED"
 
 
 def test_the_monitor_shows_extractors_and_their_instances(
@@ -74,8 +85,7 @@ def test_the_monitor_shows_extractors_and_their_instances(
     beat = {"id": "instance-1", "queue": "q", "owner": None, "extractor_info": {"name": name, "version": "2.0"}}
     with running(jobtrail, "monitor", tmp_path / "monitor.log") as process:
         publish(amqp_url, "", {**beat, "jobs": ["a"], "host": "worker", "pid": 7}, exchange=HEARTBEAT_EXCHANGE)
-        # The extractor is stored before its instance.
-        [extractor] = eventually(lambda: [e for e in jobtrail.json("extractors")["extractors"] if e["instances"]])
+        extractor = stored_extractor(jobtrail)
 
     assert process.returncode == 0
     assert (extractor["name"], extractor["version"], extractor["online"]) == (name, "2.0", True)
@@ -126,7 +136,8 @@ def test_a_job_waits_in_the_queue_of_its_extractors_latest_instance(
     ):
         publish(amqp_url, "", beat, exchange=HEARTBEAT_EXCHANGE)
         job_id = jobtrail.json("submit", queue, "r", "--extractor", extractor)["job_id"]
-        eventually(lambda: jobtrail.json("extractors")["extractors"] and jobtrail.json("jobs")["jobs"])
+        stored_extractor(jobtrail)
+        eventually(lambda: jobtrail.json("jobs")["jobs"])
 
         assert jobtrail.json("cancel", job_id)["queue"] == queue
 
