@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import OperationFailure
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from models.errors import StoreError
 from store.database import Database, translated
@@ -40,13 +40,24 @@ class SoleWriter:
             StoreError: The database can't be reached.
         """
         with translated():
-            former = await self._database.leases.find_one_and_update(
-                {"_id": purpose},
-                {"$set": {"session": self._session.session_id["id"]}, "$currentDate": {"since": True}},
-                upsert=True,
-            )
-            if former is not None and "session" in former:
-                await self._database.client.admin.command("killSessions", [{"id": former["session"]}])
+            while not await self._replace(purpose):
+                pass
+
+    async def _replace(self, purpose: str) -> bool:
+        """End the session of whoever writes now, and take its place unless somebody else was faster.
+
+        A session's name is kept until it has ended: if we are killed in between, our successor ends it.
+        """
+        lease = await self._database.leases.find_one({"_id": purpose}, {"session": 1}) or {}
+        former = lease.get("session")
+        if former is not None:
+            await self._database.client.admin.command("killSessions", [{"id": former}])
+        change = {"$set": {"session": self._session.session_id["id"]}, "$currentDate": {"since": True}}
+        try:
+            await self._database.leases.update_one({"_id": purpose, "session": former}, change, upsert=True)
+        except DuplicateKeyError:
+            return False
+        return True
 
     async def transact(self, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
         """Run work in one transaction; see `Database.transact`.

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
+from unittest.mock import AsyncMock
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 
 from models.delivery import Batch, Delivery, Position
 from models.errors import OwnershipLostError
@@ -133,10 +136,34 @@ async def test_a_successor_does_not_wait_for_a_transaction_that_a_killed_consume
     async with Database(settings.require_mongo_url(), settings.database) as database:
         await database.ensure_indexes()
         killed, successor = Trail(database), Trail(database)
-        await killed.take_over("q")
-        session = killed._writer._session
-        await session.start_transaction()
-        await database.deliveries.insert_one({"queue": "q", "first_seq": 1}, session=session)
+        await leave_open(killed, database)
+
+        await successor.take_over("q")
+        async with asyncio.timeout(60):
+            assert (await successor.store(batch)).dead_lettered == 1
+        await successor.close()
+
+
+async def leave_open(killed: Trail, database: Database) -> None:
+    """Leave a transaction open, as a consumer does that is killed inside it."""
+    await killed.take_over("q")
+    session = killed._writer._session
+    await session.start_transaction()
+    await database.deliveries.insert_one({"queue": "q", "first_seq": 1}, session=session)
+
+
+@pytest.mark.parametrize(("of", "call"), [(AsyncDatabase, "command"), (AsyncCollection, "update_one")])
+async def test_nor_does_it_when_the_one_between_them_was_killed_while_it_took_over(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, of: type, call: str
+) -> None:
+    batch = Batch(queue="q", first_seq=1, deliveries=[delivery(1, None, None)], anchors=[1])
+    async with Database(settings.require_mongo_url(), settings.database) as database:
+        await database.ensure_indexes()
+        killed, between, successor = Trail(database), Trail(database), Trail(database)
+        await leave_open(killed, database)
+        with monkeypatch.context() as patch, pytest.raises(SystemExit):
+            patch.setattr(of, call, AsyncMock(side_effect=SystemExit))
+            await between.take_over("q")
 
         await successor.take_over("q")
         async with asyncio.timeout(60):

@@ -28,6 +28,12 @@ NOW = BEGUN + timedelta(hours=7, minutes=41, seconds=30)
 EXTRACTORS = ["x", "y", "z"]
 
 
+@pytest.fixture(autouse=True)
+def _slow_machines_may_count_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is counted last finds what was counted first still good."""
+    monkeypatch.setattr(figure_book, "_LIVE_S", 600)
+
+
 def a_random_job(number: int, chance: random.Random) -> Job:
     """A job as its updates leave it: ended, resubmitted, running, without a start, with late updates."""
     moment = NOW - timedelta(seconds=chance.choice([600, 7200, 90_000, 700_000]) * chance.random())
