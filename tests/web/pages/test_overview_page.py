@@ -126,7 +126,7 @@ async def test_what_runs_failed_or_is_away_is_listed_with_what_is_to_be_known(
     working = [(Status.STARTED, "", 60), (Status.RESUBMITTED, "", 50), (Status.STARTED, "", 8)]
     await tell(database, [*working, (Status.PROCESSING, "Read a third", 4)], job="works", extractor="ocr", percent=33.4)
     for number in range(9):
-        ended = [(Status.STARTED, "", 700), (Status.ERROR, f"no band {number}", 600 - number)]
+        ended = [(Status.STARTED, "", 700), (Status.ERROR, f"no band {number}", 570 - number)]
         await tell(database, ended, job=f"bad-{number}", extractor="faces")
     await heard(database, settings, ocr=0, faces=900, bees=9000)
     page = await look(web)
