@@ -1,37 +1,33 @@
 """Which dead letters are meant: as the parameters of a list, and as the body of an act."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, Strict, WithJsonSchema, model_validator
+from pydantic import BaseModel, Field, Strict, model_validator
 
 from desk.schemas.base import Schema
 from models.letter import LetterFilter, LetterKind, LetterState
-from models.times import read_moment
 from web.api.parameters import Asked, AskedPage, Moment, Name
 
 MOST_IDS = 1000
 LetterId = Annotated[str, Field(min_length=1, max_length=64, examples=["69210b1c0000000000000007"])]
-_QUEUE = "Only letters that were captured from this queue."
-_ORIGIN = "Only letters that had been in this queue before."
-_REASON = "Only letters with this reason."
-_REPLAY = "Only letters that this replay sent last."
 
 
-class AskedSelection(Asked):
-    """Which letters, in a query."""
+class _Narrowing(BaseModel):
+    """What letters have in common that are meant, wherever that is said."""
 
     group: Name | None = Field(None, examples=["5b2a0c4de9f81a37"], description="Only letters of this group.")
-    state: list[LetterState] = Field(
-        default_factory=list, description="Only letters in this state; may be repeated.", examples=[["open"]]
-    )
     kind: LetterKind | None = Field(None, description="Only letters of this kind.")
-    queue: Name | None = Field(None, examples=["jobtrail.dead-letters"], description=_QUEUE)
-    origin: Name | None = Field(None, examples=["jobtrail.replies"], description=_ORIGIN)
-    reason: Name | None = Field(None, examples=["too_large"], description=_REASON)
+    queue: Name | None = Field(
+        None, examples=["jobtrail.dead-letters"], description="Only letters that were captured from this queue."
+    )
+    origin: Name | None = Field(
+        None, examples=["jobtrail.replies"], description="Only letters that had been in this queue before."
+    )
+    reason: Name | None = Field(None, examples=["too_large"], description="Only letters with this reason.")
     extractor: Name | None = Field(None, examples=["ncsa.wordcount"], description="Only letters of this extractor.")
     job: Name | None = Field(None, description="Only letters of this job.")
-    replay: Name | None = Field(None, examples=["8c1f4a2be6d0"], description=_REPLAY)
+    replay: Name | None = Field(None, examples=["8c1f4a2be6d0"], description="Only letters that this replay sent last.")
     since: Moment | None = Field(None, description="Only letters captured at this time or later.")
     until: Moment | None = Field(None, description="Only letters captured at this time or before.")
 
@@ -39,7 +35,6 @@ class AskedSelection(Asked):
         """Make the filter of it."""
         return LetterFilter(
             cause_id=self.group,
-            states=tuple(dict.fromkeys(self.state)) or None,
             kind=self.kind,
             queue=self.queue,
             origin=self.origin,
@@ -52,46 +47,29 @@ class AskedSelection(Asked):
         )
 
 
+class AskedSelection(_Narrowing, Asked):
+    """Which letters, in a query."""
+
+    state: list[LetterState] = Field(
+        default_factory=list, description="Only letters in this state; may be repeated.", examples=[["open"]]
+    )
+
+    def wanted(self) -> LetterFilter:
+        """Make the filter of it."""
+        return replace(super().wanted(), states=tuple(dict.fromkeys(self.state)) or None)
+
+
 class AskedLetters(AskedSelection, AskedPage):
     """Which letters, page by page."""
 
 
-def _moment(text: object) -> object:
-    if not isinstance(text, str):
-        raise ValueError("a time is written as text")  # noqa: TRY004  # pydantic takes no other error
-    return read_moment(text, datetime.now(UTC))
-
-
-_Moment = Annotated[
-    datetime,
-    BeforeValidator(_moment),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "anyOf": [{"pattern": r"^[0-9]{1,4}(s|m|min|h|d|w)$"}, {"format": "date-time"}],
-            "examples": ["2h", "2026-11-22T00:14:36Z"],
-        }
-    ),
-]
-
-
-class SelectionSchema(Schema):
+class SelectionSchema(_Narrowing, Schema):
     """Which letters an act is about: `ids`, or any filters, or `all`. An empty body is refused: it might be a slip."""
 
     all: Literal[True] | None = Field(None, description="All letters that the act can be about.")
     ids: Annotated[list[LetterId], Field(min_length=1, max_length=MOST_IDS)] | None = Field(
         None, description="These letters."
     )
-    group: Name | None = Field(None, examples=["5b2a0c4de9f81a37"], description="Only letters of this group.")
-    kind: LetterKind | None = Field(None, description="Only letters of this kind.")
-    queue: Name | None = Field(None, examples=["jobtrail.dead-letters"], description=_QUEUE)
-    origin: Name | None = Field(None, examples=["jobtrail.replies"], description=_ORIGIN)
-    reason: Name | None = Field(None, examples=["too_large"], description=_REASON)
-    extractor: Name | None = Field(None, examples=["ncsa.wordcount"], description="Only letters of this extractor.")
-    job: Name | None = Field(None, description="Only letters of this job.")
-    replay: Name | None = Field(None, examples=["8c1f4a2be6d0"], description=_REPLAY)
-    since: _Moment | None = Field(None, description="Only letters captured at this time or later.")
-    until: _Moment | None = Field(None, description="Only letters captured at this time or before.")
 
     @model_validator(mode="after")
     def _means_something(self) -> "SelectionSchema":
@@ -101,19 +79,7 @@ class SelectionSchema(Schema):
 
     def wanted(self) -> LetterFilter:
         """Make the filter of it."""
-        return LetterFilter(
-            ids=self.ids,
-            cause_id=self.group,
-            kind=self.kind,
-            queue=self.queue,
-            origin=self.origin,
-            reason=self.reason,
-            extractor_id=self.extractor,
-            job_id=self.job,
-            replay_id=self.replay,
-            since=self.since,
-            until=self.until,
-        )
+        return replace(super().wanted(), ids=self.ids)
 
 
 Target = Annotated[str, Field(min_length=1, max_length=255)]

@@ -18,7 +18,9 @@ _MAX_CURSOR_LENGTH = 4096
 
 
 def _moment(text: object) -> object:
-    return read_moment(text, datetime.now(UTC)) if isinstance(text, str) else text
+    if not isinstance(text, str):
+        raise ValueError("a time is written as text")  # noqa: TRY004  # pydantic takes no other error
+    return read_moment(text, datetime.now(UTC))
 
 
 def _status(word: object) -> object:
@@ -31,7 +33,13 @@ def _status(word: object) -> object:
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
-    WithJsonSchema({"type": "string", "examples": ["2h", "2026-11-22T00:14:36Z"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "anyOf": [{"pattern": r"^[0-9]{1,4}(s|m|min|h|d|w)$"}, {"format": "date-time"}],
+            "examples": ["2h", "2026-11-22T00:14:36Z"],
+        }
+    ),
 ]
 """A time: RFC 3339 or ISO 8601, or an age such as 2h."""
 
