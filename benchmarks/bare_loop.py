@@ -14,6 +14,7 @@ from aiormq.abc import DeliveredMessage
 from bson import ObjectId
 from pymongo import ReplaceOne
 
+from consumer.intake import FRAME_BUFFER
 from models.job import Event, Placement, fold
 from models.settings import Settings, load_settings
 from models.wire import StatusUpdate, decode_status_update
@@ -40,7 +41,7 @@ class BareLoop:
     async def run(self) -> None:
         """Take in until cancelled."""
         connection = await aiormq.connect(self._settings.require_amqp_url())
-        channel = await connection.channel(publisher_confirms=False)
+        channel = await connection.channel(publisher_confirms=False, frame_buffer_size=FRAME_BUFFER)
         await channel.basic_qos(prefetch_count=self._settings.prefetch)
         await channel.basic_consume(self._settings.reply_queue, self._on_message)
         try:
