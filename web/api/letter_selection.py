@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, Strict, model_validator
+from pydantic import BaseModel, Field, Strict, WithJsonSchema, model_validator
 
 from desk.schemas.base import Schema
 from models.letter import LetterFilter, LetterKind, LetterState
@@ -11,6 +11,19 @@ from web.api.parameters import Asked, AskedPage, Moment, Name
 
 MOST_IDS = 1000
 LetterId = Annotated[str, Field(min_length=1, max_length=64, examples=["69210b1c0000000000000007"])]
+_BodyMoment = Annotated[
+    Moment,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "anyOf": [{"pattern": r"^[0-9]{1,4}(s|m|min|h|d|w)$"}, {"format": "date-time"}],
+            "examples": ["2h", "2026-11-22T00:14:36Z"],
+        }
+    ),
+]
+"""A `Moment` in a body, where the schema says which texts are always taken."""
+_SINCE = "Only letters captured at this time or later."
+_UNTIL = "Only letters captured at this time or before."
 
 
 class _Narrowing(BaseModel):
@@ -28,8 +41,8 @@ class _Narrowing(BaseModel):
     extractor: Name | None = Field(None, examples=["ncsa.wordcount"], description="Only letters of this extractor.")
     job: Name | None = Field(None, description="Only letters of this job.")
     replay: Name | None = Field(None, examples=["8c1f4a2be6d0"], description="Only letters that this replay sent last.")
-    since: Moment | None = Field(None, description="Only letters captured at this time or later.")
-    until: Moment | None = Field(None, description="Only letters captured at this time or before.")
+    since: Moment | None = Field(None, description=_SINCE)
+    until: Moment | None = Field(None, description=_UNTIL)
 
     def wanted(self) -> LetterFilter:
         """Make the filter of it."""
@@ -70,6 +83,8 @@ class SelectionSchema(_Narrowing, Schema):
     ids: Annotated[list[LetterId], Field(min_length=1, max_length=MOST_IDS)] | None = Field(
         None, description="These letters."
     )
+    since: _BodyMoment | None = Field(None, description=_SINCE)
+    until: _BodyMoment | None = Field(None, description=_UNTIL)
 
     @model_validator(mode="after")
     def _means_something(self) -> "SelectionSchema":
