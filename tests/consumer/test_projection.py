@@ -132,16 +132,20 @@ async def test_of_two_consumers_that_believe_to_own_a_queue_only_one_can_store(s
 
 
 async def test_a_successor_does_not_wait_for_a_transaction_that_a_killed_consumer_left_open(settings: Settings) -> None:
-    batch = Batch(queue="q", first_seq=1, deliveries=[delivery(1, None, None)], anchors=[1])
     async with Database(settings.require_mongo_url(), settings.database) as database:
         await database.ensure_indexes()
         killed, successor = Trail(database), Trail(database)
         await leave_open(killed, database)
 
-        await successor.take_over("q")
-        async with asyncio.timeout(60):
-            assert (await successor.store(batch)).dead_lettered == 1
-        await successor.close()
+        await assert_takes_over_and_stores(successor)
+
+
+async def assert_takes_over_and_stores(successor: Trail) -> None:
+    batch = Batch(queue="q", first_seq=1, deliveries=[delivery(1, None, None)], anchors=[1])
+    await successor.take_over("q")
+    async with asyncio.timeout(60):
+        assert (await successor.store(batch)).dead_lettered == 1
+    await successor.close()
 
 
 async def leave_open(killed: Trail, database: Database) -> None:
@@ -156,7 +160,6 @@ async def leave_open(killed: Trail, database: Database) -> None:
 async def test_nor_does_it_when_the_one_between_them_was_killed_while_it_took_over(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, of: type, call: str
 ) -> None:
-    batch = Batch(queue="q", first_seq=1, deliveries=[delivery(1, None, None)], anchors=[1])
     async with Database(settings.require_mongo_url(), settings.database) as database:
         await database.ensure_indexes()
         killed, between, successor = Trail(database), Trail(database), Trail(database)
@@ -165,10 +168,7 @@ async def test_nor_does_it_when_the_one_between_them_was_killed_while_it_took_ov
             patch.setattr(of, call, AsyncMock(side_effect=SystemExit))
             await between.take_over("q")
 
-        await successor.take_over("q")
-        async with asyncio.timeout(60):
-            assert (await successor.store(batch)).dead_lettered == 1
-        await successor.close()
+        await assert_takes_over_and_stores(successor)
 
 
 async def test_what_a_reporter_says_becomes_a_finished_job_without_gaps(
