@@ -3,29 +3,28 @@
 import json
 import logging
 import os
-import random
 import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pika
-from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import AMQPError
 
+from broker.address import connection_parameters
+from broker.errors import plain_words
+from broker.link import Link
 from models.heartbeat import encode_heartbeat, listed
-from models.redaction import redact
 from models.topology import HEARTBEAT_EXCHANGE
+from publisher.backoff import Backoff
+
+if TYPE_CHECKING:
+    from pika.channel import Channel
 
 logger = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT_S = 5
-"""Longest wait for each step of a connection attempt."""
-BROKER_HEARTBEAT_S = 20
-"""A dead connection is noticed after two of these, in seconds, unless the URL says otherwise."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 STOP_TIMEOUT_S = 5.0
@@ -38,7 +37,7 @@ class HeartbeatSender:
     `start` and `stop`; after a clean `stop` the instance shows as offline at once.
 
     Args:
-        amqp_url: The broker.
+        amqp_url: The broker, or the nodes of its cluster, which are tried in turn; as for `Reporter`.
         extractor_info: As in pyClowder's `extractor_info.json`; it needs `name` and `version`.
         queue: The queue that the worker takes its work from.
         instance_id: Names this process, and no other before or after it: a new UUID.
@@ -48,6 +47,7 @@ class HeartbeatSender:
             Without it the heartbeats list no jobs, and silent jobs are judged by time only.
 
     Raises:
+        SettingError: The URL is wrong.
         ValueError: `extractor_info` has no name, or is no JSON; the interval is not positive.
     """
 
@@ -71,12 +71,8 @@ class HeartbeatSender:
             self._info: dict[str, object] = json.loads(json.dumps(dict(extractor_info)))
         except TypeError as error:
             raise ValueError(f"extractor_info can't be written as JSON: {error}") from error
-        self._parameters = pika.URLParameters(amqp_url)
-        self._parameters.socket_timeout = CONNECT_TIMEOUT_S
-        self._parameters.stack_timeout = CONNECT_TIMEOUT_S
-        self._parameters.blocked_connection_timeout = BROKER_HEARTBEAT_S
-        if self._parameters.heartbeat is None:
-            self._parameters.heartbeat = BROKER_HEARTBEAT_S
+        nodes = connection_parameters(amqp_url, f"jobtrail heartbeats {extractor_info['name']}")
+        self._link = Link(nodes, self._on_channel, self._on_lost)
         self._queue = queue
         self._instance_id = instance_id
         self._owner = owner
@@ -84,9 +80,8 @@ class HeartbeatSender:
         self._jobs_in_flight = jobs_in_flight
         self._sequence = time.time_ns() // 1_000_000
         self._stopping = threading.Event()
-        self._due = threading.Event()
-        self._lock = threading.Lock()
-        self._connection: pika.BlockingConnection | None = None
+        self._asked = False
+        self._due_at = 0.0
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -112,67 +107,62 @@ class HeartbeatSender:
         """
         self._stopping.set()
         self.beat_now()
+        self._link.stop()
         if self._thread is not None:
             self._thread.join(timeout_s)
 
     def beat_now(self) -> None:
         """Send a heartbeat at once: a job was begun or ended. Safe in any thread; returns without waiting."""
-        self._due.set()
-        with self._lock:
-            if self._connection is None:
-                return
-            try:
-                # Wakes the thread from its wait for the broker.
-                self._connection.add_callback_threadsafe(_nothing)
-            except AMQPError:
-                logger.debug("Heartbeat connection is closing", extra={"action": "heartbeat.sender.closing"})
+        # The sender clears the flag before it asks for the jobs: of many calls in a row one is enough.
+        if not self._asked:
+            self._asked = True
+            self._link.call(self._beat)
 
     def _run(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while not self._stopping.is_set():
             started = time.monotonic()
             try:
-                self._session()
-            except (AMQPError, OSError) as error:
-                logger.warning(
-                    "Heartbeats can't be sent; connecting again: %s",
-                    redact(f"{type(error).__name__} {error}"),
-                    extra={"action": "heartbeat.sender.broker_lost"},
-                )
+                self._link.run()
             except Exception:  # the thread must outlive whatever happens in it
                 logger.exception("Heartbeats failed; going on", extra={"action": "heartbeat.sender.failed"})
             if time.monotonic() - started > LONGEST_PAUSE_S:
-                pause_s = FIRST_PAUSE_S
-            self._stopping.wait(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # spreads the workers of a restarted broker
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                backoff.reset()
+            self._stopping.wait(backoff.next_s() / self._link.node_count)
 
-    def _session(self) -> None:
-        """Send heartbeats on one connection until it breaks or the sender stops."""
-        connection = pika.BlockingConnection(self._parameters)
-        try:
-            channel = connection.channel()
-            channel.exchange_declare(exchange=HEARTBEAT_EXCHANGE, exchange_type="fanout", durable=True)
-            with self._lock:
-                self._connection = connection
-            logger.info("Heartbeats are being sent", extra={"action": "heartbeat.sender.connected"})
-            while not self._stopping.is_set():
-                self._due.clear()
-                self._beat(channel)
-                self._wait(connection)
-            self._beat(channel)
-        finally:
-            with self._lock:
-                self._connection = None
-            if connection.is_open:
-                connection.close()
+    def _on_channel(self, channel: "Channel") -> None:
+        channel.exchange_declare(
+            exchange=HEARTBEAT_EXCHANGE, exchange_type="fanout", durable=True, callback=lambda _: self._begin()
+        )
 
-    def _wait(self, connection: pika.BlockingConnection) -> None:
-        """Serve the connection until the next heartbeat is due."""
-        next_beat = time.monotonic() + self._interval_s
-        while not self._due.is_set() and (left_s := next_beat - time.monotonic()) > 0:
-            connection.process_data_events(time_limit=left_s)
+    def _begin(self) -> None:
+        logger.info("Heartbeats are being sent", extra={"action": "heartbeat.sender.connected"})
+        self._due_at = 0.0
+        # Not from here, where pika would take an error of the worker's for one of its own.
+        self._link.call_soon(self._beat_when_due)
 
-    def _beat(self, channel: BlockingChannel) -> None:
+    def _on_lost(self, reason: BaseException) -> None:
+        logger.warning(
+            "Heartbeats can't be sent; connecting again: %s",
+            plain_words(reason),
+            extra={"action": "heartbeat.sender.broker_lost"},
+        )
+
+    def _beat_when_due(self) -> None:
+        if (left_s := self._due_at - time.monotonic()) <= 0:
+            self._beat()
+            left_s = self._interval_s
+        self._link.call_later(left_s, self._beat_when_due)
+
+    def _beat(self) -> None:
+        self._asked = False
+        self._due_at = time.monotonic() + self._interval_s
+        channel = self._link.channel
+        # What is said to a broker that takes nothing would be old news when it does again.
+        if channel is not None and not self._link.blocked:
+            self._publish(channel)
+
+    def _publish(self, channel: "Channel") -> None:
         self._sequence += 1
         body = encode_heartbeat(
             instance_id=self._instance_id,
@@ -201,7 +191,3 @@ class HeartbeatSender:
             # A list that is not known is left out: an empty one would disown the worker's jobs.
             logger.exception("The jobs in flight are not known", extra={"action": "heartbeat.sender.jobs_unknown"})
             return None
-
-
-def _nothing() -> None:
-    """Do nothing."""

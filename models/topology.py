@@ -4,6 +4,11 @@ Sources: pyClowder 3.0.8 (the `extractors` exchange, `error.<queue>`), RabbitMQ'
 lettering.
 """
 
+from hashlib import blake2b
+
+DEFAULT_REPLY_STREAM = "jobtrail.updates"
+"""The stream that workers' updates go to."""
+
 HEARTBEAT_EXCHANGE = "extractors"
 """pyClowder's durable fanout exchange for heartbeats."""
 
@@ -13,24 +18,83 @@ and a consumer that is restarted so often would lose its healthy unacknowledged 
 operators who look at dead letters would lose those for good."""
 
 
-def reply_queue_arguments(dead_letter_queue: str) -> dict[str, str | int | bool]:
-    """Arguments of a reply queue.
+def stream_names(stream: str, partitions: int) -> list[str]:
+    """Name the streams that updates are spread over.
 
     Args:
-        dead_letter_queue: Where the broker puts what it gives up on; `at-least-once` with `reject-publish` makes sure
-            that nothing is lost on that way.
+        stream: The common name.
+        partitions: How many there are.
 
     Returns:
-        The arguments for `queue.declare`: a quorum queue with one consumer active at a time, so that order holds.
+        The common name itself where there is one; else `NAME.0`, `NAME.1` and so on.
+    """
+    return [stream] if partitions == 1 else [f"{stream}.{number}" for number in range(partitions)]
+
+
+def stream_of(stream: str, partitions: int, job_id: str) -> str:
+    """Choose the stream of a job: always the same one, so that a job's updates stay in order.
+
+    Args:
+        stream: The common name.
+        partitions: How many streams there are.
+        job_id: The job.
+
+    Returns:
+        The stream's name.
+    """
+    if partitions == 1:
+        return stream
+    digest = blake2b(job_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return f"{stream}.{_bucket(int.from_bytes(digest, 'big'), partitions)}"
+
+
+def streams_before(stream: str, partitions: int, former: int, name: str) -> list[str]:
+    """Tell from which streams jobs may have moved to one when the number of partitions changed.
+
+    Args:
+        stream: The common name.
+        partitions: How many streams there are.
+        former: How many there were.
+        name: One of the present streams.
+
+    Returns:
+        The former streams whose jobs may be this one's now, without itself.
+    """
+    before, now = stream_names(stream, former), stream_names(stream, partitions)
+    if name in before:
+        return [each for each in before if each not in now]
+    return before
+
+
+def _bucket(key: int, buckets: int) -> int:
+    """Choose a bucket so that few keys move when their number changes: to new ones, or from those that are gone.
+
+    Source: Lamping and Veach, A Fast, Minimal Memory, Consistent Hash Algorithm, 2014.
+    """
+    bucket, jump = -1, 0
+    while jump < buckets:
+        bucket = jump
+        key = (key * 2862933555777941757 + 1) % 2**64
+        jump = int((bucket + 1) * (2**31 / ((key >> 33) + 1)))
+    return bucket
+
+
+def stream_arguments(*, retention_days: float, retention_gb: float, segment_mb: int) -> dict[str, str | int | bool]:
+    """Arguments of a stream of updates.
+
+    Args:
+        retention_days: Days that an update stays at the least, if there is room.
+        retention_gb: Gigabytes that the stream may take.
+        segment_mb: Megabytes of one of its files; only whole files are removed.
+
+    Returns:
+        The arguments for `queue.declare`.
     """
     return {
-        "x-queue-type": "quorum",
-        "x-delivery-limit": DELIVERY_LIMIT,
-        "x-single-active-consumer": True,
-        "x-dead-letter-exchange": "",
-        "x-dead-letter-routing-key": dead_letter_queue,
-        "x-dead-letter-strategy": "at-least-once",
-        "x-overflow": "reject-publish",
+        "x-queue-type": "stream",
+        "x-max-age": f"{max(1, round(retention_days * 86_400))}s",
+        "x-max-length-bytes": int(retention_gb * 10**9),
+        "x-stream-max-segment-size-bytes": segment_mb * 10**6,
     }
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from models.topology import DEFAULT_REPLY_STREAM
 from publisher.async_sender import AsyncSender
 from publisher.base_reporter import BaseReporter
-from publisher.reporter import CLOSE_TIMEOUT_S, DEFAULT_REPLY_QUEUE
+from publisher.reporter import CLOSE_TIMEOUT_S
 from publisher.request import Request, RequestProperties
 from publisher.scope import JobScope
 from publisher.spool import DEFAULT_MAX_UPDATES
@@ -80,9 +81,12 @@ class AsyncReporter(BaseReporter):
     """What `Reporter` is for threads, for an event loop: an `async with` of it, and of its jobs.
 
     Args:
-        amqp_url: The broker, as `amqp://user:password@host:port/vhost`.
+        amqp_url: The broker, as `amqp://user:password@host:port/vhost`. The nodes of a cluster, parted by commas, are
+            tried in turn: several such URLs, or several `host:port` in one.
         extractor_id: The worker's extractor, as in its ExtractorInfo.
-        reply_queue: Where updates go when the job's request names no `reply_to`.
+        reply_queue: Where updates go when the job's request names no `reply_to`: a stream, or a queue.
+        partitions: JobTrail's `JOBTRAIL_REPLY_PARTITIONS`; with more than 1, a job's updates go to one of the streams
+            `reply_queue`.0, `reply_queue`.1 and so on, chosen by its id.
         spool_path: Folder for unsent updates; see `publisher.spool_folder.default_spool_path` for the default.
             Replicas of a worker may share it.
         max_spooled: How many updates the spool holds; beyond that the oldest progress is dropped.
@@ -91,7 +95,7 @@ class AsyncReporter(BaseReporter):
 
     Raises:
         SettingError: The URL is wrong.
-        ValueError: The extractor id is blank or longer than 512 characters.
+        ValueError: The extractor id is blank or longer than 512 characters; partitions are less than 1.
     """
 
     def __init__(
@@ -99,7 +103,8 @@ class AsyncReporter(BaseReporter):
         amqp_url: str,
         extractor_id: str,
         *,
-        reply_queue: str = DEFAULT_REPLY_QUEUE,
+        reply_queue: str = DEFAULT_REPLY_STREAM,
+        partitions: int = 1,
         spool_path: str | Path | None = None,
         max_spooled: int = DEFAULT_MAX_UPDATES,
         user_id: str | None = None,
@@ -110,6 +115,7 @@ class AsyncReporter(BaseReporter):
             amqp_url,
             extractor_id,
             reply_queue=reply_queue,
+            partitions=partitions,
             spool_path=spool_path,
             max_spooled=max_spooled,
             user_id=user_id,
@@ -131,7 +137,7 @@ class AsyncReporter(BaseReporter):
             resource_id: The file's or dataset's id.
             job_id: The job; None makes a UUID.
             user_id: Who asked for it; None for the reporter's.
-            reply_to: Queue for its updates; None for the reporter's.
+            reply_to: Stream or queue for its updates; None for the reporter's.
             correlation_id: The submitter's mark, sent back with every update.
 
         Returns:

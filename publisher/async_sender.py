@@ -1,39 +1,48 @@
 """The one task that owns the aio-pika connection and sends what is in the spool."""
 
 import asyncio
+import itertools
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import aio_pika
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError
 
+from broker.address import CONNECT_TIMEOUT_S, HEARTBEAT_S, broker_urls
+from broker.errors import plain_words
 from models.ending import end
-from models.redaction import redact
 from publisher.backoff import Backoff
 from publisher.dispatch import Dispatch, Outcome
 from publisher.ledger import Ledger
 from publisher.outgoing import Outgoing, Spooled
 
 if TYPE_CHECKING:
-    from aio_pika.abc import AbstractChannel
+    from aio_pika.abc import AbstractChannel, AbstractConnection
 
 logger = logging.getLogger(__name__)
 
 ADOPT_INTERVAL_S = 30.0
-CONNECT_TIMEOUT_S = 10.0
+_ASK_INTERVAL_S = 4.0
+_ANSWER_TIMEOUT_S = 10.0
+"""A broker that leaves a question unanswered for so long counts as lost."""
+_CLOSE_TIMEOUT_S = 5.0
+_BLOCKED_WAIT_S = 0.05
 
 
 class AsyncSender:
     """Sends in order with publisher confirms, a window at a time; comes back to a lost broker with growing pauses.
 
     Args:
-        amqp_url: The broker.
+        amqp_url: The broker, or the nodes of its cluster, which are tried in turn.
         name: What the broker's management pages call the connection.
         ledger: Whose spool is sent.
     """
 
     def __init__(self, amqp_url: str, name: str, ledger: Ledger) -> None:
-        self._amqp_url = amqp_url
+        urls = broker_urls(amqp_url)
+        self._urls = itertools.cycle(urls)
+        self._url_count = len(urls)
         self._name = name
         self._ledger = ledger
         self._dispatch = Dispatch(ledger)
@@ -82,19 +91,29 @@ class AsyncSender:
                 self._complain(error)
             except Exception:  # whatever it was, the task must live on: the next session starts from the spool
                 logger.exception("Sending was interrupted", extra={"action": "publisher.sender_failed"})
-            await asyncio.sleep(self._backoff.next_s())
+            # The pause is for a round over all nodes.
+            await asyncio.sleep(self._backoff.next_s() / self._url_count)
 
     async def _connect_and_send(self) -> None:
         connection = await aio_pika.connect(
-            self._amqp_url, timeout=CONNECT_TIMEOUT_S, client_properties={"connection_name": self._name}
+            next(self._urls),
+            timeout=CONNECT_TIMEOUT_S,
+            client_properties={"connection_name": self._name},
+            heartbeat=HEARTBEAT_S,
         )
-        async with connection:
-            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-            session = _Session(channel, self._news)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            session = _Session(connection, channel, self._news)
             try:
                 await self._send(session)
             finally:
                 await session.end()
+        finally:
+            # A broker that is silent would not let go of us for long.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                    await connection.close()
 
     async def _send(self, session: "_Session") -> None:
         await asyncio.to_thread(self._dispatch.connected)
@@ -131,21 +150,28 @@ class AsyncSender:
             self._complained = True
             logger.warning(
                 "RabbitMQ cannot be reached, updates wait in the spool: %s",
-                redact(str(reason)) or type(reason).__name__,
+                plain_words(reason),
                 extra={"action": "publisher.disconnected"},
             )
 
 
 class _Session:
-    """The publishes of one channel. Their tasks run in the order in which they were made, and aiormq queues them so."""
+    """The publishes of one channel. Their tasks run in the order in which they were made, and aiormq queues them so.
 
-    def __init__(self, channel: "AbstractChannel", news: asyncio.Event) -> None:
+    A half-open connection is noticed: aiormq alone takes half a minute until it misses a broker, and does not miss one
+    that no longer hears us.
+    """
+
+    def __init__(self, connection: "AbstractConnection", channel: "AbstractChannel", news: asyncio.Event) -> None:
+        self._connection = connection
         self._channel = channel
         self._news = news
         self._tasks: set[asyncio.Task[None]] = set()
         self._outcomes: list[Outcome] = []
         self._lost: BaseException | None = None
         channel.close_callbacks.add(self._on_close)
+        self._watch = asyncio.create_task(self._ask_again_and_again())
+        self._watch.add_done_callback(self._on_done)
 
     @property
     def in_flight(self) -> bool:
@@ -172,7 +198,7 @@ class _Session:
     async def end(self) -> None:
         """Give up what is in flight."""
         self._channel.close_callbacks.discard(self._on_close)
-        tasks = list(self._tasks)
+        tasks = [*self._tasks, self._watch]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -184,6 +210,30 @@ class _Session:
             self._outcomes.append(Outcome(spooled, delivered=True))
         except DeliveryError:
             self._outcomes.append(Outcome(spooled, delivered=False))
+
+    async def _ask_again_and_again(self) -> None:
+        while True:
+            await asyncio.sleep(_ASK_INTERVAL_S)
+            answer = asyncio.create_task(self._channel.set_qos())  # changes nothing, as nothing is consumed here
+            try:
+                while not (await asyncio.wait({answer}, timeout=_ANSWER_TIMEOUT_S))[0]:
+                    if not await self._is_blocked():
+                        raise ConnectionError(f"RabbitMQ has not answered for {_ANSWER_TIMEOUT_S:g} s")
+                await answer
+            finally:
+                answer.cancel()
+
+    async def _is_blocked(self) -> bool:
+        """Whether the broker takes nothing for now, its memory or disk being short: then it does not answer either."""
+        transport = self._connection.transport
+        if transport is None:
+            return False
+        try:
+            async with asyncio.timeout(_BLOCKED_WAIT_S):
+                await transport.ready()
+        except TimeoutError:
+            return True
+        return False
 
     def _on_done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

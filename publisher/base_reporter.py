@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from publisher.connection import broker_address
+from broker.address import broker_address
 from publisher.ledger import Ledger
 from publisher.spool_folder import default_spool_path
 
@@ -13,7 +13,8 @@ class BaseReporter:
     Args:
         amqp_url: The broker.
         extractor_id: The worker's extractor.
-        reply_queue: Where updates go when the job's request names no `reply_to`.
+        reply_queue: Where updates go when the job's request names no `reply_to`: a queue, or a stream.
+        partitions: How many streams of that name there are.
         spool_path: Folder for unsent updates; None for the default.
         max_spooled: How many updates the spool holds.
         user_id: User of the jobs that name none.
@@ -21,7 +22,7 @@ class BaseReporter:
 
     Raises:
         SettingError: The URL is wrong.
-        ValueError: The extractor id is blank or longer than 512 characters.
+        ValueError: The extractor id is blank or longer than 512 characters; partitions are less than 1.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class BaseReporter:
         extractor_id: str,
         *,
         reply_queue: str,
+        partitions: int,
         spool_path: str | Path | None,
         max_spooled: int,
         user_id: str | None,
@@ -39,6 +41,7 @@ class BaseReporter:
         self._ledger = Ledger(
             extractor_id,
             reply_queue=reply_queue,
+            partitions=partitions,
             spool_path=Path(spool_path) if spool_path else default_spool_path(extractor_id, address),
             max_spooled=max_spooled,
             instance_id=instance_id,

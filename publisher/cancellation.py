@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 
 from pika.exceptions import ChannelClosedByBroker
 
+from broker.errors import RESOURCE_LOCKED
 from models.errors import DecodeError, JobTrailError, TooLateError
 from models.status import Status
-from publisher.connection import RESOURCE_LOCKED, open_channel, publish, publish_properties
+from models.topology import DEFAULT_REPLY_STREAM, stream_of
+from publisher.connection import open_channel, publish, publish_properties
 from publisher.queue_walk import Held, QueueWalk
-from publisher.reporter import DEFAULT_REPLY_QUEUE
 from publisher.request import Request
 from publisher.submission import plain_update
 
@@ -55,7 +56,8 @@ def cancel(
     extractor_id: str | None = None,
     user_id: str | None = None,
     reason: str = "Cancelled before a worker took it.",
-    reply_queue: str = DEFAULT_REPLY_QUEUE,
+    reply_queue: str = DEFAULT_REPLY_STREAM,
+    partitions: int = 1,
     timeout_s: float = 10.0,
 ) -> CancelResult:
     """Take back a request that waits in a worker's queue.
@@ -67,7 +69,8 @@ def cancel(
         extractor_id: The extractor that the job is shown under; None for the queue's name.
         user_id: Who cancels, where the request does not name its user.
         reason: Words of the CANCELLED update.
-        reply_queue: Where that update goes when the request names no `reply_to`.
+        reply_queue: Where that update goes when the request names no `reply_to`: a stream, or a queue.
+        partitions: How many streams of that name there are; the job's id chooses one.
         timeout_s: How long the walk, and the wait for another cancellation on this queue, may each take, in seconds.
 
     Returns:
@@ -93,7 +96,7 @@ def cancel(
                 resource_id=request.resource_id,
                 job_id=job_id,
                 user_id=request.user_id or user_id,
-                reply_queue=request.reply_to or reply_queue,
+                reply_queue=request.reply_to or stream_of(reply_queue, partitions, job_id),
                 correlation_id=request.correlation_id,
             )
             publish(channel, update.routing_key, update.body, publish_properties(update))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from models.errors import SpoolFullError
 from models.status import Status
+from models.topology import stream_of
 from models.wire import MAX_NAME_LENGTH, encode_status_update
 from publisher.forking import guard
 from publisher.outgoing import Outgoing, encodable
@@ -50,14 +51,15 @@ class Ledger:
 
     Args:
         extractor_id: The worker's extractor, 1 to 512 characters.
-        reply_queue: Where the updates of jobs without a `reply_to` go.
+        reply_queue: Where the updates of jobs without a `reply_to` go: a queue, or a stream.
+        partitions: How many streams of that name there are; a job's updates all go to one of them.
         spool_path: Folder of the spools.
         max_spooled: Updates that the spool holds at the most.
         instance_id: The worker process, as in its heartbeats; None makes a UUID.
         user_id: User of the jobs that name none.
 
     Raises:
-        ValueError: The extractor id is blank or too long.
+        ValueError: The extractor id is blank or too long, or there are less partitions than one.
     """
 
     def __init__(
@@ -65,15 +67,19 @@ class Ledger:
         extractor_id: str,
         *,
         reply_queue: str,
+        partitions: int = 1,
         spool_path: Path,
         max_spooled: int = DEFAULT_MAX_UPDATES,
         instance_id: str | None = None,
         user_id: str | None = None,
     ) -> None:
+        if partitions < 1:
+            raise ValueError(f"partitions must be at least 1, not {partitions}")
         if not extractor_id.strip() or len(extractor_id) > MAX_NAME_LENGTH:
             raise ValueError(f"extractor_id must have 1 to {MAX_NAME_LENGTH} characters")
         self.extractor_id = extractor_id
-        self.reply_queue = reply_queue
+        self._reply_queue = reply_queue
+        self._partitions = partitions
         self.user_id = user_id
         self.instance_id = instance_id or str(uuid.uuid4())
         self._folder = SpoolFolder(spool_path, max_spooled)
@@ -145,7 +151,7 @@ class Ledger:
             message: In which words; cut after 65,536 characters.
             percent: Progress, 0 to 100; a value outside is moved to the nearer end.
         """
-        routing_key = request.reply_to or self.reply_queue
+        routing_key = request.reply_to or stream_of(self._reply_queue, self._partitions, request.job_id)
         with guard:
             now = datetime.now(UTC)
             update = Outgoing(

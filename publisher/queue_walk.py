@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from pika.exceptions import ChannelClosedByBroker
 
+from broker.errors import NOT_FOUND
 from models.errors import JobTrailError, NotFoundError
-from publisher.connection import NOT_FOUND
 
 if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection

@@ -6,15 +6,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from broker.address import connection_parameters
+from models.topology import DEFAULT_REPLY_STREAM
 from publisher.base_reporter import BaseReporter
-from publisher.connection import connection_parameters
 from publisher.forking import tell_after_fork
 from publisher.request import Request, RequestProperties
 from publisher.scope import JobScope
 from publisher.sender import Sender
 from publisher.spool import DEFAULT_MAX_UPDATES
 
-DEFAULT_REPLY_QUEUE = "jobtrail.replies"
 CLOSE_TIMEOUT_S = 5.0
 
 
@@ -40,9 +40,12 @@ class Reporter(BaseReporter):
     disturb the worker: the updates wait in the spool, also across the worker's restart.
 
     Args:
-        amqp_url: The broker, as `amqp://user:password@host:port/vhost`.
+        amqp_url: The broker, as `amqp://user:password@host:port/vhost`. The nodes of a cluster, parted by commas, are
+            tried in turn: several such URLs, or several `host:port` in one.
         extractor_id: The worker's extractor, as in its ExtractorInfo.
-        reply_queue: Where updates go when the job's request names no `reply_to`.
+        reply_queue: Where updates go when the job's request names no `reply_to`: a stream, or a queue.
+        partitions: JobTrail's `JOBTRAIL_REPLY_PARTITIONS`; with more than 1, a job's updates go to one of the streams
+            `reply_queue`.0, `reply_queue`.1 and so on, chosen by its id.
         spool_path: Folder for unsent updates; see `publisher.spool_folder.default_spool_path` for the default.
             Replicas of a worker may share it.
         max_spooled: How many updates the spool holds; beyond that the oldest progress is dropped.
@@ -51,7 +54,7 @@ class Reporter(BaseReporter):
 
     Raises:
         SettingError: The URL is wrong.
-        ValueError: The extractor id is blank or longer than 512 characters.
+        ValueError: The extractor id is blank or longer than 512 characters; partitions are less than 1.
     """
 
     def __init__(
@@ -59,17 +62,19 @@ class Reporter(BaseReporter):
         amqp_url: str,
         extractor_id: str,
         *,
-        reply_queue: str = DEFAULT_REPLY_QUEUE,
+        reply_queue: str = DEFAULT_REPLY_STREAM,
+        partitions: int = 1,
         spool_path: str | Path | None = None,
         max_spooled: int = DEFAULT_MAX_UPDATES,
         user_id: str | None = None,
         instance_id: str | None = None,
     ) -> None:
-        self._parameters = connection_parameters(amqp_url, f"jobtrail publisher {extractor_id}")
+        self._nodes = connection_parameters(amqp_url, f"jobtrail publisher {extractor_id}")
         super().__init__(
             amqp_url,
             extractor_id,
             reply_queue=reply_queue,
+            partitions=partitions,
             spool_path=spool_path,
             max_spooled=max_spooled,
             user_id=user_id,
@@ -77,7 +82,7 @@ class Reporter(BaseReporter):
         )
         self._lock = threading.Lock()
         self._closed = False
-        self._sender: Sender | None = Sender(self._parameters, self._ledger)
+        self._sender: Sender | None = Sender(self._nodes, self._ledger)
         self._ledger.on_append = self._wake
         tell_after_fork(self)
 
@@ -95,7 +100,7 @@ class Reporter(BaseReporter):
             resource_id: The file's or dataset's id.
             job_id: The job; None makes a UUID.
             user_id: Who asked for it; None for the reporter's.
-            reply_to: Queue for its updates; None for the reporter's.
+            reply_to: Stream or queue for its updates; None for the reporter's.
             correlation_id: The submitter's mark, sent back with every update.
 
         Returns:
@@ -161,7 +166,7 @@ class Reporter(BaseReporter):
         if sender is None and not self._closed:  # the first report of a forked child
             with self._lock:
                 if self._sender is None and not self._closed:
-                    self._sender = Sender(self._parameters, self._ledger)
+                    self._sender = Sender(self._nodes, self._ledger)
                 sender = self._sender
         if sender is not None:
             sender.wake()

@@ -1,17 +1,15 @@
 """The one background thread that owns the pika connection and sends what is in the spool."""
 
-import contextlib
 import encodings.idna  # noqa: F401  # pika's look-up of names would import it in our thread: no fork survives that
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pika
-from pika.adapters.select_connection import SelectConnection
-from pika.exceptions import AMQPError
 
-from models.redaction import redact
+from broker.errors import plain_words
+from broker.link import Link
 from publisher.backoff import Backoff
 from publisher.connection import publish_properties
 from publisher.dispatch import Dispatch, Outcome
@@ -19,7 +17,6 @@ from publisher.ledger import Ledger
 from publisher.outgoing import Spooled
 
 if TYPE_CHECKING:
-    from pika.adapters.select_connection import IOLoop
     from pika.channel import Channel
     from pika.frame import Method
     from pika.spec import Basic, BasicProperties
@@ -28,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 ADOPT_INTERVAL_S = 30.0
 """How often an open connection looks for spools that dead processes left behind."""
-ABORT_TIMEOUT_S = 2.0
 
 
 class Sender:
@@ -37,21 +33,18 @@ class Sender:
     pika's blocking connection waits for each confirm alone; its asynchronous one, used here, has many in flight.
 
     Args:
-        parameters: The broker's.
+        nodes: The parameters of the broker's nodes, which are tried in turn.
         ledger: Whose spool is sent.
     """
 
-    def __init__(self, parameters: pika.URLParameters, ledger: Ledger) -> None:
-        self._parameters = parameters
+    def __init__(self, nodes: Sequence[pika.URLParameters], ledger: Ledger) -> None:
         self._ledger = ledger
         self._dispatch = Dispatch(ledger)
         self._backoff = Backoff()
         self._stopping = threading.Event()
         self._progressed = threading.Condition()
-        self._loop_lock = threading.Lock()
-        self._loop: IOLoop | None = None
-        self._connection: SelectConnection | None = None
-        self._channel: Channel | None = None
+        self._link = Link(nodes, self._on_channel, self._complain)
+        self._ready = False
         self._unanswered: dict[int, Spooled] = {}
         self._returned: set[str] = set()
         self._outcomes: list[Outcome] = []
@@ -68,7 +61,7 @@ class Sender:
         # The sender clears the flag before it reads the spool, we look at it after writing: nothing is overlooked.
         if not self._awake:
             self._awake = True
-            self._call(self._pump)
+            self._link.call(self._pump)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything is sent that can be.
@@ -89,60 +82,28 @@ class Sender:
             timeout_s: How long to wait for it, in seconds; it is a daemon thread, so it never keeps the process alive.
         """
         self._stopping.set()
-        self._call(self._close)
+        self._link.stop()
         self._thread.join(timeout_s)
-
-    def _call(self, callback: Callable[[], None]) -> None:
-        with self._loop_lock:
-            if self._loop is not None:
-                self._loop.add_callback_threadsafe(callback)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._unanswered.clear()
+            self._returned.clear()
+            self._outcomes.clear()
+            self._pump_due = self._retry_due = self._ready = False
             try:
-                self._session()
+                self._link.run()
             except Exception:  # whatever it was, the thread must live on: the next session starts from the spool
                 logger.exception("Sending was interrupted", extra={"action": "publisher.sender_failed"})
-            self._stopping.wait(self._backoff.next_s())
-
-    def _session(self) -> None:
-        """One connection, from its opening to its end."""
-        self._unanswered.clear()
-        self._returned.clear()
-        self._outcomes.clear()
-        self._channel = None
-        self._pump_due = self._retry_due = False
-        connection = SelectConnection(
-            self._parameters,
-            on_open_callback=self._on_open,
-            on_open_error_callback=self._on_end,
-            on_close_callback=self._on_end,
-        )
-        loop = connection.ioloop
-        self._connection = connection
-        with self._loop_lock:
-            self._loop = loop
-        if self._stopping.is_set():  # it was too early for `stop` to reach the loop
-            self._call(self._close)
-        try:
-            loop.start()
-        finally:
-            with self._loop_lock:
-                self._loop = None
-            self._channel = None
-            _abort(connection)
-            loop.close()
-
-    def _on_open(self, connection: SelectConnection) -> None:
-        connection.channel(on_open_callback=self._on_channel)
+            # The pause is for a round over all nodes.
+            self._stopping.wait(self._backoff.next_s() / self._link.node_count)
 
     def _on_channel(self, channel: "Channel") -> None:
-        channel.add_on_close_callback(self._on_channel_close)
         channel.add_on_return_callback(self._on_return)
-        channel.confirm_delivery(self._on_confirm, callback=lambda _: self._on_ready(channel))
+        channel.confirm_delivery(self._on_confirm, callback=self._on_ready)
 
-    def _on_ready(self, channel: "Channel") -> None:
-        self._channel = channel
+    def _on_ready(self, _frame: object) -> None:
+        self._ready = True
         self._latest_tag = 0
         self._dispatch.connected()
         if self._complained:
@@ -151,33 +112,14 @@ class Sender:
         self._adopt()
         self._pump()
 
-    def _on_channel_close(self, _channel: "Channel", reason: Exception) -> None:
-        self._channel = None
-        if not self._stopping.is_set():
-            self._complain(reason)
-            self._close()
-
-    def _on_end(self, connection: SelectConnection, reason: BaseException) -> None:
-        self._channel = None
-        if not self._stopping.is_set():
-            self._complain(reason)
-        connection.ioloop.stop()
-
     def _complain(self, reason: BaseException) -> None:
         if not self._complained:
             self._complained = True
             logger.warning(
                 "RabbitMQ cannot be reached, updates wait in the spool: %s",
-                redact(str(reason)) or type(reason).__name__,
+                plain_words(reason),
                 extra={"action": "publisher.disconnected"},
             )
-
-    def _close(self) -> None:
-        connection = self._connection
-        if connection is None:
-            return
-        if not connection.is_closing and not connection.is_closed:
-            connection.close()  # `_on_end` follows, also for a connection that is still opening
 
     def _on_return(
         self, _channel: "Channel", _method: "Basic.Return", properties: "BasicProperties", _body: bytes
@@ -209,15 +151,15 @@ class Sender:
 
     def _pump_soon(self) -> None:
         """Confirms come in bunches: answer the bunch, not each."""
-        if not self._pump_due and self._connection is not None:
+        if not self._pump_due:
             self._pump_due = True
-            self._connection.ioloop.add_callback(self._pump)
+            self._link.call_soon(self._pump)
 
     def _pump(self) -> None:
         self._pump_due = False
         self._awake = False
-        channel = self._channel
-        if channel is None or not channel.is_open:
+        channel = self._link.channel
+        if channel is None or not self._ready:
             return
         outcomes, self._outcomes = self._outcomes, []
         for spooled in self._dispatch.step(outcomes):
@@ -232,26 +174,16 @@ class Sender:
         with self._progressed:
             self._progressed.notify_all()
         wait_s = self._dispatch.retry_in_s()
-        if wait_s is not None and self._connection is not None and not self._retry_due:
+        if wait_s is not None and not self._retry_due:
             self._retry_due = True
-            self._connection.ioloop.call_later(wait_s, self._retry)
+            self._link.call_later(wait_s, self._retry)
 
     def _retry(self) -> None:
         self._retry_due = False
         self._pump()
 
     def _adopt(self) -> None:
-        if self._connection is not None and self._channel is not None:
+        if self._link.channel is not None:
             self._ledger.adopt()
             self._pump_soon()
-            self._connection.ioloop.call_later(ADOPT_INTERVAL_S, self._adopt)
-
-
-def _abort(connection: SelectConnection) -> None:
-    """Close a connection whose loop was left by an exception; pika closes sockets only while the loop runs."""
-    if connection.is_closed:
-        return
-    with contextlib.suppress(AMQPError):  # it may be closing already
-        connection.close()
-    connection.ioloop.call_later(ABORT_TIMEOUT_S, connection.ioloop.stop)
-    connection.ioloop.start()
+            self._link.call_later(ADOPT_INTERVAL_S, self._adopt)

@@ -11,10 +11,10 @@ import pika
 
 from models.errors import NotFoundError
 from models.status import Status
+from models.topology import DEFAULT_REPLY_STREAM, stream_of
 from models.wire import MAX_ID_LENGTH, encode_status_update
 from publisher.connection import open_channel, publish, publish_properties
 from publisher.outgoing import Outgoing
-from publisher.reporter import DEFAULT_REPLY_QUEUE
 
 if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel
@@ -40,7 +40,8 @@ def submit(
     file_size: int = 0,
     host: str = NO_CLOWDER,
     secret_key: str = "",
-    reply_queue: str = DEFAULT_REPLY_QUEUE,
+    reply_queue: str = DEFAULT_REPLY_STREAM,
+    partitions: int = 1,
 ) -> str:
     """Ask the workers of a queue for a job.
 
@@ -58,7 +59,8 @@ def submit(
         file_size: In bytes.
         host: The Clowder that pyClowder downloads from.
         secret_key: pyClowder's key for that Clowder.
-        reply_queue: Where the updates go.
+        reply_queue: Where the updates go: a stream, or a queue. The request's `reply_to` names it.
+        partitions: How many streams of that name there are; the job's id chooses one.
 
     Returns:
         The job's id.
@@ -76,6 +78,7 @@ def submit(
     if resource_type == "dataset":
         dataset_id = resource_id
     extractor_id = extractor_id or queue
+    reply_queue = stream_of(reply_queue, partitions, job_id)
     correlation_id = str(uuid.uuid4())
     request = {
         "id": resource_id,

@@ -75,7 +75,7 @@ class Population:
     """Those who ask for datasets.
 
     Args:
-        settings: The broker and the reply queue.
+        settings: The broker and the streams of updates.
         console: The console's collections.
         analyzer: Where datasets walk through their statuses.
     """
@@ -116,7 +116,8 @@ class Population:
     def _queues_are_there(self) -> bool:
         try:
             with open_channel(self._settings.require_amqp_url(), "demo.console") as channel:
-                channel.queue_declare(self._settings.reply_queue, passive=True)
+                for stream in self._settings.reply_streams:
+                    channel.queue_declare(stream, passive=True)
                 for queue in (digest.NAME, flaky.NAME):
                     channel.queue_declare(queue, durable=True)
         except NotFoundError:
@@ -156,7 +157,8 @@ class Population:
             user_id=wish.group.users[0].id,
             parameters={"path": str(path), "duration_s": round(wish.job_s, 1)},
             filename=path.name,
-            reply_queue=self._settings.reply_queue,
+            reply_queue=self._settings.reply_stream,
+            partitions=self._settings.reply_partitions,
         )
 
 

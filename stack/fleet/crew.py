@@ -4,6 +4,7 @@ import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from broker.address import broker_urls
 from stack.fleet import wordcount
 from stack.supervisor import Program
 
@@ -53,7 +54,7 @@ def crew(environment: Mapping[str, str], folder: Path, played: Collection[str]) 
     # A real extractor knows nothing of JobTrail: it gets pyClowder's own settings, and starts in its own folder.
     extractor = {
         **{name: value for name, value in environment.items() if not name.startswith("JOBTRAIL_")},
-        "RABBITMQ_URI": environment["JOBTRAIL_AMQP_URL"],
+        "RABBITMQ_URI": broker_urls(environment["JOBTRAIL_AMQP_URL"])[0],
         "HEARTBEAT": str(_PYCLOWDER_HEARTBEAT_S),
     }
     home = Path(wordcount.__path__[0])

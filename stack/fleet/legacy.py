@@ -17,12 +17,12 @@ def main() -> None:
     settings = load_settings()
     with WorkQueue(settings.require_amqp_url(), NAME) as queue:
         for work in queue.take():
-            _say(queue, work, "StatusMessage.start: Started processing.", settings.reply_queue)
+            _say(queue, work, "StatusMessage.start: Started processing.", settings.reply_streams[0])
             lines = 0
             for part, _ in queue.parts(work, _PARTS):
                 lines += part.count(b"\n")
-                _say(queue, work, f"{lines:,} lines so far", settings.reply_queue)
-            _say(queue, work, f"StatusMessage.done: {lines:,} lines", settings.reply_queue)
+                _say(queue, work, f"{lines:,} lines so far", settings.reply_streams[0])
+            _say(queue, work, f"StatusMessage.done: {lines:,} lines", settings.reply_streams[0])
 
 
 def _say(queue: WorkQueue, work: Work, status: str, reply_queue: str) -> None:

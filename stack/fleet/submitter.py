@@ -34,7 +34,7 @@ class Submitter:
     """One user population.
 
     Args:
-        settings: The broker and the reply queue.
+        settings: The broker and the streams of updates.
         channel: Where queues are looked at.
     """
 
@@ -67,7 +67,8 @@ class Submitter:
                 queue,
                 job_id,
                 reason="Cancelled by its user.",
-                reply_queue=self._settings.reply_queue,
+                reply_queue=self._settings.reply_stream,
+                partitions=self._settings.reply_partitions,
             )
 
     def _queues(self) -> Iterator[tuple[str, DemoFile]]:
@@ -96,13 +97,14 @@ class Submitter:
             parameters=_parameters(file),
             filename=file.name,
             file_size=file.size,
-            reply_queue=self._settings.reply_queue,
+            reply_queue=self._settings.reply_stream,
+            partitions=self._settings.reply_partitions,
         )
 
     def _submit_old_style(self, file: DemoFile) -> None:
         """Make a request as old versions of Clowder do: it names no job and no user."""
         request = {"id": file.resource_id, "filename": file.name, "retry_count": 0, "parameters": _parameters(file)}
-        properties = BasicProperties(delivery_mode=2, reply_to=self._settings.reply_queue)
+        properties = BasicProperties(delivery_mode=2, reply_to=self._settings.reply_streams[0])
         publish(self._channel, legacy.NAME, json.dumps(request).encode(), properties)
 
 

@@ -33,7 +33,13 @@ async def work() -> None:
     amqp_url = settings.require_amqp_url()
     async with (
         Database(settings.require_mongo_url(), settings.database) as database,
-        AsyncReporter(amqp_url, NAME, reply_queue=settings.reply_queue, spool_path=spool_folder(settings)) as reporter,
+        AsyncReporter(
+            amqp_url,
+            NAME,
+            reply_queue=settings.reply_stream,
+            partitions=settings.reply_partitions,
+            spool_path=spool_folder(settings),
+        ) as reporter,
     ):
         with heartbeats(settings, reporter, NAME, "2.0.1", "Analyses a complete dataset from one viewpoint."):
             await _work_off(BatchJobRepository(Console(database, settings)), reporter)

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import pika
 from pika.adapters.blocking_connection import BlockingConnection
 from pika.spec import BasicProperties
 
+from broker.address import connection_parameters
 from models.errors import DecodeError
 from models.topology import error_queue
 from models.wire import load_object
@@ -54,7 +54,7 @@ class WorkQueue:
         self.name = name
         self._stopping = False
         signal.signal(signal.SIGTERM, self._stop)
-        self._connection = BlockingConnection(pika.URLParameters(amqp_url))
+        self._connection = BlockingConnection(connection_parameters(amqp_url, name))
         self._channel = self._connection.channel()
         self._channel.confirm_delivery()
         self._channel.basic_qos(prefetch_count=1)

@@ -32,7 +32,13 @@ def reporting_worker(name: str, version: str, description: str) -> Iterator[tupl
     amqp_url = settings.require_amqp_url()
     with (
         WorkQueue(amqp_url, name) as queue,
-        Reporter(amqp_url, name, reply_queue=settings.reply_queue, spool_path=spool_folder(settings)) as reporter,
+        Reporter(
+            amqp_url,
+            name,
+            reply_queue=settings.reply_stream,
+            partitions=settings.reply_partitions,
+            spool_path=spool_folder(settings),
+        ) as reporter,
         heartbeats(settings, reporter, name, version, description),
     ):
         yield queue, reporter

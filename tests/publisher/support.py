@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import pika
 
+from models.topology import stream_arguments
 from publisher.ledger import Ledger
-from tests.support import eventually_async
+from tests.support import WAIT_S, eventually_async
 
 T = TypeVar("T")
 
@@ -133,3 +134,28 @@ async def soon(condition: Callable[[], T]) -> T:
         return condition()
 
     return await eventually_async(call)
+
+
+def stream_messages(amqp_url: str, stream: str, count: int) -> list[Received]:
+    """Read this many messages of a stream from its beginning; fails where there are less."""
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        channel = connection.channel()
+        channel.basic_qos(prefetch_count=count)
+        messages: list[Received] = []
+        for method, properties, body in channel.consume(
+            stream, arguments={"x-stream-offset": "first"}, inactivity_timeout=WAIT_S
+        ):
+            assert method is not None, f"{len(messages)} of {count} messages"
+            messages.append(Received(json.loads(body), properties))
+            channel.basic_ack(method.delivery_tag)
+            if len(messages) == count:
+                return messages
+    raise AssertionError("the consumer was cancelled")
+
+
+def declare_streams(amqp_url: str, *streams: str) -> None:
+    """Make streams, small ones."""
+    arguments = stream_arguments(retention_days=1, retention_gb=0.1, segment_mb=1)
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        for stream in streams:
+            connection.channel().queue_declare(stream, durable=True, arguments=dict(arguments))

@@ -1,20 +1,26 @@
-"""Many messages at once, on the real broker."""
+"""Many messages at once, on the real broker; and which of them it has confirmed."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pika
 import pytest
-from pamqp.commands import Basic
+from hypothesis import given
+from hypothesis import strategies as st
+from pika.spec import Basic
 
-from models.errors import BrokerError, BusyError
-from publisher.bulk_sender import BulkSender, Message
-from publisher.content_header import encode
+from broker.poison import poison_in
+from broker.properties import encode
+from broker.sender import BulkSender, Confirms, Message
+from models.errors import BrokerError, BusyError, PoisonError
+from stack.rabbitmq import RabbitMq
 from tests.publisher.support import NOBODY_LISTENS
 from tests.support import Names
 
-PROPERTIES = encode(Basic.Properties(message_id="m", delivery_mode=2))
+PROPERTIES = encode(pika.BasicProperties(message_id="m", delivery_mode=2))
 WAIT_S = 30.0
 
 
@@ -98,7 +104,7 @@ async def test_a_queue_is_purged_and_removed_with_its_exchange(amqp_url: str, ch
         assert channel.queue_declare(queue, passive=True).method.message_count == 0
         await sender.remove(exchange=exchange, queue=queue)
         await sender.remove(exchange=exchange, queue=queue)
-        with pytest.raises(BrokerError, match="NOT_FOUND"):
+        with pytest.raises(BrokerError, match="no queue"):
             await sender.purge(queue)
         with pytest.raises(BrokerError):  # the broker has closed the channel
             await sender.send([message(queue, b"x")], WAIT_S)
@@ -112,3 +118,73 @@ async def test_a_broker_that_is_away_or_refuses_is_an_error_without_secrets(amqp
             async with sending(url):
                 pass
         assert "secret" not in str(raised.value)
+
+
+async def test_confirms_of_several_kinds_of_queues_are_put_together_in_any_order(
+    amqp_url: str, channel: Any, names: Names
+) -> None:
+    plain, quorum, stream = names.queue("plain"), names.queue("quorum"), names.queue("stream")
+    channel.queue_declare(plain, durable=True)
+    channel.queue_declare(quorum, durable=True, arguments={"x-queue-type": "quorum"})
+    channel.queue_declare(stream, durable=True, arguments={"x-queue-type": "stream"})
+    full = names.queue("full")
+    channel.queue_declare(full, durable=True, arguments={"x-max-length": 0, "x-overflow": "reject-publish"})
+    places = [plain, stream, quorum, full, quorum, stream]
+    async with sending(amqp_url) as sender:
+        for _ in range(3):
+            sent = [message(places[n % len(places)], b"%d" % n) for n in range(600)]
+            assert await sender.send(sent, WAIT_S) == set(range(3, 600, len(places)))
+
+
+@given(st.integers(1, 30), st.data())
+def test_each_message_is_answered_once_however_its_confirms_are_put_together(count: int, data: st.DataObject) -> None:
+    first_tag = data.draw(st.integers(1, 50))
+    done: list[object] = []
+    confirms = Confirms(first_tag, count, done.append)
+    open_tags, refused = set(range(first_tag, first_tag + count)), set()
+    for late in data.draw(st.lists(st.integers(1, first_tag), max_size=3)):
+        confirms.note(frame(Basic.Nack(late - 1, multiple=data.draw(st.booleans()))))  # of a call before
+    while open_tags:
+        assert not done
+        tag, multiple, is_refused = (
+            data.draw(st.sampled_from(sorted(open_tags))),
+            *data.draw(st.tuples(*[st.booleans()] * 2)),
+        )
+        answered = {each for each in open_tags if each <= tag} if multiple else {tag}
+        confirms.note(frame(Basic.Nack(tag, multiple) if is_refused else Basic.Ack(tag, multiple)))
+        open_tags -= answered
+        refused |= answered if is_refused else set()
+    assert done == [None]
+    assert confirms.refused == {tag - first_tag for tag in refused}
+
+
+def frame(method: Basic.Ack | Basic.Nack) -> Any:
+    return SimpleNamespace(method=method)
+
+
+async def test_a_broker_whose_memory_is_short_is_an_error_and_not_a_wait_without_end(own_rabbitmq: RabbitMq) -> None:
+    async with sending(own_rabbitmq.url) as sender:
+        await (await sender.connection.channel()).declare_queue("work")
+        assert await sender.send([message("work", b"x")], WAIT_S) == set()
+        await asyncio.to_thread(own_rabbitmq.control, "set_vm_memory_high_watermark", "0.00001")
+        with pytest.raises(BrokerError, match="memory or its disk is short"):
+            await sender.send([message("work", b"x")], 5)
+        with pytest.raises(BrokerError, match="memory or its disk is short"):
+            await sender.send([message("work", b"x")], WAIT_S)
+    await asyncio.to_thread(own_rabbitmq.control, "set_vm_memory_high_watermark", "0.5")
+    async with sending(own_rabbitmq.url) as sender:
+        assert await sender.send([message("work", b"x")], WAIT_S) == set()
+
+
+async def test_a_message_that_the_broker_closes_the_connection_over_is_told_from_an_outage(
+    amqp_url: str, channel: Any, names: Names
+) -> None:
+    queue = names.queue()
+    channel.queue_declare(queue, durable=True)
+    poison = b"\x20\0\0\0\0\5\1nZab"
+    assert poison_in(poison, to_stream=False)
+    async with sending(amqp_url) as sender:
+        with pytest.raises(PoisonError):
+            await sender.send([message(queue, b"x"), Message(routing_key=queue, body=b"", properties=poison)], WAIT_S)
+        with pytest.raises(BrokerError):
+            await sender.send([message(queue, b"x")], WAIT_S)

@@ -1,0 +1,1 @@
+"""RabbitMQ: addresses, connections, reading, sending; the driver's errors in our words."""

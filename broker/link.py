@@ -1,0 +1,178 @@
+"""A worker's connection to RabbitMQ with one channel, run by a thread: a worker has no event loop to lend.
+
+pika alone takes up to half a minute until it misses a broker, and does not miss one that no longer hears us. So the
+broker is asked something every few seconds.
+"""
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import pika
+from pika.adapters.select_connection import SelectConnection
+from pika.exceptions import StreamLostError
+
+if TYPE_CHECKING:
+    from pika.adapters.select_connection import IOLoop
+    from pika.channel import Channel
+
+LOOK_S = 4.0
+"""Seconds between two looks at whether the broker answers."""
+MOST_SILENT_LOOKS = 3
+"""Looks without an answer after which the connection counts as lost: some 12 to 16 s."""
+_CLOSE_TIMEOUT_S = 2.0
+
+
+class Link:
+    """Connects, serves the connection until its end, and can do so again; nodes are tried in turn.
+
+    All but `call` and `stop` belongs to the thread that is in `run`, and so do the callbacks.
+
+    Args:
+        nodes: The parameters of the broker's nodes.
+        on_channel: Called with each new channel.
+        on_lost: Called with the reason when a connection or its channel could not be opened, or was lost.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[pika.URLParameters],
+        on_channel: Callable[["Channel"], None],
+        on_lost: Callable[[BaseException], None],
+    ) -> None:
+        self.node_count = len(nodes)
+        self._nodes = itertools.cycle(nodes)
+        self._on_channel = on_channel
+        self._on_lost = on_lost
+        self._lock = threading.Lock()
+        self._loop: IOLoop | None = None
+        self._stopped = False
+        self._connection: SelectConnection | None = None
+        self._channel: Channel | None = None
+        self._closing = False
+        self.blocked = False
+        """Whether the broker takes no messages for now: its memory or its disk is short."""
+        self._answered = False
+        self._heard = 0
+        self._silent_looks = 0
+
+    @property
+    def channel(self) -> "Channel | None":
+        """The channel, while it is open."""
+        return self._channel if self._channel is not None and self._channel.is_open else None
+
+    def run(self) -> None:
+        """Connect to the next node, and serve the connection until its end; what a callback raises comes out here."""
+        self._channel = None
+        self._closing = self.blocked = self._answered = False
+        self._heard = self._silent_looks = 0
+        connection = SelectConnection(
+            next(self._nodes),
+            on_open_callback=self._on_open,
+            on_open_error_callback=self._on_end,
+            on_close_callback=self._on_end,
+        )
+        loop = connection.ioloop
+        self._connection = connection
+        with self._lock:
+            self._loop = loop
+        try:
+            if not self._stopped:  # else it was too early for `stop` to reach the loop
+                loop.start()
+        finally:
+            with self._lock:
+                self._loop = None
+            if not connection.is_closed:  # a callback raised; pika closes sockets only while the loop runs
+                self.close()
+                loop.start()
+            self._connection = None
+            loop.close()
+
+    def call(self, callback: Callable[[], None]) -> None:
+        """Have something done in the thread of `run`, if that is at work. From any thread."""
+        with self._lock:
+            if self._loop is not None:
+                self._loop.add_callback_threadsafe(callback)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        """Have something done after some seconds, if this connection is still at work then."""
+        if self._connection is not None:
+            self._connection.ioloop.call_later(delay_s, callback)
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Have something done when what came in meanwhile has been seen."""
+        if self._connection is not None:
+            self._connection.ioloop.add_callback(callback)
+
+    def stop(self) -> None:
+        """Close the connection, for good. From any thread."""
+        self._stopped = True
+        self.call(self.close)
+
+    def close(self) -> None:
+        """Close the connection, also one that is still opening; `run` then returns, even if the broker is silent."""
+        connection, self._closing = self._connection, True
+        if connection is not None and not connection.is_closing and not connection.is_closed:
+            connection.close()
+            connection.ioloop.call_later(_CLOSE_TIMEOUT_S, lambda: _abort(connection, "RabbitMQ did not say goodbye"))
+
+    def _on_open(self, connection: SelectConnection) -> None:
+        connection.add_on_connection_blocked_callback(lambda *_: self._on_blocked(True))
+        connection.add_on_connection_unblocked_callback(lambda *_: self._on_blocked(False))
+        connection.channel(on_open_callback=self._on_channel_open)
+        connection.ioloop.call_later(LOOK_S, self._look)
+
+    def _on_channel_open(self, channel: "Channel") -> None:
+        channel.add_on_close_callback(self._on_channel_close)
+        self._channel = channel
+        self._answered = True
+        self._on_channel(channel)
+
+    def _on_channel_close(self, _channel: "Channel", reason: BaseException) -> None:
+        self._lost(reason)
+        self.close()
+
+    def _on_end(self, connection: SelectConnection, reason: BaseException) -> None:
+        self._lost(reason)
+        connection.ioloop.stop()
+
+    def _lost(self, reason: BaseException) -> None:
+        """Tell of a loss, once: what follows from it, and what we close ourselves, is none."""
+        self._channel = None
+        if not self._closing:
+            self._closing = True
+            self._on_lost(reason)
+
+    def _on_blocked(self, blocked: bool) -> None:
+        self.blocked = blocked
+
+    def _look(self) -> None:
+        """Notice a broker that does not answer.
+
+        One that has blocked us reads nothing, so it can't; but its AMQP heartbeats must come. A worker that let nobody
+        else run for a while finds the answers when it looks again: between two looks the socket is always read.
+        """
+        connection = self._connection
+        if connection is None or connection.is_closed:
+            return
+        received = connection.bytes_received  # type: ignore[attr-defined]  # the stubs know less than there is
+        heard, self._heard = received != self._heard, received
+        self._silent_looks = 0 if self._answered or (self.blocked and heard) else self._silent_looks + 1
+        if self._silent_looks == MOST_SILENT_LOOKS:
+            _abort(connection, f"RabbitMQ has not answered for {MOST_SILENT_LOOKS * LOOK_S:g} s")
+            return
+        if self._answered and self.channel is not None:
+            self._answered = False
+            # Changes nothing, as nothing is consumed here. Later than an answer to it there is nothing on its way.
+            self.channel.basic_qos(prefetch_count=0, callback=self._on_answer)
+        connection.ioloop.call_later(LOOK_S, self._look)
+
+    def _on_answer(self, _frame: object) -> None:
+        self._answered = True
+
+
+def _abort(connection: SelectConnection, reason: str) -> None:
+    """Drop a connection whose broker is silent: pika offers only to wait for its answer."""
+    if not connection.is_closed:
+        connection._terminate_stream(StreamLostError(reason))  # type: ignore[attr-defined]
