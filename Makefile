@@ -6,10 +6,10 @@ BIN := .venv/bin
 # More arguments for pytest, jobtrail up or the benchmarks: make test ARGS="-k spool"
 ARGS ?=
 
-.PHONY: help setup services browser run test soak check bench clean
+.PHONY: help setup services browser run test test-rabbitmq4 soak faults check bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv with all packages; done only when something changed
 	@scripts/setup
@@ -26,8 +26,14 @@ run: setup ## Start everything with a demo fleet; Ctrl-C stops it, the data stay
 test: services browser ## Run every test, on private services of its own
 	@exec $(BIN)/pytest -n 4 --dist worksteal $(ARGS)
 
+test-rabbitmq4: services browser ## Run tests with RabbitMQ 4 from Debian 13 (needs root, Debian): ARGS="tests/consumer"
+	@exec scripts/rabbitmq4 $(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+
 soak: services ## Kill replays of 50,000 dead letters again and again; takes minutes
 	@exec env SOAK=1 $(BIN)/pytest -n 2 tests/deadletters/test_replay_crashes.py $(ARGS)
+
+faults: services ## Do 200 random faults under load, on RabbitMQ, MongoDB and the consumers; takes half an hour
+	@exec env FAULTS=$${FAULTS:-200} $(BIN)/pytest -n 0 -s tests/consumer/test_faults.py $(ARGS)
 
 check: setup ## Lint, format check, types, import rules
 	$(BIN)/ruff check .

@@ -1,27 +1,24 @@
-"""The consumer as a service: sessions one after another, health and metrics beside them."""
+"""The consumer as a service: its share of the streams and of the queues to bridge, health and metrics beside them."""
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
-import aiormq
 import structlog
 from prometheus_client import CollectorRegistry
 
-from consumer.intake import Intake
-from consumer.metrics import ConsumerMetrics, QueueMetrics
-from consumer.session import Session
-from consumer.status_reader import StatusReader
+from broker.address import broker_urls
+from consumer.bridge import Bridge
+from consumer.metrics import ConsumerMetrics
+from consumer.order import Order
+from consumer.partition import Partition
+from consumer.sharing import Sharing, Work
 from heartbeat.health import Health, HealthServer
-from heartbeat.pause import pause
-from models.delivery import Delivery
-from models.errors import OwnershipLostError, UnreachableError
-from models.settings import Settings
-from models.topology import reply_queue_arguments
-from publisher.amqp import declare_queue
-from publisher.backoff import Backoff
+from models.settings import FORMER_REPLY_QUEUE, Settings
 from store.database import Database
-from store.trail import Trail
+from store.layout import LayoutRepository
+from store.upgrade import upgrade
 
 log = structlog.get_logger()
 
@@ -29,62 +26,113 @@ log = structlog.get_logger()
 async def run_consumer(
     settings: Settings, stop: asyncio.Event, on_ready: Callable[[int], None] = lambda _port: None
 ) -> None:
-    """Consume the reply queue until told to stop, through outages of the broker and the database.
+    """Read the streams of updates until told to stop, through outages of the broker and the database.
+
+    Several processes share the streams evenly; one that dies is replaced.
 
     Args:
         settings: The settings; both URLs must be set.
-        stop: Set it to let the consumer finish its batch, acknowledge and leave.
+        stop: Set it to let the consumer finish its batch and leave.
         on_ready: Called once with the port of the health page.
 
     Raises:
         SettingError: A setting is unusable.
     """
+    broker_urls(settings.require_amqp_url())
     registry = CollectorRegistry()
-    metrics = ConsumerMetrics(registry).of(settings.reply_queue)
-    health = Health(ok=False, details={"state": "starting"})
-    async with (
-        Database(settings.require_mongo_url(), settings.database) as database,
-        HealthServer(settings.health_host, settings.consumer_health_port, registry, lambda: health) as server,
-    ):
-        on_ready(server.port)
-        gc.freeze()  # what start-up made stays for good: the collector need not look at it again and again
-        backoff = Backoff(most_s=settings.retry_max_wait_s)
-        while not stop.is_set():
-            session = _session(settings, database, metrics, stop)
-            try:
-                await database.ensure_indexes()
-                await session.open()
-                health = Health(ok=True, details={"state": "consuming", "queue": settings.reply_queue})
-                backoff.reset()
-                await session.run()
-            except (UnreachableError, OwnershipLostError) as error:
-                health = Health(ok=False, details={"state": "reconnecting", "error": str(error)})
-                metrics.reconnects.labels(type(error).__name__).inc()
-                wait_s = backoff.next_s()
-                log.warning("session ended", action="consumer.session_ended", error=str(error), wait_s=round(wait_s, 2))
-                await pause(wait_s, stop)
-            finally:
-                await session.close()
+    async with Database(settings.require_mongo_url(), settings.database) as database:
+        service = ConsumerService(settings, database, registry)
+        server = HealthServer(settings.health_host, settings.consumer_health_port, registry, service.health)
+        async with server:
+            on_ready(server.port)
+            gc.freeze()  # what start-up made stays for good: the collector need not look at it again and again
+            await service.run(stop)
     log.info("stopped", action="consumer.stopped")
 
 
-def _session(settings: Settings, database: Database, metrics: QueueMetrics, stop: asyncio.Event) -> Session[Delivery]:
-    async def declare(connection: aiormq.Connection) -> None:
-        await declare_queue(connection, settings.reply_queue, reply_queue_arguments(settings.dead_letter_queue))
+class ConsumerService:
+    """One consumer process; `run_consumer` sets it up.
 
-    intake = Intake(
-        settings.require_amqp_url(),
-        settings.reply_queue,
-        purpose="consumer",
-        declare=declare,
-        prefetch=settings.prefetch,
-    )
-    return Session(
-        settings.reply_queue,
-        intake=intake,
-        reader=StatusReader(settings, metrics),
-        keeper=Trail(database),
-        settings=settings,
-        metrics=metrics,
-        stop=stop,
-    )
+    Args:
+        settings: The settings.
+        database: The trail's database.
+        registry: Where metrics are registered.
+    """
+
+    def __init__(self, settings: Settings, database: Database, registry: CollectorRegistry) -> None:
+        self._settings = settings
+        self._database = database
+        self._metrics = ConsumerMetrics(registry)
+        self._layout = LayoutRepository(database)
+        self._order = Order(database)
+        self._sharing = Sharing(database, "consumers", settings.retry_max_wait_s)
+        self._is_prepared = False
+
+    def health(self) -> Health:
+        """Say how each stream and each bridge of this process does."""
+        former = f"bridge {FORMER_REPLY_QUEUE}"
+        states = {
+            name: state
+            for name, state in self._sharing.states.items()
+            if name != former or not state.startswith("missing")  # nobody misses a queue that nobody ever had
+        }
+        if self._sharing.error is not None:
+            return Health(ok=False, details={"state": "reconnecting", "error": self._sharing.error})
+        if not self._is_prepared:
+            return Health(ok=False, details={"state": "starting"})
+        bad = [state for state in states.values() if state.startswith(("starting", "reconnecting"))]
+        reading = any(state.startswith("reading") for state in states.values())
+        state = "reconnecting" if bad else "consuming" if reading else "spare"
+        details: dict[str, object] = {"state": state, "pieces": states}
+        if bad:
+            details["error"] = bad[0]
+        return Health(ok=not bad, details=details)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop."""
+        await self._sharing.run(self._pieces, stop)
+
+    async def _pieces(self) -> Mapping[str, Work]:
+        """Tell what there is to do, for all consumers together."""
+        if not self._is_prepared:
+            await upgrade(self._database)
+            await self._layout.set(self._settings.reply_stream, self._settings.reply_partitions)
+            self._is_prepared = True
+        await self._order.refresh()
+        streams = dict.fromkeys([*self._settings.reply_streams, *self._order.known])
+        pieces: dict[str, Work] = {f"stream {stream}": partial(self._read, stream) for stream in streams}
+        for queue in self._settings.queues_to_bridge:
+            pieces[f"bridge {queue}"] = partial(self._bridge, queue)
+        return pieces
+
+    async def _read(self, stream: str, stop: asyncio.Event, attempt: int, tell: Callable[[str], None]) -> None:
+        metrics = self._metrics.of(stream)
+        partition = Partition(
+            stream,
+            self._settings,
+            self._database,
+            metrics=metrics,
+            order=self._order,
+            stop=stop,
+            attempt=attempt,
+        )
+        waker = asyncio.create_task(_wake(partition, stop))
+        try:
+            position = await partition.open()
+            if position is not None:
+                tell("reading")
+                await partition.run(position)
+        except Exception as error:
+            metrics.reconnects.labels(type(error).__name__).inc()
+            raise
+        finally:
+            waker.cancel()
+            await partition.close()
+
+    async def _bridge(self, queue: str, stop: asyncio.Event, _attempt: int, tell: Callable[[str], None]) -> None:
+        await Bridge(queue, self._settings, self._database, self._metrics.copied, stop).run(tell)
+
+
+async def _wake(partition: Partition, stop: asyncio.Event) -> None:
+    await stop.wait()
+    partition.wake()

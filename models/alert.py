@@ -1,4 +1,4 @@
-"""What can go wrong while datasets are watched and messages counted: each kind with its severity, words and advice."""
+"""What can go wrong with datasets, streams and the count of messages: each kind with its severity, words and advice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,11 +43,13 @@ class AlertKind(StrEnum):
     SLACK_FAILED = "slack_failed"
     CRITICAL = "critical"
     MESSAGES_MISSING = "messages_missing"
+    STREAM_INCIDENT = "stream_incident"
 
     @property
     def action(self) -> str:
         """The `action` of its log records."""
-        return f"{'audit' if self is AlertKind.MESSAGES_MISSING else 'dataset'}.{self.value}"
+        subjects = {AlertKind.MESSAGES_MISSING: "audit", AlertKind.STREAM_INCIDENT: "log"}
+        return f"{subjects.get(self, 'dataset')}.{self.value}"
 
     @property
     def meaning(self) -> "Meaning":
@@ -202,6 +204,14 @@ MEANINGS: dict[AlertKind, Meaning] = {
         steps=(
             "See which queue and hour: jobtrail audit",
             "Was a collection edited or restored, or the dead-letter queue emptied by another program?",
+        ),
+    ),
+    AlertKind.STREAM_INCIDENT: Meaning(
+        severity=Severity.CRITICAL,
+        title="A stream is not what it was",
+        steps=(
+            "See what happened and whether updates are missing: jobtrail incidents",
+            "Note that you know of it: jobtrail incidents --acknowledge ID",
         ),
     ),
 }

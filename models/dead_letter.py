@@ -1,4 +1,8 @@
-"""What a dead letter carries beside its untouched bytes: why it could not be processed, and where it came from."""
+"""The headers of a dead letter: why it could not be processed, where it came from, what it was before a replay.
+
+Versions before 0.2 put such letters into the dead-letter queue, where they may still wait. Now the services store
+theirs directly, and only what a replay sends has headers of ours.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -32,6 +36,7 @@ OUR_HEADERS = (
 )
 """A message that is sent again goes without them."""
 MAX_ERROR_LENGTH = 2000
+_LETTER_ID_LENGTH = 24
 
 
 def dead_letter_headers(
@@ -44,7 +49,7 @@ def dead_letter_headers(
     received_at: datetime,
     seq: int | None = None,
 ) -> dict[str, object]:
-    """Make the headers of a dead letter.
+    """Make the headers of a dead letter as versions before 0.2 put it into its queue.
 
     Args:
         reason: Why it could not be processed.
@@ -85,3 +90,16 @@ def text_header(headers: Mapping[str, object], name: str) -> str | None:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     return value if isinstance(value, str) and value else None
+
+
+def letter_header(headers: Mapping[str, object]) -> str | None:
+    """Read the id of the letter that a replayed message was; None where the header holds none.
+
+    Args:
+        headers: The message's headers.
+
+    Returns:
+        The id.
+    """
+    text = text_header(headers, LETTER_HEADER)
+    return text if text is not None and len(text) == _LETTER_ID_LENGTH else None

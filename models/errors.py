@@ -19,6 +19,10 @@ class BrokerError(UnreachableError):
     """RabbitMQ cannot be reached, or closed the connection."""
 
 
+class PoisonError(BrokerError):
+    """RabbitMQ closed the connection, or the channel, over a message that was sent."""
+
+
 class StoreError(UnreachableError):
     """MongoDB cannot be reached, or gave up on an operation."""
 

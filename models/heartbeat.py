@@ -12,11 +12,10 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from models.errors import DecodeError
-from models.redaction import MASK, redact
+from models.extractor_info import info_json
 from models.wire import (
     MAX_ID_LENGTH,
     MAX_INT64,
-    MAX_NAME_LENGTH,
     DeadLetterReason,
     load_object,
     number,
@@ -25,13 +24,9 @@ from models.wire import (
     required_text,
 )
 
-MAX_INFO_BYTES = 1024 * 1024
-"""Largest `extractor_info` that is stored, as JSON text."""
 MAX_JOBS = 10_000
 """Most jobs that one instance may list."""
 MAX_INTERVAL_S = 24 * 3600
-
-_SECRET_NAMES = frozenset({"secretkey", "apikey", "password", "passwd", "pwd", "token", "accesstoken", "secret"})
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -204,7 +199,7 @@ def decode_heartbeat(body: bytes, received_at: datetime, *, max_bytes: int) -> H
         instance_id=required_text(raw, "id"),
         extractor=required_text(info, "name"),
         version=_version(info.get("version")),
-        info_json=_info_json(info),
+        info_json=info_json(info),
         received_at=received_at,
         queue=optional_text(raw, "queue"),
         owner=optional_text(raw, "owner"),
@@ -315,40 +310,3 @@ def _jobs(value: object) -> tuple[str, ...] | None:
         detail = f"jobs holds more than {MAX_JOBS} ids, or one of more than {MAX_ID_LENGTH} characters"
         raise DecodeError(DeadLetterReason.OUT_OF_RANGE, detail)
     return tuple(value)
-
-
-def _info_json(info: dict[str, object]) -> str:
-    """Write the info as text: MongoDB takes neither every number nor any depth, and has its own use for `$ref`."""
-    try:
-        text = json.dumps(_masked(info), sort_keys=True, allow_nan=False, separators=(",", ":"))
-    except ValueError as error:
-        raise DecodeError(DeadLetterReason.OUT_OF_RANGE, f"extractor_info: {error}") from error
-    if len(text) > MAX_INFO_BYTES:
-        detail = f"extractor_info has {len(text)} bytes; the limit is {MAX_INFO_BYTES}"
-        raise DecodeError(DeadLetterReason.TOO_LARGE, detail)
-    return text
-
-
-def _masked(value: object) -> object:
-    if isinstance(value, str):
-        return _redacted(value) if len(value) <= MAX_NAME_LENGTH else redact(value)
-    if isinstance(value, list):
-        return [_masked(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _masked_field(name, item) for name, item in value.items()}
-    return value
-
-
-def _masked_field(name: str, value: object) -> object:
-    return MASK if isinstance(value, str) and value and _is_secret(name) else _masked(value)
-
-
-@lru_cache(maxsize=4096)
-def _redacted(text: str) -> str:
-    """Redact a short text; heartbeats repeat the same ones for ever."""
-    return redact(text)
-
-
-@lru_cache(maxsize=4096)
-def _is_secret(name: str) -> bool:
-    return name.replace("_", "").replace("-", "").lower() in _SECRET_NAMES

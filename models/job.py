@@ -40,9 +40,9 @@ class Event:
     id: str
     """Unique per update."""
     queue: str
-    """The reply queue it came from, or the import's name."""
+    """The stream it came from, or the import's name."""
     seq: int
-    """Order of arrival in that queue, from 1."""
+    """Order of arrival in that stream, from 1."""
     received_at: datetime
     """When the consumer took it, UTC."""
     update: StatusUpdate
@@ -54,6 +54,10 @@ class Event:
     """The replay that brought it back from the dead letters."""
     letter_id: str | None = None
     """The dead letter that it was."""
+    bridge_term: int | None = None
+    """Which of the bridges of its queue copied it, where one did."""
+    maybe_repeated: str | None = None
+    """The earlier update of which it may be a second copy, where a bridge can't tell."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from hashlib import blake2b
 
 
 class LetterState(StrEnum):
@@ -65,6 +66,20 @@ class Cause:
     """The sender's version; empty where it is not known."""
 
 
+def cause_id_of(cause: Cause, kind: LetterKind) -> str:
+    """Make the id of a group.
+
+    Args:
+        cause: Why its letters went wrong.
+        kind: What they are.
+
+    Returns:
+        The same id for the same cause and kind, in every process.
+    """
+    parts = (cause.queue, cause.origin, cause.reason, cause.error, cause.extractor_id, cause.version, kind)
+    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Edit:
     """What is sent instead of a letter's own bytes."""
@@ -83,7 +98,7 @@ class Sending:
     replay_id: str
     at: datetime
     target: str
-    """The queue it was sent to."""
+    """The queue it was sent to; empty where no broker takes it as it is."""
     attempts: int = 0
     """Attempts that its job had had by then; of a job request only."""
     outcome: LetterState = LetterState.REPLAYED
@@ -128,6 +143,10 @@ class Letter:
     """All AMQP properties, headers included, as they are in AMQP's content header."""
     key: str | None = None
     """By what it is recognised when it comes twice; None for a message without any id."""
+    fingerprint: bytes | None = None
+    """By what it is compared with others when it comes again and has no key; None for what was not captured."""
+    maybe_repeated: str | None = None
+    """The equal letter, stored before, that it may be a repetition of: the broker does not tell."""
     state: LetterState = LetterState.OPEN
     replay_id: str | None = None
     """The latest replay that took it."""
@@ -167,6 +186,8 @@ class LetterFilter:
     extractor_id: str | None = None
     job_id: str | None = None
     replay_id: str | None = None
+    maybe_repeated: bool | None = None
+    """Those that may be a repetition of an earlier one, or the others."""
     since: datetime | None = None
     """Captured at this time or later."""
     until: datetime | None = None
@@ -182,6 +203,18 @@ class LetterFilter:
             The narrower filter.
         """
         return replace(self, states=tuple(state for state in states if self.states is None or state in self.states))
+
+    def to_replay(self, *, include_repeated: bool = False) -> "LetterFilter":
+        """Leave out what may be a repetition of another letter, unless that is asked for.
+
+        Args:
+            include_repeated: Whether it is asked for; letters that are named, or looked for as such, always are.
+
+        Returns:
+            The filter for a replay.
+        """
+        is_asked_for = include_repeated or self.ids is not None or self.maybe_repeated is not None
+        return self if is_asked_for else replace(self, maybe_repeated=False)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

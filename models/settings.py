@@ -10,9 +10,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.dataset import StatusSource
 from models.errors import SettingError
+from models.topology import DEFAULT_REPLY_STREAM, stream_names, stream_of
 
-MAX_PREFETCH = 5000
-"""The consumer remembers this many of the latest deliveries of a queue, which bounds the prefetch window."""
+MAX_PREFETCH = 20_000
+MAX_PARTITIONS = 256
+FORMER_REPLY_QUEUE = "jobtrail.replies"
+"""The reply queue of versions before 0.2: what still waits there, or is still sent there, is bridged."""
 
 QueueName = Annotated[str, Field(min_length=1, max_length=255)]
 
@@ -24,7 +27,8 @@ class Settings(BaseSettings):
 
     amqp_url: SecretStr | None = Field(
         None,
-        description="RabbitMQ, as amqp://user:password@host:port/vhost; without it a running private stack is used",
+        description="RabbitMQ, as amqp://user:password@host,host2:port/vhost; "
+        "without it a running private stack is used",
     )
     mongo_url: SecretStr | None = Field(
         None,
@@ -33,21 +37,50 @@ class Settings(BaseSettings):
     database: str = Field("jobtrail", min_length=1, max_length=63, description="MongoDB database of the trail")
     data_dir: Path = Field(Path(".jobtrail"), description="Folder of the private stack: data, logs, its state file")
 
-    reply_queue: QueueName = Field(
-        "jobtrail.replies", description="Queue that workers send status updates to (`reply_to`)"
+    reply_stream: QueueName = Field(
+        DEFAULT_REPLY_STREAM, description="Stream that workers send status updates to (`reply_to`)"
+    )
+    reply_partitions: int = Field(
+        1,
+        ge=1,
+        le=MAX_PARTITIONS,
+        description="Streams that updates are spread over by job; of several, STREAM.0, STREAM.1, …",
+    )
+    stream_retention_days: float = Field(
+        7.0, gt=0, description="Days after which the broker may remove updates from a stream, stored or not"
+    )
+    stream_retention_gb: float = Field(
+        20.0, gt=0, description="Gigabytes that each stream may take on the broker's disk"
+    )
+    stream_segment_mb: int = Field(
+        500, ge=1, le=2000, description="Megabytes of one file of a stream; whole files are removed"
+    )
+    bridged_queues: str = Field(
+        "", description="Queues whose updates are copied into the stream, parted by commas, such as a Clowder's own"
+    )
+    reply_queue: QueueName | None = Field(
+        None, description="The reply queue of versions before 0.2; where it is set, it is bridged too"
+    )
+    forward_to: QueueName | None = Field(
+        None, description="Queue that the forwarder copies updates to, such as a live Clowder's own"
+    )
+    forward_name: str = Field(
+        "forward",
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="The forwarder's name; each name has a position of its own",
+    )
+    forward_extractors: str = Field(
+        "", description="Extractors whose updates are copied, parted by commas; without any, all are"
     )
     dead_letter_queue: QueueName = Field(
-        "jobtrail.dead-letters", description="Queue for messages that can't be processed"
+        "jobtrail.dead-letters", description="Queue that others may dead-letter into; it is captured"
     )
     heartbeat_queue: QueueName = Field(
         "jobtrail.heartbeats", description="The monitor's queue on the `extractors` exchange"
     )
 
-    prefetch: int = Field(2000, ge=2, le=MAX_PREFETCH, description="Unacknowledged messages the broker may hand out")
-    batch_max_count: int = Field(500, ge=1, description="Messages stored together at the most")
-    batch_max_wait_ms: int = Field(
-        20, ge=0, le=10_000, description="Milliseconds the first message of a batch waits for company while more arrive"
-    )
+    prefetch: int = Field(4000, ge=2, le=MAX_PREFETCH, description="Unacknowledged messages the broker may hand out")
+    batch_max_count: int = Field(1000, ge=1, description="Messages stored together at the most")
     max_body_bytes: int = Field(
         2 * 1024 * 1024,
         ge=1024,
@@ -132,6 +165,9 @@ class Settings(BaseSettings):
     dead_letters_health_port: int = Field(
         9111, ge=0, le=65535, description="Port of the dead letters' /health and /metrics; 0 picks a free one"
     )
+    forwarder_health_port: int = Field(
+        9112, ge=0, le=65535, description="Port of the forwarder's /health and /metrics; 0 picks a free one"
+    )
 
     web_host: str = Field("127.0.0.1", description="Address of the web")
     web_port: int = Field(8080, ge=0, le=65535, description="Port of the web; 0 picks a free one")
@@ -158,24 +194,30 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _linked(self) -> "Settings":
-        if self.batch_max_count >= self.prefetch:
-            raise ValueError(
-                f"JOBTRAIL_BATCH_MAX_COUNT ({self.batch_max_count}) must be less than "
-                f"JOBTRAIL_PREFETCH ({self.prefetch}): "
-                "the consumer keeps the last stored message unacknowledged while it fills the next batch"
-            )
         if self.instance_timeout_s < 2 * self.heartbeat_interval_s:
             raise ValueError(
                 f"JOBTRAIL_INSTANCE_TIMEOUT_S ({self.instance_timeout_s:g}) must be at least twice "
                 f"JOBTRAIL_HEARTBEAT_INTERVAL_S ({self.heartbeat_interval_s:g}), "
                 "or one lost heartbeat shows a live worker as offline"
             )
-        if len({self.reply_queue, self.dead_letter_queue, self.heartbeat_queue}) < 3:
+        own = [*self.reply_streams, self.dead_letter_queue, self.heartbeat_queue]
+        if len(set(own)) < len(own):
             raise ValueError(
-                "JOBTRAIL_REPLY_QUEUE, JOBTRAIL_DEAD_LETTER_QUEUE and JOBTRAIL_HEARTBEAT_QUEUE must differ"
+                "JOBTRAIL_REPLY_STREAM, JOBTRAIL_DEAD_LETTER_QUEUE and JOBTRAIL_HEARTBEAT_QUEUE must differ"
             )
-        if {self.reply_queue, self.heartbeat_queue} & set(self.captured_queues):
-            raise ValueError("JOBTRAIL_CAPTURE_QUEUES must not name the reply queue or the heartbeat queue")
+        if {*self.reply_streams, self.heartbeat_queue} & set(self.captured_queues):
+            raise ValueError("JOBTRAIL_CAPTURE_QUEUES must not name the reply stream or the heartbeat queue")
+        if set(own) & set(self.queues_to_bridge):
+            raise ValueError("JOBTRAIL_BRIDGED_QUEUES must not name the stream or another queue of JobTrail's own")
+        if set(self.queues_to_bridge) & set(self.captured_queues):
+            raise ValueError(
+                "a queue is either bridged or captured: JOBTRAIL_BRIDGED_QUEUES and JOBTRAIL_CAPTURE_QUEUES"
+            )
+        if self.forward_to in {*own, *self.queues_to_bridge, *self.captured_queues}:
+            raise ValueError(
+                f"updates can't be forwarded to {self.forward_to}: JobTrail reads it itself; name a queue that only "
+                "somebody else reads in JOBTRAIL_FORWARD_TO or --to"
+            )
         return self
 
     @model_validator(mode="after")
@@ -185,6 +227,33 @@ class Settings(BaseSettings):
         if (self.slack_token is None) != (self.slack_channel is None):
             raise ValueError("JOBTRAIL_SLACK_TOKEN and JOBTRAIL_SLACK_CHANNEL belong together: set both or none")
         return self
+
+    @property
+    def reply_streams(self) -> list[str]:
+        """The streams that updates are read from, by partition."""
+        return stream_names(self.reply_stream, self.reply_partitions)
+
+    def reply_to(self, job_id: str) -> str:
+        """Tell where the updates of a job go.
+
+        Args:
+            job_id: The job.
+
+        Returns:
+            The stream.
+        """
+        return stream_of(self.reply_stream, self.reply_partitions, job_id)
+
+    @property
+    def queues_to_bridge(self) -> list[str]:
+        """The queues whose updates are copied into the stream."""
+        named = (queue.strip() for queue in self.bridged_queues.split(","))
+        return list(dict.fromkeys(filter(None, [FORMER_REPLY_QUEUE, self.reply_queue, *named])))
+
+    @property
+    def extractors_to_forward(self) -> frozenset[str]:
+        """The extractors whose updates are copied; empty for all."""
+        return frozenset(filter(None, map(str.strip, self.forward_extractors.split(","))))
 
     @property
     def captured_queues(self) -> list[str]:

@@ -208,10 +208,11 @@ def parse_time(value: object) -> datetime:
         raise DecodeError(DeadLetterReason.WRONG_TYPE, f"start is a JSON {_json_type(value)}, not a text")
     try:
         moment = datetime.fromisoformat(value.strip())
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if moment.tzinfo is not UTC:
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise DecodeError(DeadLetterReason.BAD_TIME, f"start is no time: {value[:80]!r}") from error
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000) if moment.microsecond else moment
 
 
 def required_text(raw: dict[str, object], name: str, max_length: int | None = MAX_NAME_LENGTH) -> str:

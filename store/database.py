@@ -43,8 +43,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("job_id", 1), ("position", 1)], name="timeline"),
         IndexModel([("file_id", 1), ("extractor_id", 1), ("job_id", 1), ("seq", 1)], name="resource"),
         IndexModel(
-            [("message_id", 1)],
-            name="message_id",
+            [("job_id", 1), ("message_id", 1)],
+            name="message",
             unique=True,
             partialFilterExpression={"message_id": {"$exists": True}},
         ),
@@ -65,8 +65,17 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("resource_id", 1), ("extractor_id", 1), ("begun_at", -1), ("_id", -1)], name="begun"),
         IndexModel([("begun_at", -1), ("_id", -1)], name="newest"),
     ],
-    "deliveries": [IndexModel([("queue", 1), ("first_seq", 1)], name="chain", unique=True)],
-    "tallies": [IndexModel([("hour", 1)], name="hour")],
+    "tallies": [IndexModel([("hour", 1)], name="expiry", expireAfterSeconds=35 * 24 * 3600)],
+    "duplicates": [
+        IndexModel([("queue", 1), ("seq", 1)], name="arrival"),
+        # A day later than the counts: a batch is counted in the hour of its last message.
+        IndexModel([("at", 1)], name="expiry", expireAfterSeconds=36 * 24 * 3600),
+    ],
+    "stream_holes": [
+        IndexModel([("queue", 1), ("seq", 1)], name="arrival"),
+        IndexModel([("at", 1)], name="expiry", expireAfterSeconds=36 * 24 * 3600),
+    ],
+    "incidents": [IndexModel([("at", -1), ("_id", -1)], name="latest")],
     "dead_letters": [
         IndexModel([("key", 1)], name="key", unique=True, partialFilterExpression={"key": {"$exists": True}}),
         IndexModel([("state", 1), ("_id", 1)], name="state"),
@@ -78,6 +87,11 @@ INDEXES: dict[str, list[IndexModel]] = {
             partialFilterExpression={"replay_id": {"$exists": True}},
         ),
         IndexModel([("job_id", 1), ("_id", 1)], name="job", partialFilterExpression={"job_id": {"$exists": True}}),
+        IndexModel(
+            [("queue", 1), ("fingerprint", 1), ("seq", 1)],
+            name="fingerprint",
+            partialFilterExpression={"fingerprint": {"$exists": True}},
+        ),
         IndexModel([("queue", 1), ("seq", 1)], name="arrival"),
         IndexModel(
             [("origin", 1), ("origin_seq", 1)],
@@ -127,6 +141,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
 }
 """Indexes by collection."""
+_FORMER_INDEXES = {"extractions": "message_id", "tallies": "hour"}
+"""Of earlier versions, in the way of those above."""
 
 
 def from_now(delay_s: float) -> Document:
@@ -187,7 +203,6 @@ class Database:
         self._database = self.sibling(name)
         self.extractions = self.collection("extractions")
         self.jobs = self.collection("jobs")
-        self.deliveries = self.collection("deliveries")
         self.leases = self.collection("leases")
         self.extractors = self.collection("extractors")
         self.extractor_instances = self.collection("extractor_instances")
@@ -239,8 +254,12 @@ class Database:
             return str((await self.client.server_info())["version"])
 
     async def ensure_indexes(self) -> None:
-        """Create the indexes that are missing; existing ones are left as they are."""
+        """Create the indexes that are missing, and drop those of earlier versions; others are left as they are."""
         with translated():
+            for name, former in _FORMER_INDEXES.items():
+                # To drop an index waits for every open transaction; to look for it does not.
+                if former in await self.collection(name).index_information():
+                    await self.collection(name).drop_index(former)
             for name, indexes in INDEXES.items():
                 await self.collection(name).create_indexes(indexes)
 

@@ -57,6 +57,8 @@ def event_document(event: Event) -> Document:
         ("correlation_id", event.correlation_id),
         ("replay_id", event.replay_id),
         ("letter_id", event.letter_id),
+        ("bridge_term", event.bridge_term),
+        ("maybe_repeated", event.maybe_repeated),
     ):
         if value is not None:
             document[name] = value
@@ -92,6 +94,8 @@ def event_from(document: Mapping[str, Any]) -> Event:
         correlation_id=get("correlation_id"),
         replay_id=get("replay_id"),
         letter_id=get("letter_id"),
+        bridge_term=get("bridge_term"),
+        maybe_repeated=get("maybe_repeated"),
     )
 
 

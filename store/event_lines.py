@@ -39,6 +39,8 @@ class EventLine:
     """Seconds until the next event that came in order; None for the last one and for late ones."""
     replay_id: str | None = None
     """The replay of dead letters by which it came."""
+    maybe_repeated: str | None = None
+    """The earlier update of which it may be a second copy."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -136,6 +138,7 @@ class EventLines:
                 "producer_id",
                 "sequence",
                 "replay_id",
+                "maybe_repeated",
             ),
             1,
         )
@@ -206,4 +209,5 @@ def _line_from(document: Mapping[str, Any], length_s: float | None) -> EventLine
         sequence=get("sequence"),
         length_s=length_s,
         replay_id=get("replay_id"),
+        maybe_repeated=get("maybe_repeated"),
     )

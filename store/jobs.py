@@ -14,6 +14,8 @@ from store.documents import event_from, job_from
 from store.keyset import Order, cursor_behind, read_page, within
 from store.unnamed import UnnamedRepository
 
+MessageKey = tuple[str | None, str]
+"""By what a stored message is recognised: its job, and its message id."""
 SEARCH_LIMIT_S = 2.0
 """Seconds that the database may look for one page."""
 _FIRST_UPDATES = 5
@@ -128,23 +130,27 @@ class JobRepository:
                 str(event["job_id"]): str(event["correlation_id"]) async for event in found if "correlation_id" in event
             }
 
-    async def stored_messages(self, message_ids: Collection[str]) -> Mapping[str, str | None]:
+    async def stored_messages(self, messages: Collection[MessageKey]) -> Mapping[MessageKey, str | None]:
         """Find out which messages are stored as updates.
 
         Args:
-            message_ids: Their message ids.
+            messages: Their jobs and message ids.
 
         Returns:
-            By message id of those that are, the dead letter that the message had been; None where it was none.
+            By those that are, the dead letter that the message had been; None where it was none.
 
         Raises:
             StoreError: The database can't be reached.
         """
+        if not messages:
+            return {}
+        job_ids, message_ids = (list(dict.fromkeys(each)) for each in zip(*messages, strict=True))
+        query: Document = {"job_id": {"$in": job_ids}, "message_id": {"$in": message_ids}}
+        fields = {"_id": 0, "job_id": 1, "message_id": 1, "letter_id": 1}
         with translated():
-            found = self._database.extractions.find(
-                {"message_id": {"$in": [*message_ids]}}, {"message_id": 1, "letter_id": 1}
-            ).hint("message_id")
-            return {str(event["message_id"]): cast("str | None", event.get("letter_id")) async for event in found}
+            found = self._database.extractions.find(query, fields).hint("message")
+            stored = {(event["job_id"], event["message_id"]): event.get("letter_id") async for event in found}
+        return cast("Mapping[MessageKey, str | None]", stored)
 
     async def list(self, wanted: JobFilter, *, limit: int, cursor: str | None = None) -> JobPage:
         """Read one page of jobs by keyset, so that a deep page costs what the first one does.

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -31,6 +32,18 @@ class Holder:
     name: str
     """Host and process id."""
     since: datetime
+
+
+def _this_machine() -> str:
+    """Name the machine and the space of process ids that this process lives in."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return uuid4().hex
+
+
+_MACHINE = _this_machine()
 
 
 def new_holder() -> str:
@@ -70,7 +83,7 @@ class Lease:
             ]
         }
         since = {"$cond": [{"$eq": ["$holder", self._holder]}, "$held_since", "$$NOW"]}
-        ours = {"holder": self._holder, "expires_at": from_now(self._ttl_s), "held_since": since}
+        ours = self._claim() | {"held_since": since}
         claim = [{"$replaceWith": {"$mergeObjects": ["$$ROOT", {"$cond": [free, ours, {}]}]}}]
         with translated():
             lease: Mapping[str, Any] | None = await self._leases.find_one_and_update(
@@ -78,7 +91,20 @@ class Lease:
             )
         if lease is None or lease["holder"] == self._holder:
             return None
+        if has_ended(lease) and await self._inherit(lease["holder"]):
+            return None
         return Holder(name=lease["holder"].rpartition(":")[0], since=lease["held_since"])
+
+    async def _inherit(self, former: str) -> bool:
+        """Take the lease of a process that has ended; tell whether it is ours now."""
+        claim = [{"$set": self._claim() | {"held_since": "$$NOW"}}]
+        with translated():
+            taken = await self._leases.update_one({"_id": self._name, "holder": former}, claim)
+        return taken.modified_count == 1
+
+    def _claim(self) -> dict[str, object]:
+        process = {"machine": _MACHINE, "pid": os.getpid()}
+        return {"holder": self._holder, "process": process, "expires_at": from_now(self._ttl_s)}
 
     async def release(self) -> None:
         """Give the lease back, if it is ours.
@@ -129,6 +155,25 @@ class Lease:
             except StoreError:
                 if asyncio.get_running_loop().time() - renewed_at > self._ttl_s:
                     return
+
+
+def has_ended(lease: Mapping[str, Any]) -> bool:
+    """Tell whether a lease's holder was a process of this machine that has ended: nobody need wait for its lease.
+
+    Args:
+        lease: The lease's document.
+    """
+    process = lease.get("process") or {}
+    pid = process.get("pid")
+    if process.get("machine") != _MACHINE or not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @asynccontextmanager

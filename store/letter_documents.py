@@ -61,6 +61,8 @@ def letter_document(letter: Letter) -> Document:
         ("message_id", letter.message_id),
         ("correlation_id", letter.correlation_id),
         ("key", letter.key),
+        ("fingerprint", letter.fingerprint),
+        ("maybe_repeated", letter.maybe_repeated),
         ("parent", letter.parent),
         ("sent_by", letter.sent_by),
     ):
@@ -95,6 +97,8 @@ def letter_from(document: Mapping[str, Any]) -> Letter:
         body=bytes(get("body", b"")),
         properties=bytes(document["properties"]),
         key=get("key"),
+        fingerprint=get("fingerprint"),
+        maybe_repeated=get("maybe_repeated"),
         state=LetterState(document["state"]) if held_by is None else LetterState.HELD,
         replay_id=held_by or get("replay_id"),
         attempts_before=get("attempts_before"),
@@ -155,6 +159,8 @@ def letter_query(wanted: LetterFilter) -> Document:
     ):
         if value is not None:
             query[name] = value
+    if wanted.maybe_repeated is not None:
+        query["maybe_repeated"] = {"$ne": None} if wanted.maybe_repeated else None
     times = {"$gte": wanted.since, "$lte": wanted.until}
     bounds = {operator: moment for operator, moment in times.items() if moment is not None}
     if bounds:

@@ -53,7 +53,9 @@ class ReplayRepository(ReplayLetters):
         query = letter_query(asked.selection.among(UNSETTLED))
         total = await self._letters.count_documents(query, session=session)
         if not total:
-            raise NotFoundError("no letter of this selection can be replayed: there is none, or they are closed")
+            raise NotFoundError(
+                "no letter of this selection can be replayed: there is none, or they are closed, or may be repetitions"
+            )
         recorded = replace(asked, total=total)
         await self._replays.insert_one(replay_document(recorded), session=session)
         return recorded

@@ -2,37 +2,40 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from models.conservation import Tally
-from models.delivery import Batch, Delivered, StoredBatch
-from store.database import Database, translated
-
-D = TypeVar("D", bound=Delivered)
+from models.delivery import StoredBatch
+from store.database import Database, Document, translated
 
 
-async def tally(database: Database, batch: Batch[D], stored: StoredBatch, session: AsyncClientSession) -> None:
-    """Count a batch in the hour in which its last delivery was received.
+async def tally(
+    database: Database, queue: str, numbers: range, *, at: datetime, stored: StoredBatch, session: AsyncClientSession
+) -> None:
+    """Count a batch in the hour in which its last message was received.
 
     Args:
         database: The trail's database.
-        batch: The deliveries.
+        queue: The queue or stream.
+        numbers: The messages' numbers in its order of arrival.
+        at: When the last one was received.
         stored: What became of them.
         session: The transaction's session.
     """
-    hour = batch.deliveries[-1].received_at.replace(minute=0, second=0, microsecond=0)
+    hour = _hour_of(at)
     await database.collection("tallies").update_one(
-        {"_id": f"{batch.queue}/{hour:%Y-%m-%dT%H}"},
+        {"_id": f"{queue}/{hour:%Y-%m-%dT%H}"},
         {
-            "$setOnInsert": {"queue": batch.queue, "hour": hour, "first_seq": batch.first_seq},
-            "$set": {"last_seq": batch.last_seq},
+            "$setOnInsert": {"queue": queue, "hour": hour, "first_seq": numbers.start},
+            "$set": {"last_seq": numbers.stop - 1},
             "$inc": {
-                "handed_out": len(batch.deliveries),
+                "handed_out": len(numbers),
                 "stored": stored.stored,
                 "duplicates": stored.duplicates,
                 "dead_lettered": stored.dead_lettered,
+                "unused": stored.unused,
             },
         },
         upsert=True,
@@ -58,16 +61,32 @@ class TallyRepository:
 
         Returns:
             The tallies, by queue, then by hour.
-
-        Raises:
-            StoreError: The database can't be reached.
         """
-        begin = moment.replace(minute=0, second=0, microsecond=0)
         with translated():
-            return [
-                _tally(document)
-                async for document in self._tallies.find({"hour": {"$gte": begin}}).sort([("queue", 1), ("hour", 1)])
-            ]
+            found = self._tallies.find({"hour": {"$gte": _hour_of(moment)}}).sort([("queue", 1), ("hour", 1)])
+            return [_tally(document) async for document in found]
+
+    async def last_before(self, moment: datetime) -> Mapping[str, Tally]:
+        """Read the last tally of each queue before those of `since`.
+
+        Args:
+            moment: The moment.
+
+        Returns:
+            The tallies, by queue.
+        """
+        latest: list[Document] = [
+            {"$match": {"hour": {"$lt": _hour_of(moment)}}},
+            {"$sort": {"hour": -1}},
+            {"$group": {"_id": "$queue", "tally": {"$first": "$$ROOT"}}},
+        ]
+        with translated():
+            found: Sequence[Mapping[str, Any]] = await (await self._tallies.aggregate(latest)).to_list()
+        return {each["_id"]: _tally(each["tally"]) for each in found}
+
+
+def _hour_of(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def _tally(document: Mapping[str, Any]) -> Tally:
@@ -80,4 +99,5 @@ def _tally(document: Mapping[str, Any]) -> Tally:
         stored=document["stored"],
         duplicates=document["duplicates"],
         dead_lettered=document["dead_lettered"],
+        unused=document.get("unused", 0),
     )

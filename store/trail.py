@@ -1,88 +1,133 @@
-"""The write side of the trail: batches of updates become events and jobs, in the transaction of their chain's link."""
+"""What the messages of a stream become: events and jobs, dead letters, or duplicates on record."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from bson import ObjectId
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from models.delivery import Batch, Delivery, StoredBatch
-from models.job import Event, fold
-from store.chain import Chain, Write
+from models.delivery import Entry, StoredBatch
+from models.job import Event, Job, fold
+from models.letter import Letter
+from models.position import Position
 from store.database import Database, Document
 from store.documents import event_document
 from store.projection import read_jobs, write_events_and_jobs
+from store.refused_letters import write_refused
+from store.repeats import Repeats
+
+_MessageKey = tuple[str | None, str]
+"""A job and a message id: what two messages share of which the second is a duplicate."""
 
 
-class Trail(Chain):
-    """Stores what consumers take from the reply queues.
+@dataclass(slots=True)
+class Prepared:
+    """A batch whose outcome is known; what is written is still to be written."""
+
+    database: Database
+    events: list[Document] = field(default_factory=list)
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    letters: list[Letter] = field(default_factory=list)
+    duplicates: list[Document] = field(default_factory=list)
+    holes: list[Document] = field(default_factory=list)
+    """Numbers of offsets that the broker took for itself."""
+
+    @property
+    def stored(self) -> StoredBatch:
+        """What becomes of the batch."""
+        return StoredBatch(
+            stored=len(self.events),
+            duplicates=len(self.duplicates),
+            dead_lettered=len(self.letters),
+            unused=len(self.holes),
+            maybe_repeated=sum("maybe_repeated" in event for event in self.events),
+        )
+
+    async def write(self, session: AsyncClientSession) -> None:
+        """Write it all."""
+        await write_events_and_jobs(self.database, self.events, self.jobs, session)
+        if self.letters:
+            await write_refused(self.database, self.letters, session)
+        if self.duplicates:
+            await self.database.collection("duplicates").insert_many(self.duplicates, session=session)
+        if self.holes:
+            await self.database.collection("stream_holes").insert_many(self.holes, session=session)
+
+
+async def prepare(
+    database: Database, position: Position, entries: Sequence[Entry], session: AsyncClientSession
+) -> Prepared:
+    """Find out what becomes of a batch, reading only.
 
     Args:
         database: The trail's database.
+        position: The position before it.
+        entries: Its messages.
+        session: The transaction's session.
     """
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
-        self._extractions = database.extractions
-
-    async def store(self, batch: Batch[Delivery]) -> StoredBatch:
-        """Store one batch of updates; see `Chain.append`.
-
-        Args:
-            batch: The deliveries.
-
-        Returns:
-            How many were stored, and how many were duplicates or dead letters.
-
-        Raises:
-            OwnershipLostError: Another consumer stored this part of the queue.
-            DecodeError: A document can't be stored, whatever one tries.
-            StoreError: The database can't be reached or refused.
-        """
-        return await self.append(batch, lambda session: self._prepare(batch, session))
-
-    async def _prepare(self, batch: Batch[Delivery], session: AsyncClientSession) -> tuple[StoredBatch, Write]:
-        known = await self._known_message_ids(batch.deliveries, session)
-        ids = {delivery.update.job_id for delivery in batch.deliveries if delivery.update}
-        jobs = await read_jobs(self._database, ids, session)
-        events: list[Document] = []
-        dead_lettered = 0
-        for seq, delivery in enumerate(batch.deliveries, batch.first_seq):
-            update = delivery.update
-            if update is None:
-                dead_lettered += 1
+    known = await _known_messages(database, entries, session)
+    jobs = await read_jobs(database, {entry.update.job_id for entry in entries if entry.update}, session)
+    repeats = await Repeats.find(database, entries, position.bridges, session)
+    prepared = Prepared(database, jobs=jobs, holes=_holes(position, entries))
+    for entry in entries:
+        update = entry.update
+        if update is None:
+            if entry.letter is not None:
+                prepared.letters.append(entry.letter)
+            continue
+        if entry.message_id is not None:
+            key = update.job_id, entry.message_id
+            if key in known:
+                prepared.duplicates.append(_duplicate(position.stream, entry))
                 continue
-            if delivery.message_id is not None:
-                if delivery.message_id in known:
-                    continue
-                known.add(delivery.message_id)
-            placement = None
-            if update.job_id is not None:
-                jobs[update.job_id], placement = fold(jobs.get(update.job_id), update, delivery.received_at)
-            event = Event(
-                id=str(ObjectId()),
-                queue=batch.queue,
-                seq=seq,
-                received_at=delivery.received_at,
-                update=update,
-                placement=placement,
-                message_id=delivery.message_id,
-                correlation_id=delivery.correlation_id,
-                replay_id=delivery.replay_id,
-                letter_id=delivery.letter_id,
-            )
-            events.append(event_document(event))
-        stored = StoredBatch(
-            stored=len(events),
-            duplicates=len(batch.deliveries) - dead_lettered - len(events),
-            dead_lettered=dead_lettered,
+            known.add(key)
+        placement = None
+        if update.job_id is not None:
+            jobs[update.job_id], placement = fold(jobs.get(update.job_id), update, entry.received_at)
+        event = Event(
+            id=str(ObjectId()),
+            queue=position.stream,
+            seq=entry.seq,
+            received_at=entry.received_at,
+            update=update,
+            placement=placement,
+            message_id=entry.message_id,
+            correlation_id=entry.correlation_id,
+            replay_id=entry.replay_id,
+            letter_id=entry.letter_id,
+            bridge_term=entry.bridge.term if entry.bridge else None,
+            maybe_repeated=repeats.first_of(entry),
         )
-        return stored, lambda: write_events_and_jobs(self._database, events, jobs, session)
+        prepared.events.append(event_document(event))
+        repeats.note(entry, event)
+    return prepared
 
-    async def _known_message_ids(self, deliveries: Sequence[Delivery], session: AsyncClientSession) -> set[str]:
-        ids = [delivery.message_id for delivery in deliveries if delivery.message_id is not None]
-        if not ids:
-            return set()
-        found = self._extractions.find({"message_id": {"$in": ids}}, {"message_id": 1, "_id": 0}, session=session).hint(
-            "message_id"
-        )
-        return {str(document["message_id"]) async for document in found}
+
+async def _known_messages(
+    database: Database, entries: Sequence[Entry], session: AsyncClientSession
+) -> set[_MessageKey]:
+    """Find the messages that are stored already: a sender of ours repeats what was not confirmed."""
+    updates = [(entry.update, entry.message_id) for entry in entries if entry.update and entry.message_id is not None]
+    if not updates:
+        return set()
+    query: Document = {
+        "job_id": {"$in": list({update.job_id for update, _ in updates})},
+        "message_id": {"$in": list({message_id for _, message_id in updates})},
+    }
+    fields = {"job_id": 1, "message_id": 1, "_id": 0}
+    found = database.extractions.find(query, fields, session=session).hint("message")
+    return {(document["job_id"], document["message_id"]) async for document in found}  # type: ignore[misc]
+
+
+def _duplicate(stream: str, entry: Entry) -> Document:
+    return {"queue": stream, "seq": entry.seq, "message_id": entry.message_id, "at": entry.received_at}
+
+
+def _holes(position: Position, entries: Sequence[Entry]) -> list[Document]:
+    """Find the numbers for which there is no message."""
+    at = entries[-1].received_at
+    if entries[-1].seq - position.seq == len(entries):
+        return []
+    taken = {entry.seq for entry in entries}
+    passed = range(position.seq + 1, entries[-1].seq + 1)
+    return [{"queue": position.stream, "seq": seq, "at": at} for seq in passed if seq not in taken]

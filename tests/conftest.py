@@ -19,7 +19,7 @@ from models.settings import Settings
 from models.topology import error_queue
 from stack.mongod import Mongod
 from stack.private_stack import PrivateStack
-from stack.rabbitmq import RabbitMq
+from stack.rabbitmq import SERVER_VARIABLE, RabbitMq
 from stack.state import StackUrls
 from store.database import Database
 from tests.backends import StackHost, ask_for_services
@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the host in the main process, and keep the developer's own settings out of the tests."""
     if not hasattr(config, "workerinput"):
         config.stash[_HOST] = StackHost()
-    for name in [name for name in os.environ if name.startswith("JOBTRAIL_")]:
+    for name in [name for name in os.environ if name.startswith("JOBTRAIL_") and name != SERVER_VARIABLE]:
         del os.environ[name]
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts what runs in its background so, and every process that a test interrupts would inherit it.
@@ -134,13 +134,14 @@ def settings(amqp_url: str, mongo_url: str, database_name: str, names: Names, tm
         console_database=f"{database_name}_console",
         analyzer_database=f"{database_name}_analyzer",
         data_dir=tmp_path / "data",
-        reply_queue=names.queue("replies"),
+        reply_stream=names.queue("updates"),
         dead_letter_queue=names.queue("dead-letters"),
         heartbeat_queue=names.queue("heartbeats"),
         consumer_health_port=0,
         monitor_health_port=0,
         reconciler_health_port=0,
         dead_letters_health_port=0,
+        forwarder_health_port=0,
         web_port=0,
         retry_max_wait_s=0.5,
     )

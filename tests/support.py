@@ -108,7 +108,7 @@ class ServiceProcess:
             "JOBTRAIL_AMQP_URL": settings.require_amqp_url(),
             "JOBTRAIL_MONGO_URL": settings.require_mongo_url(),
             "JOBTRAIL_DATABASE": settings.database,
-            "JOBTRAIL_REPLY_QUEUE": settings.reply_queue,
+            "JOBTRAIL_REPLY_STREAM": settings.reply_stream,
             "JOBTRAIL_DEAD_LETTER_QUEUE": settings.dead_letter_queue,
             "JOBTRAIL_RETRY_MAX_WAIT_S": "0.5",
             **environment,

@@ -13,7 +13,7 @@ from pymongo import MongoClient
 
 from consumer.service import run_consumer
 from models.settings import Settings
-from models.topology import dead_letter_queue_arguments, reply_queue_arguments
+from models.topology import stream_arguments
 from tests.support import WAIT_S, ServiceProcess, client_to, eventually
 
 Document = dict[str, Any]
@@ -42,7 +42,15 @@ class ConsumerProcess(ServiceProcess):
             JOBTRAIL_PREFETCH=str(settings.prefetch),
             JOBTRAIL_BATCH_MAX_COUNT=str(settings.batch_max_count),
             JOBTRAIL_CONSUMER_HEALTH_PORT="0",
+            JOBTRAIL_REPLY_PARTITIONS=str(settings.reply_partitions),
+            JOBTRAIL_BRIDGED_QUEUES=settings.bridged_queues,
         )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
 
     def peak_memory_mb(self) -> float:
         """The most resident memory it ever used."""
@@ -50,6 +58,12 @@ class ConsumerProcess(ServiceProcess):
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         (peak,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
         return int(peak.split()[1]) / 1024
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, once it is at work."""
+        assert self._process is not None
+        eventually(self._ready.exists)
+        self._process.send_signal(number)
 
     def terminate(self) -> int:
         """SIGTERM it and wait until it left; return its exit code."""
@@ -81,6 +95,7 @@ class Bench:
         self.client: MongoClient[Document] = client_to(settings.require_mongo_url())
         self.database = self.client[settings.database]
         self._connection: pika.BlockingConnection | None = None
+        self.publish_to = settings.reply_stream
 
     def disconnect(self) -> None:
         """Close the connection to the broker; the next use opens another."""
@@ -94,25 +109,26 @@ class Bench:
 
     @property
     def channel(self) -> Any:
-        """A channel with publisher confirms; the queues are declared."""
+        """A channel with publisher confirms; the streams are declared."""
         if self._connection is None or not self._connection.is_open:
             self._connection = pika.BlockingConnection(pika.URLParameters(self.settings.require_amqp_url()))
             self._channel = self._connection.channel()
-            letters = self.settings.dead_letter_queue
-            self._channel.queue_declare(letters, durable=True, arguments=dead_letter_queue_arguments())
-            self._channel.queue_declare(
-                self.settings.reply_queue, durable=True, arguments=reply_queue_arguments(letters)
+            settings = self.settings
+            arguments = stream_arguments(
+                retention_days=settings.stream_retention_days,
+                retention_gb=settings.stream_retention_gb,
+                segment_mb=settings.stream_segment_mb,
             )
+            for stream in settings.reply_streams:
+                self._channel.queue_declare(stream, durable=True, arguments=arguments)
             self._channel.confirm_delivery()
         return self._channel
 
     def publish(self, *bodies: bytes, **properties: Any) -> None:
-        """Publish persistent messages to the reply queue, each confirmed."""
+        """Publish persistent messages to the stream, each confirmed."""
         channel = self.channel
         for body in bodies:
-            channel.basic_publish(
-                "", self.settings.reply_queue, body, pika.BasicProperties(delivery_mode=2, **properties)
-            )
+            channel.basic_publish("", self.publish_to, body, pika.BasicProperties(delivery_mode=2, **properties))
 
     def events(self) -> list[Document]:
         """All stored events in order of arrival."""
@@ -128,14 +144,9 @@ class Bench:
         assert job is not None, f"there is no job {job_id}"
         return job
 
-    def dead_letters(self) -> list[tuple[dict[str, Any], bytes]]:
-        """Take all dead letters: their headers and bytes."""
-        letters = []
-        while True:
-            method, properties, body = self.channel.basic_get(self.settings.dead_letter_queue, auto_ack=True)
-            if method is None:
-                return letters
-            letters.append((properties.headers, body))
+    def dead_letters(self) -> list[Document]:
+        """All stored dead letters in order of arrival."""
+        return list(self.database["dead_letters"].find().sort("origin_seq", 1))
 
 
 @pytest.fixture

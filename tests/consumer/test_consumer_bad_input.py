@@ -6,11 +6,21 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 
+from broker.frames import RawProperties
+from broker.properties import decode
 from models.settings import Settings
+from stack.rabbitmq import RabbitMq
 from tests.consumer.conftest import Bench, ConsumerProcess, consuming
 from tests.consumer.updates import update
-from tests.support import eventually, eventually_async, messages_waiting
+from tests.support import eventually, eventually_async
+
+
+def headers_of(table: bytes) -> bytes:
+    """Raw properties with nothing but these headers."""
+    return b"\x20\x00" + len(table).to_bytes(4, "big") + table
+
 
 HUGE = 20 * 1024 * 1024
 
@@ -70,12 +80,18 @@ async def test_bad_messages_go_to_the_dead_letters_with_reason_and_bytes_while_t
 
     assert bench.messages() == good
     letters = bench.dead_letters()
-    assert [(headers["jobtrail-reason"], body) for headers, body in letters] == list(BAD.values())
-    for headers, _body in letters:
-        assert headers["jobtrail-queue"] == headers["jobtrail-routing-key"] == settings.reply_queue
-        assert headers["jobtrail-exchange"] == ""
-        assert headers["jobtrail-error"]
-        assert headers["jobtrail-received-at"].endswith("+00:00")
+    assert [letter["reason"] for letter in letters] == [reason for reason, _body in BAD.values()]
+    assert [whole_body(bench, letter) for letter in letters] == [body for _reason, body in BAD.values()]
+    for number, letter in enumerate(letters):
+        assert letter["origin"] == letter["origin_routing_key"] == settings.reply_stream
+        assert letter["origin_seq"] == 2 * number + 2
+        assert letter["error"]
+
+
+def whole_body(bench: Bench, letter: Any) -> bytes:
+    """A letter's body; a large one is stored in parts."""
+    parts = bench.database["dead_letter_parts"].find({"letter": letter["_id"]}).sort("number", 1)
+    return letter.get("body", b"") + b"".join(part["data"] for part in parts)
 
 
 async def test_odd_but_good_messages_are_stored(bench: Bench, settings: Settings) -> None:
@@ -102,54 +118,64 @@ async def test_a_document_that_the_database_refuses_is_found_and_dead_lettered_a
         await eventually_async(lambda: count(bench, len(words)))
 
     assert bench.messages() == words
-    ((headers, body),) = bench.dead_letters()
-    assert headers["jobtrail-reason"] == "unstorable"
-    assert body == bodies[13]
+    (letter,) = bench.dead_letters()
+    assert letter["reason"] == "unstorable"
+    assert letter["body"] == bodies[13]
     assert bench.job("j")["event_count"] == len(words)
 
 
-@pytest.mark.parametrize("kind", ["classic", "quorum"])
-async def test_letters_keep_the_properties_they_came_with(
-    bench: Bench, settings: Settings, kind: str, names: Any
-) -> None:
-    queue = names.queue("made-before")
-    bench.channel.queue_declare(queue, durable=True, arguments={"x-queue-type": kind})
-    theirs = settings.model_copy(update={"reply_queue": queue})
-    bench.settings = theirs
+async def test_letters_keep_the_properties_they_came_with(bench: Bench, settings: Settings) -> None:
     bench.publish(b"{", message_id="m-1", correlation_id="c-1", headers={"theirs": 1}, expiration="60000", type="t")
 
-    async with consuming(theirs):
-        method, properties, body = await eventually_async(lambda: taken(bench))
-
-    assert method is not None
-    assert body == b"{"
-    assert (properties.message_id, properties.correlation_id, properties.type) == ("m-1", "c-1", "t")
-    assert properties.headers["theirs"] == 1
-    assert properties.expiration is None
-
-
-@pytest.mark.parametrize("message_id", ["its own", None])
-async def test_letters_are_not_lost_where_their_queue_is_deleted_under_the_consumer(
-    bench: Bench, settings: Settings, message_id: str | None
-) -> None:
     async with consuming(settings):
-        bench.publish(update("j", "start", "good"))
-        await eventually_async(lambda: asyncio.to_thread(lambda: bench.messages() == ["good"]))
-        bench.channel.queue_delete(settings.dead_letter_queue)
-        bench.publish(b"first", b"second", message_id=message_id)
-        bench.disconnect()
-        await letters_wait(settings, 2)
-    assert sorted(body for _headers, body in bench.dead_letters()) == [b"first", b"second"]
+        (letter,) = await eventually_async(lambda: asyncio.to_thread(bench.dead_letters))
+
+    properties = decode(letter["properties"])
+    assert (properties.message_id, properties.correlation_id, properties.type) == ("m-1", "c-1", "t")
+    assert properties.expiration == "60000"
+    assert properties.headers == {"theirs": 1}
 
 
-async def letters_wait(settings: Settings, count: int) -> None:
-    """Wait for so many messages in the dead-letter queue."""
+async def test_bad_messages_are_put_away_while_the_broker_takes_no_messages(
+    own_rabbitmq: RabbitMq, settings: Settings
+) -> None:
+    settings = settings.model_copy(update={"amqp_url": SecretStr(own_rabbitmq.url)})
+    bench = Bench(settings)
+    bench.publish(b"bad", *(update("j", "processing", f"good {number}") for number in range(200)))
+    await asyncio.to_thread(own_rabbitmq.control, "set_vm_memory_high_watermark", "0.0001")
 
-    async def they_wait() -> bool:
-        waiting = await asyncio.to_thread(messages_waiting, settings.require_amqp_url(), settings.dead_letter_queue)
-        return waiting == count
+    async with consuming(settings):
+        await eventually_async(lambda: count(bench, 200))
 
-    await eventually_async(they_wait)
+    assert [letter["body"] for letter in bench.dead_letters()] == [b"bad"]
+    await asyncio.to_thread(own_rabbitmq.control, "set_vm_memory_high_watermark", "0.4")
+    bench.close()
+
+
+POISON: dict[str, bytes] = {
+    "a header of 130,900 bytes": headers_of(b"\x01hS" + (130_900).to_bytes(4, "big") + b"h" * 130_900),
+    "a header's name that is not UTF-8": headers_of(b"\x02\xff\xfeS\0\0\0\x01x"),
+    "a header's text that is not UTF-8": headers_of(b"\x01nS\0\0\0\x02\xff\xfe"),
+    "a time behind all calendars": headers_of(b"\x01tT\x7f" + b"\xff" * 7),
+    "types of numbers that pika does not know": headers_of(b"\x01aB\xff\x01bu\xff\xff\x01ci\xff\xff\xff\xff"),
+    "a message id that is not UTF-8": b"\x00\x80\x02\xff\xfe",
+    "a correlation id of 255 bytes": b"\x04\x00\xff" + b"\xfe" * 255,
+    "a time in the properties behind all calendars": b"\x00\x40" + b"\x7f" + b"\xff" * 7,
+}
+
+
+@pytest.mark.parametrize("body", [b"{", update("j", "processing", "well")], ids=["bad body", "good body"])
+async def test_no_properties_stop_what_is_behind_them(bench: Bench, settings: Settings, body: bytes) -> None:
+    bench.publish()
+    for raw in POISON.values():
+        bench.channel.basic_publish("", settings.reply_stream, body, RawProperties(raw))
+    bench.publish(update("end", "done", "behind"))
+
+    async with consuming(settings):
+        await eventually_async(lambda: asyncio.to_thread(lambda: "behind" in bench.messages()))
+
+    stored = len(bench.events()) - 1 + len(bench.dead_letters())
+    assert stored == len(POISON)
 
 
 async def test_a_backlog_of_large_bodies_does_not_fill_the_memory(
@@ -162,18 +188,9 @@ async def test_a_backlog_of_large_bodies_does_not_fill_the_memory(
     consumer.start()
 
     eventually(lambda: bench.database["extractions"].count_documents({}) == bodies, 60)
-    eventually(lambda: letter_count(bench) == 10, 60)
+    eventually(lambda: bench.database["dead_letters"].count_documents({}) == 10, 60)
 
     assert consumer.peak_memory_mb() < 200
-
-
-def letter_count(bench: Bench) -> int:
-    return bench.channel.queue_declare(bench.settings.dead_letter_queue, passive=True).method.message_count
-
-
-async def taken(bench: Bench) -> Any:
-    answer = bench.channel.basic_get(bench.settings.dead_letter_queue, auto_ack=True)
-    return answer if answer[0] is not None else False
 
 
 async def count(bench: Bench, number: int) -> bool:

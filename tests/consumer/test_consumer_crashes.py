@@ -123,13 +123,12 @@ def test_a_consumer_killed_at_random_moments_under_load_loses_and_doubles_nothin
     assert_whole(bench, load)
 
 
-def test_a_backlog_of_identical_messages_survives_kills_as_long_as_it_fits_the_window(
+def test_a_backlog_of_identical_messages_survives_kills(
     bench: Bench, settings: Settings, consumer_process: MakeConsumer, random_moments: random.Random
 ) -> None:
     body = update(None, "processing", "the same")
     bench.publish(*[body] * 900)
-    settings = settings.model_copy(update={"batch_max_count": 20})
-    consumer = consumer_process(settings)
+    consumer = consumer_process(settings.model_copy(update={"batch_max_count": 20}))
     events = bench.database["extractions"]
     for _ in range(6):
         before = events.count_documents({})
@@ -137,11 +136,14 @@ def test_a_backlog_of_identical_messages_survives_kills_as_long_as_it_fits_the_w
         eventually(lambda before=before: events.count_documents({}) > min(before + random_moments.randrange(150), 899))
         consumer.kill()
     consumer.start()
-    eventually(lambda: bench.database["deliveries"].find_one({"fresh": True, "anchors": [901]}) is not None)
-    assert consumer.terminate() == 0
+    eventually(lambda: stored_offset(bench) == 899)
 
-    assert events.count_documents({}) == 900
-    assert bench.channel.queue_declare(settings.reply_queue, passive=True).method.message_count == 0
+    assert [event["seq"] for event in bench.events()] == list(range(1, 901))
+
+
+def stored_offset(bench: Bench) -> int | None:
+    position = bench.database["positions"].find_one({"_id": f"stream {bench.settings.reply_stream}"})
+    return position and position["offset"]
 
 
 def test_two_consumers_take_over_from_each_other_without_loss_or_repeat(
@@ -218,7 +220,7 @@ def test_the_broker_restarted_under_load_loses_and_doubles_nothing(
     assert own_bench.dead_letters() == []
 
 
-def test_a_stopped_consumer_has_acknowledged_everything_it_stored(
+def test_a_stopped_consumer_has_stored_up_to_its_position(
     bench: Bench, settings: Settings, consumer_process: MakeConsumer
 ) -> None:
     updates = stream(jobs=50, steps=8)
@@ -228,47 +230,34 @@ def test_a_stopped_consumer_has_acknowledged_everything_it_stored(
     eventually(lambda: bench.database["extractions"].count_documents({}) > 0)
     assert consumer.terminate() == 0
 
-    stored = bench.database["extractions"].count_documents({})
-    left = bench.channel.queue_declare(settings.reply_queue, passive=True).method.message_count
-    assert stored + left == len(updates)
+    offset = stored_offset(bench)
+    assert offset is not None
+    assert bench.messages() == [words for _body, words in updates][: offset + 1]
 
 
-def test_an_idle_consumer_leaves_nothing_unacknowledged(
-    bench: Bench, settings: Settings, consumer_process: MakeConsumer
-) -> None:
-    bench.publish(update("j", "start", "x"))
-    consumer = consumer_process(settings)
-    consumer.start()
-    eventually(lambda: bench.database["deliveries"].find_one({"fresh": True, "anchors": [2]}) is not None)
-    consumer.kill()
-
-    connection = pika.BlockingConnection(pika.URLParameters(settings.require_amqp_url()))
-    with connection:
-        declared = connection.channel().queue_declare(settings.reply_queue, passive=True)
-        assert declared.method.message_count == 0
-
-
-def test_a_consumer_whose_queue_is_deleted_declares_it_again_and_goes_on(
+def test_a_consumer_whose_stream_is_deleted_declares_it_again_and_goes_on(
     bench: Bench, settings: Settings, consumer_process: MakeConsumer
 ) -> None:
     events = bench.database["extractions"]
-    bench.publish(update("j", "start", "before"))
+    bench.publish(update("j", "start", "the same"), update("j", "start", "the same"))
     consumer = consumer_process(settings)
     consumer.start()
-    eventually(lambda: events.count_documents({}) == 1)
-    bench.channel.queue_delete(settings.reply_queue)
-    eventually(lambda: queue_exists(bench))
-    bench.publish(update("j", "done", "after"))
     eventually(lambda: events.count_documents({}) == 2)
+    bench.channel.queue_delete(settings.reply_stream)
+    eventually(lambda: queue_exists(bench))
+    bench.publish(update("j", "start", "the same"))
+    eventually(lambda: events.count_documents({}) == 3)
 
-    assert bench.messages() == ["before", "after"]
+    assert [event["seq"] for event in bench.events()] == [1, 2, 3]
+    (incident,) = bench.database["incidents"].find()
+    assert (incident["kind"], incident["stream"], incident["epoch"]) == ("recreated", settings.reply_stream, 2)
 
 
 def queue_exists(bench: Bench) -> bool:
     bench.disconnect()
     with pika.BlockingConnection(pika.URLParameters(bench.settings.require_amqp_url())) as connection:
         try:
-            connection.channel().queue_declare(bench.settings.reply_queue, passive=True)
+            connection.channel().queue_declare(bench.settings.reply_stream, passive=True)
         except pika.exceptions.ChannelClosedByBroker:
             return False
         return True

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -15,9 +16,12 @@ from hypothesis import strategies as st
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
-from models.delivery import Batch, Delivery, Position
+from models.delivery import Entry, StoredBatch
 from models.errors import OwnershipLostError
 from models.job import Job, fold
+from models.letter import LetterKind
+from models.position import Position
+from models.refused import refused_letter
 from models.settings import Settings
 from models.status import Status
 from models.wire import StatusUpdate
@@ -25,8 +29,8 @@ from publisher import Reporter
 from store.database import Database
 from store.documents import job_from
 from store.jobs import JobFilter, JobRepository
+from store.log import Log
 from store.rebuild import Rebuild
-from store.trail import Trail
 from tests.consumer.conftest import Bench, consuming
 from tests.support import eventually_async
 
@@ -34,15 +38,16 @@ BEGUN = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 @st.composite
-def streams(draw: st.DrawFn) -> list[Delivery]:
+def streams(draw: st.DrawFn) -> list[Entry]:
     """Updates of a few jobs, some with message ids and some of those repeated, some dead letters between them."""
-    deliveries: list[Delivery] = []
+    entries: list[Entry] = []
     for number in range(draw(st.integers(1, 25))):
         if draw(st.integers(0, 9)) == 0:
-            deliveries.append(delivery(number, None, None))
+            entries.append(entry(number, None, None))
             continue
-        if deliveries and draw(st.integers(0, 4)) == 0:
-            deliveries.append(draw(st.sampled_from(deliveries)))
+        updates = [one for one in entries if one.update is not None]
+        if updates and draw(st.integers(0, 4)) == 0:
+            entries.append(replace(draw(st.sampled_from(updates))))
             continue
         producer = draw(st.sampled_from([None, "p", "q"]))
         update = StatusUpdate(
@@ -56,66 +61,90 @@ def streams(draw: st.DrawFn) -> list[Delivery]:
             producer_id=producer,
             sequence=draw(st.integers(1, 9)) if producer else None,
         )
-        deliveries.append(delivery(number, update, str(uuid4()) if draw(st.booleans()) else None))
-    return deliveries
+        entries.append(entry(number, update, str(uuid4()) if draw(st.booleans()) else None))
+    return entries
 
 
-def delivery(number: int, update: StatusUpdate | None, message_id: str | None) -> Delivery:
-    return Delivery(
-        fingerprint=number.to_bytes(8, "big"),
-        received_at=BEGUN + timedelta(seconds=number),
-        update=update,
-        message_id=message_id,
-    )
+def entry(number: int, update: StatusUpdate | None, message_id: str | None) -> Entry:
+    received_at = BEGUN + timedelta(seconds=number)
+    letter = None
+    if update is None:
+        letter = refused_letter(
+            queue="s",
+            reason="not_json",
+            error="not JSON",
+            body=b"{",
+            properties=b"",
+            exchange="",
+            routing_key="s",
+            received_at=received_at,
+            kind=LetterKind.UPDATE,
+            seq=number + 1,
+            key=None,
+            message_id=message_id,
+            correlation_id=None,
+            max_body_bytes=100,
+        )
+    return Entry(seq=number + 1, received_at=received_at, update=update, letter=letter, message_id=message_id)
 
 
-def expected_jobs(deliveries: Sequence[Delivery]) -> dict[str, Job]:
+def expected_jobs(entries: Sequence[Entry]) -> dict[str, Job]:
     jobs: dict[str, Job] = {}
-    seen: set[str] = set()
-    for one in deliveries:
-        if one.update is None or one.message_id in seen:
+    seen: set[object] = set()
+    for one in entries:
+        key = one.update and (one.update.job_id, one.message_id)
+        if one.update is None or key in seen:
             continue
         if one.message_id:
-            seen.add(one.message_id)
+            seen.add(key)
         if one.update.job_id:
             jobs[one.update.job_id], _ = fold(jobs.get(one.update.job_id), one.update, one.received_at)
     return jobs
 
 
-def cut(deliveries: Sequence[Delivery], cuts: Sequence[int]) -> list[Sequence[Delivery]]:
-    edges = sorted({0, *(at % (len(deliveries) + 1) for at in cuts), len(deliveries)})
-    return [deliveries[first:last] for first, last in pairwise(edges)]
+def cut(entries: Sequence[Entry], cuts: Sequence[int]) -> list[Sequence[Entry]]:
+    edges = sorted({0, *(at % (len(entries) + 1) for at in cuts), len(entries)})
+    return [entries[first:last] for first, last in pairwise(edges)]
 
 
-async def store(database: Database, queue: str, batches: Sequence[Sequence[Delivery]]) -> Position:
-    trail = Trail(database)
-    first_seq = 1
-    for batch in batches:
-        await trail.store(Batch(queue=queue, first_seq=first_seq, deliveries=batch, anchors=[first_seq]))
-        first_seq += len(batch)
-    position = await trail.position(queue)
-    await trail.close()
+async def store(database: Database, stream: str, batches: Sequence[Sequence[Entry]]) -> Position:
+    log = Log(database, stream)
+    position = await log.position()
+    for entries in batches:
+        batch = [replace(one, seq=seq) for seq, one in enumerate(entries, position.seq + 1)]
+        last = position.advanced(position.offset + len(batch), {}, batch[-1].received_at, {})
+        await log.append(position, batch, last)
+        position = last
+    await log.close()
     return position
 
 
 @examples(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(deliveries=streams(), cuts=st.lists(st.integers(0, 30), max_size=6))
+@given(entries=streams(), cuts=st.lists(st.integers(0, 30), max_size=6))
 def test_any_batching_and_repetition_gives_the_same_jobs_equal_to_the_rebuild(
-    settings: Settings, deliveries: list[Delivery], cuts: list[int]
+    settings: Settings, entries: list[Entry], cuts: list[int]
 ) -> None:
     async def check() -> None:
         async with Database(settings.require_mongo_url(), settings.database) as database:
             await database.ensure_indexes()
-            for name in ("extractions", "jobs", "deliveries"):
+            for name in ("extractions", "jobs", "positions", "dead_letters", "duplicates", "tallies"):
                 await database.collection(name).delete_many({})
-            position = await store(database, "q", cut(deliveries, cuts))
+            position = await store(database, "s", cut(entries, cuts))
             jobs = {job.job_id: job async for job in read_jobs(database)}
-            assert jobs == expected_jobs(deliveries)
+            assert jobs == expected_jobs(entries)
             assert [difference async for difference in Rebuild(database).verify()] == []
-            assert position.last_seq == len(deliveries)
-            assert list(position.fingerprints) == [one.fingerprint for one in deliveries]
+            assert position.seq == len(entries)
+            assert await numbers_on_record(database) == list(range(1, len(entries) + 1))
 
     asyncio.run(check())
+
+
+async def numbers_on_record(database: Database) -> list[Any]:
+    """Each message's number, as the event, the dead letter or the duplicate that it became."""
+    numbers: list[Any] = []
+    for name, field in (("extractions", "seq"), ("duplicates", "seq"), ("dead_letters", "origin_seq")):
+        numbers += [document[field] async for document in database.collection(name).find()]
+    return sorted(numbers)
 
 
 async def read_jobs(database: Database) -> Any:
@@ -123,37 +152,48 @@ async def read_jobs(database: Database) -> Any:
         yield job_from(document)
 
 
-async def test_of_two_consumers_that_believe_to_own_a_queue_only_one_can_store(settings: Settings) -> None:
+async def test_of_two_consumers_that_believe_to_own_a_stream_only_one_can_store(settings: Settings) -> None:
     async with Database(settings.require_mongo_url(), settings.database) as database:
         await database.ensure_indexes()
-        await store(database, "q", [[delivery(1, None, None)]])
+        former, owner = Log(database, "s"), Log(database, "s")
+        position = await former.position()
+        await append_one(owner, await owner.position())
+
         with pytest.raises(OwnershipLostError):
-            await store(database, "q", [[delivery(2, None, None)]])
+            await append_one(former, position)
+
+        await former.close()
+        await owner.close()
+
+
+async def append_one(log: Log, position: Position) -> StoredBatch:
+    one = entry(position.seq, None, None)
+    return await log.append(position, [one], position.advanced(position.offset + 1, {}, one.received_at, {}))
 
 
 async def test_a_successor_does_not_wait_for_a_transaction_that_a_killed_consumer_left_open(settings: Settings) -> None:
     async with Database(settings.require_mongo_url(), settings.database) as database:
         await database.ensure_indexes()
-        killed, successor = Trail(database), Trail(database)
+        killed, successor = Log(database, "s"), Log(database, "s")
         await leave_open(killed, database)
 
         await assert_takes_over_and_stores(successor)
 
 
-async def assert_takes_over_and_stores(successor: Trail) -> None:
-    batch = Batch(queue="q", first_seq=1, deliveries=[delivery(1, None, None)], anchors=[1])
-    await successor.take_over("q")
+async def assert_takes_over_and_stores(successor: Log) -> None:
+    await successor.take_over()
     async with asyncio.timeout(60):
-        assert (await successor.store(batch)).dead_lettered == 1
+        assert (await append_one(successor, await successor.position())).dead_lettered == 1
     await successor.close()
 
 
-async def leave_open(killed: Trail, database: Database) -> None:
+async def leave_open(killed: Log, database: Database) -> None:
     """Leave a transaction open, as a consumer does that is killed inside it."""
-    await killed.take_over("q")
+    await killed.take_over()
+    await killed.position()
     session = killed._writer._session
     await session.start_transaction()
-    await database.deliveries.insert_one({"queue": "q", "first_seq": 1}, session=session)
+    await database.collection("positions").update_one({"stream": "s"}, {"$set": {"offset": 7}}, session=session)
 
 
 @pytest.mark.parametrize(("of", "call"), [(AsyncDatabase, "command"), (AsyncCollection, "update_one")])
@@ -162,11 +202,11 @@ async def test_nor_does_it_when_the_one_between_them_was_killed_while_it_took_ov
 ) -> None:
     async with Database(settings.require_mongo_url(), settings.database) as database:
         await database.ensure_indexes()
-        killed, between, successor = Trail(database), Trail(database), Trail(database)
+        killed, between, successor = Log(database, "s"), Log(database, "s"), Log(database, "s")
         await leave_open(killed, database)
         with monkeypatch.context() as patch, pytest.raises(SystemExit):
             patch.setattr(of, call, AsyncMock(side_effect=SystemExit))
-            await between.take_over("q")
+            await between.take_over()
 
         await assert_takes_over_and_stores(successor)
 
@@ -174,10 +214,10 @@ async def test_nor_does_it_when_the_one_between_them_was_killed_while_it_took_ov
 async def test_what_a_reporter_says_becomes_a_finished_job_without_gaps(
     bench: Bench, settings: Settings, tmp_path: Any
 ) -> None:
-    bench.channel.queue_declare(settings.reply_queue, passive=True)
+    bench.channel.queue_declare(settings.reply_stream, passive=True)
     async with consuming(settings), Database(settings.require_mongo_url(), settings.database) as database:
         with Reporter(
-            settings.require_amqp_url(), "demo", reply_queue=settings.reply_queue, spool_path=tmp_path / "spool"
+            settings.require_amqp_url(), "demo", reply_queue=settings.reply_stream, spool_path=tmp_path / "spool"
         ) as reporter:
             with reporter.job("file-1") as job:
                 for step in range(8):

@@ -1,6 +1,7 @@
 """Leases: one holder at a time, and none for long when it dies."""
 
 import asyncio
+import sys
 from contextlib import suppress
 
 import pytest
@@ -54,6 +55,25 @@ async def test_a_dead_holder_loses_it(database: Database) -> None:
         return await heir.acquire() is None
 
     await eventually_async(inherited)
+
+
+async def test_the_lease_of_a_process_of_this_machine_that_has_ended_is_taken_at_once(database: Database) -> None:
+    dead, heir = Lease(database, "run"), Lease(database, "run")
+    await dead.acquire()
+    ended = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await ended.wait()
+    await database.leases.update_one({"_id": "run"}, {"$set": {"process.pid": ended.pid}})
+
+    assert await heir.acquire() is None
+    assert await dead.acquire() is not None, "the process id was the dead one's, not ours"
+
+
+async def test_the_lease_of_a_process_elsewhere_is_not(database: Database) -> None:
+    await Lease(database, "run").acquire()
+    elsewhere = {"process.pid": 2**22 - 1, "process.machine": "another machine"}
+    await database.leases.update_one({"_id": "run"}, {"$set": elsewhere})
+
+    assert await Lease(database, "run").acquire() is not None
 
 
 async def test_it_is_renewed_while_its_holder_works_and_given_back_after(database: Database) -> None:

@@ -21,6 +21,7 @@ OURS = {
     "monitor": (["monitor"], "monitor_health_port"),
     "reconciler": (["dataset:get-status", "--watch"], "reconciler_health_port"),
     "deadletters": (["deadletters", "capture"], "dead_letters_health_port"),
+    "forwarder": (["forward"], "forwarder_health_port"),
     "web": (["web"], "web_port"),
 }
 """Our services: their commands, and the settings of their ports."""
@@ -67,6 +68,16 @@ def test_a_health_check_asks_the_port_that_its_service_listens_on(name: str) -> 
     assert service["ports"][0].endswith(f":{port}")
 
 
+def test_the_forwarder_runs_only_where_it_is_asked_for_and_can_be_told_what_to_do() -> None:
+    assert {name for name, service in SERVICES.items() if "profiles" in service} == {"forwarder"}
+    environment = SERVICES["forwarder"]["environment"]
+    parts = [name for name in Settings.model_fields if name.startswith("forward_")]
+    assert parts
+    for part in parts:
+        assert environment[f"JOBTRAIL_{part.upper()}"] is None
+    assert {name for name, value in environment.items() if value is None} <= example_variables().keys()
+
+
 def test_services_wait_until_those_they_need_are_healthy() -> None:
     for name in OURS:
         conditions = {needed: how["condition"] for needed, how in SERVICES[name]["depends_on"].items()}
@@ -97,6 +108,16 @@ def test_what_datasets_need_can_be_set_and_stays_off_where_it_is_not() -> None:
 def test_queues_to_be_captured_are_named_in_env_and_slack_is_told_of_missing_messages() -> None:
     passed_on = {name for name, value in SERVICES["deadletters"]["environment"].items() if value is None}
     assert {"JOBTRAIL_CAPTURE_QUEUES", "JOBTRAIL_SLACK_TOKEN", "JOBTRAIL_SLACK_CHANNEL"} <= passed_on
+    assert passed_on <= example_variables().keys()
+
+
+def test_all_services_agree_on_the_streams() -> None:
+    parts = [name for name in Settings.model_fields if name.startswith(("reply_", "stream_"))]
+    parts.remove("reply_queue")
+    for name in OURS:
+        for part in (*parts, "bridged_queues"):
+            assert SERVICES[name]["environment"][f"JOBTRAIL_{part.upper()}"] is None
+    passed_on = {name for name, value in SERVICES["consumer"]["environment"].items() if value is None}
     assert passed_on <= example_variables().keys()
 
 

@@ -44,6 +44,7 @@ EVENT_FIELDS = {
     "late",
     "replay_id",
     "letter_id",
+    "maybe_repeated",
 }
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 

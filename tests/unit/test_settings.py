@@ -21,9 +21,11 @@ def test_an_option_goes_before_the_environment_and_that_before_a_file(monkeypatc
     ("name", "value", "words"),
     [
         ("PREFETCH", "many", "JOBTRAIL_PREFETCH: Input should be a valid integer"),
-        ("PREFETCH", "100", "JOBTRAIL_BATCH_MAX_COUNT (500) must be less than JOBTRAIL_PREFETCH (100)"),
         ("INSTANCE_TIMEOUT_S", "15", "must be at least twice JOBTRAIL_HEARTBEAT_INTERVAL_S (10)"),
-        ("DEAD_LETTER_QUEUE", "jobtrail.replies", "must differ"),
+        ("DEAD_LETTER_QUEUE", "jobtrail.updates", "must differ"),
+        ("BRIDGED_QUEUES", "error.a,jobtrail.updates", "JOBTRAIL_BRIDGED_QUEUES must not name the stream"),
+        ("CAPTURE_QUEUES", "jobtrail.replies", "a queue is either bridged or captured"),
+        ("FORWARD_TO", "jobtrail.updates", "can't be forwarded to jobtrail.updates"),
         ("LOG_LEVEL", "loud", "JOBTRAIL_LOG_LEVEL: Input should be 'debug', 'info'"),
         ("DATASET_SOURCE", "all", "JOBTRAIL_DATASET_SOURCE: Input should be 'api', 'events' or 'both' (it is 'all')"),
     ],

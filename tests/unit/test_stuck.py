@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from consumer.queue_depth import QueueDepth
+from broker.queue_depth import QueueDepth
 from desk.figure_book import Usual
 from desk.figures import Window
 from desk.stuck import WAITING_LONG_S, Circumstances, Diagnosis, diagnose, waits_long

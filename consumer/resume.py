@@ -1,0 +1,257 @@
+"""Where to go on reading a stream: at the message behind the last stored one, if the stream still is what it was.
+
+A reader attaches at the last stored offset *including it*. Is it the same message, the stream is the same one. If not,
+the stream was deleted and made anew, or lost its end in a power failure (streams are not fsynced), or retention removed
+what nobody had read. Then a new epoch begins at the first message that is not stored, and an incident says what is
+missing. Nothing is skipped silently, and nothing is stored twice.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from broker.connection import Connection
+from broker.properties import ids
+from consumer.reader import FIRST, Received, StreamReader, last_offset, peek
+from models.errors import BrokerError
+from models.incident import Incident, IncidentKind, incident_alert, incident_detail
+from models.position import Position, fingerprint
+from models.slack_entries import slack_entries
+from store.log import StreamPosition
+
+log = structlog.get_logger()
+
+_FIRST_WAIT_S = 2.0
+"""Seconds within which the last stored message should come; then it is looked up where the stream ends."""
+_NEW_WAIT_S = 0.2
+_LOOK_WAIT_S = 5.0
+_OWN_OFFSETS = 1
+"""Offsets that the broker takes for itself at the begin of a segment."""
+_SHORTER_LOOKS = 3
+"""Looks that find the stream shorter than what is stored before that is believed: a replica may be behind."""
+
+IsStored = Callable[[Received], Awaitable[bool]]
+"""Tells whether a message is the one that was stored at its offset."""
+
+
+@dataclass(slots=True, frozen=True)
+class Resumed:
+    """Where reading goes on; the reader is attached there."""
+
+    position: Position
+    incident: Incident | None = None
+    """What happened to the stream; the position is that of a new epoch then, and still to be stored."""
+
+
+class Resumption:
+    """Attaches a reader behind a position.
+
+    Args:
+        connection: The reader's connection.
+        reader: The reader.
+        position: What was stored last.
+        is_stored: Compares a message with what is stored, where the position's fingerprints don't reach.
+        who: The reader's name in incidents.
+    """
+
+    def __init__(
+        self, connection: Connection, reader: StreamReader, position: Position, is_stored: IsStored, who: str
+    ) -> None:
+        self._connection = connection
+        self._reader = reader
+        self._position = position
+        self._is_stored = is_stored
+        self._who = who
+
+    async def resume(self, stop: asyncio.Event) -> Resumed | None:
+        """Attach, and compare. A stream that is empty, and was not, says nothing yet: its first message is waited for.
+
+        Args:
+            stop: Ends the wait.
+
+        Returns:
+            Where reading goes on; None when it was time to leave.
+
+        Raises:
+            BrokerError: The broker refuses, as it does for some seconds after it was started, or is lost.
+            StoreError: The database can't be reached.
+        """
+        position, looks = self._position, 0
+        await self._reader.attach(position.first_offset if position.is_new else position.offset)
+        while not stop.is_set():
+            wait_s = _NEW_WAIT_S if position.is_new else _FIRST_WAIT_S
+            taken = await self._reader.take(max_count=1, max_bytes=1, wait_s=wait_s)
+            if taken:
+                return await self._compare(taken[0])
+            if position.is_new:
+                return Resumed(position)  # whoever reads on sees whether the first message is the expected one
+            last = await last_offset(self._connection, position.stream, _LOOK_WAIT_S, position.offset)
+            if last is None:
+                continue
+            if last >= position.offset:
+                raise BrokerError(f"RabbitMQ did not hand out offset {position.offset} of {position.stream}")
+            looks += 1
+            if looks >= _SHORTER_LOOKS:
+                return await self._diverged()
+        return None
+
+    async def _compare(self, first: Received) -> Resumed:
+        position = self._position
+        if first.offset > position.offset:
+            self._reader.put_back(first)
+            if await has_lost(self._connection, position, first.offset):
+                return self._overtaken(first)
+            return Resumed(position)
+        if first.offset == position.offset and not position.is_new and await self._is_same(first):
+            self._reader.done([first])
+            return Resumed(position)
+        return await self._diverged()
+
+    async def _is_same(self, received: Received) -> bool:
+        remembered = self._position.remembered(received.offset)
+        if remembered is None:
+            return await self._is_stored(received)
+        return remembered == fingerprint(received.delivery.body, *ids(received.delivery.raw))
+
+    def _overtaken(self, first: Received) -> Resumed:
+        """Retention has removed what was to be read next."""
+        missing = self._position.offset + 1, first.offset - 1 - _OWN_OFFSETS
+        return new_epoch(self._position, self._who, IncidentKind.OVERTAKEN, first.offset, missing)
+
+    async def _diverged(self) -> Resumed:
+        """The stream is not what was stored: go on behind the last message that both have."""
+        position = self._position
+        oldest = await peek(self._connection, position.stream, FIRST, _LOOK_WAIT_S)
+        if oldest is None:
+            raise BrokerError(f"{position.stream} is empty again; was it deleted?")
+        last = await last_offset(self._connection, position.stream, _LOOK_WAIT_S, position.offset)
+        low, high = max(oldest.offset, position.first_offset), min(last or 0, position.offset)
+        common = await self._last_common(low, high)
+        begin = oldest.offset if common is None else common + 1
+        await self._reader.attach(begin)
+        return new_epoch(position, self._who, IncidentKind.RECREATED if common is None else IncidentKind.CUT, begin)
+
+    async def _last_common(self, low: int, high: int) -> int | None:
+        """Find the last offset at which the stream has what was stored: up to it all is the same, behind it nothing."""
+        common = None
+        while low <= high:
+            middle = low if common is None else (low + high + 1) // 2
+            received = await peek(self._connection, self._position.stream, middle, _LOOK_WAIT_S)
+            if received is not None and received.offset <= high and await self._is_same(received):
+                common, low = received.offset, received.offset + 1
+            elif common is None:
+                return None
+            else:
+                high = middle - 1
+        return common
+
+
+async def has_lost(connection: Connection, position: Position, offset: int) -> bool:
+    """Tell whether retention has removed messages between a position and an offset at which its stream goes on.
+
+    Retention removes whole segments, and each but the first of all begins with an offset that the broker takes for
+    itself. So a gap is no loss where the stream still has what is before it.
+
+    Args:
+        connection: An open connection.
+        position: The position.
+        offset: Where the stream goes on.
+
+    Raises:
+        BrokerError: The broker refuses or is lost.
+    """
+    if offset <= position.offset + 1 + _OWN_OFFSETS and position.offset >= 0:
+        return False
+    oldest = await peek(connection, position.stream, FIRST, _LOOK_WAIT_S)
+    return oldest is not None and oldest.offset > position.offset + 1
+
+
+async def look_at_gaps(connection: Connection, position: Position, taken: Sequence[Received]) -> None:
+    """Make sure that messages follow a position without a loss; gaps between them may be offsets of the broker's own.
+
+    Args:
+        connection: An open connection.
+        position: The position.
+        taken: The messages.
+
+    Raises:
+        BrokerError: Some are missing. Whoever begins anew finds out which.
+    """
+    if taken[-1].offset - position.offset == len(taken):
+        return
+    at = position
+    for received in taken:
+        if received.offset != at.offset + 1 and await has_lost(connection, at, received.offset):
+            raise BrokerError(f"{at.stream} goes on at offset {received.offset} behind {at.offset}")
+        at = replace(at, offset=received.offset)
+
+
+async def look_at_end(connection: Connection, position: Position, reader: StreamReader) -> None:
+    """Make sure that a stream of which nothing comes ends where it was read to.
+
+    RabbitMQ 4.0 was seen to hand out nothing more after a SIGKILL, although there was more.
+
+    Args:
+        connection: An open connection.
+        position: The position.
+        reader: The reader to which nothing comes.
+
+    Raises:
+        BrokerError: There is more. Whoever begins anew gets it.
+    """
+    last = await last_offset(connection, position.stream, _LOOK_WAIT_S, position.offset + 1)
+    if last is not None and last > position.offset and reader.is_empty:
+        raise BrokerError(f"RabbitMQ hands out nothing more of {position.stream}, which goes on to {last}")
+
+
+def new_epoch(
+    position: Position, who: str, kind: IncidentKind, begin: int, missing: tuple[int, int] | None = None
+) -> Resumed:
+    """Begin a new epoch.
+
+    Args:
+        position: The position in the epoch that has ended.
+        who: The reader's name.
+        kind: What happened to the stream.
+        begin: The first offset that is to be read.
+        missing: The first and the last offset that nobody has read, where that is known.
+    """
+    epoch = position.new_epoch(begin)
+    first, last = missing or (None, None)
+    count = None if missing is None else missing[1] - missing[0] + 1
+    incident = Incident(
+        kind=kind,
+        stream=position.stream,
+        reader=who,
+        missing=count,
+        from_offset=first,
+        to_offset=last,
+        epoch=epoch.epoch,
+        seq=position.seq,
+        detail=incident_detail(kind, position.stream, who, missing=count, from_offset=first, to_offset=last),
+    )
+    return Resumed(epoch, incident)
+
+
+async def begin_epoch(keeper: StreamPosition, position: Position, resumed: Resumed, slack_channel: str | None) -> None:
+    """Store where a new epoch begins, with its incident and the alert of it.
+
+    Args:
+        keeper: Stores the reader's position.
+        position: The position in the epoch that has ended.
+        resumed: Where reading goes on.
+        slack_channel: Where alerts go; None where Slack is off.
+
+    Raises:
+        OwnershipLostError: The position is another one by now.
+        StoreError: The database can't be reached.
+    """
+    incident = resumed.incident
+    if incident is None:
+        return
+    await keeper.move(position, resumed.position, incident, slack_entries([incident_alert(incident)], slack_channel))
+    log.error(
+        incident.detail, action="stream.incident", stream=incident.stream, kind=incident.kind, reader=incident.reader
+    )

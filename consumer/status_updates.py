@@ -1,0 +1,90 @@
+"""What the consumer makes of a stream's messages: status updates, or dead letters."""
+
+from datetime import datetime
+
+from broker.connection import Delivery
+from broker.properties import decode, ids, without_offset
+from consumer.bridge_mark import read_mark
+from models.dead_letter import LETTER_HEADER, REPLAY_HEADER, letter_header, text_header
+from models.delivery import Entry
+from models.errors import DecodeError
+from models.letter import LetterKind
+from models.refused import refused_letter
+from models.wire import decode_status_update
+
+_OUR_HEADER = b"jobtrail-"
+_STUB_BYTES = 4096
+
+
+class UpdateReader:
+    """Makes entries of the messages of one stream.
+
+    Args:
+        stream: The stream.
+        max_body_bytes: The largest body that is read.
+    """
+
+    def __init__(self, stream: str, max_body_bytes: int) -> None:
+        self._stream = stream
+        self._max_body_bytes = max_body_bytes
+
+    def read(self, delivery: Delivery, seq: int, received_at: datetime) -> Entry:
+        """Make of a message what is to be stored: an update, or a dead letter that says why it is none.
+
+        Args:
+            delivery: The message.
+            seq: Its number in the stream's order of arrival.
+            received_at: When it came.
+        """
+        message_id, correlation_id = ids(delivery.raw)
+        entry = Entry(
+            seq=seq, received_at=received_at, update=None, message_id=message_id, correlation_id=correlation_id
+        )
+        if _OUR_HEADER in delivery.raw:
+            headers = decode(delivery.raw).headers or {}
+            entry.replay_id = text_header(headers, REPLAY_HEADER)
+            entry.letter_id = text_header(headers, LETTER_HEADER)
+            entry.bridge = read_mark(headers)
+        try:
+            entry.update = decode_status_update(delivery.body, max_bytes=self._max_body_bytes)
+        except DecodeError as error:
+            self.refuse(entry, delivery, error)
+        return entry
+
+    def refuse(self, entry: Entry, delivery: Delivery, error: DecodeError) -> bool:
+        """Make a dead letter of an entry.
+
+        A letter that the database refuses as well is cut to what can be stored for certain.
+
+        Args:
+            entry: The entry; it is changed in place.
+            delivery: Its message.
+            error: Why it can't be processed.
+
+        Returns:
+            Whether that is any use; not where such a stub has been refused too.
+        """
+        if entry.letter is not None and not entry.letter.properties:
+            return False
+        headers = decode(delivery.raw).headers or {}
+        stub = entry.letter is not None
+        entry.letter = refused_letter(
+            queue=self._stream,
+            reason=error.reason,
+            error=error.detail,
+            body=delivery.body[:_STUB_BYTES] if stub else delivery.body,
+            properties=b"" if stub else without_offset(delivery.raw),
+            exchange="" if stub else delivery.exchange,
+            routing_key="" if stub else delivery.routing_key,
+            received_at=entry.received_at,
+            kind=LetterKind.UPDATE,
+            seq=entry.seq,
+            key=None,  # the stream's position sees to it that it is stored once
+            message_id=None if stub else entry.message_id,
+            correlation_id=None if stub else entry.correlation_id,
+            max_body_bytes=0 if stub else self._max_body_bytes,
+            parent=letter_header(headers),
+            sent_by=text_header(headers, REPLAY_HEADER),
+        )
+        entry.update = None
+        return True

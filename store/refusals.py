@@ -1,0 +1,34 @@
+"""What the database will never take, whatever one tries, told from what merely failed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bson.errors import BSONError
+from pymongo.errors import DocumentTooLarge, OperationFailure
+
+from models.errors import DecodeError
+from models.redaction import redact
+from models.wire import DeadLetterReason
+from store.database import REFUSALS
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Tell a document that the database will never take from other errors; to be used within a transaction's work.
+
+    Raises:
+        DecodeError: There is such a document among those that were to be written.
+    """
+    try:
+        yield
+    except (BSONError, DocumentTooLarge, OverflowError, UnicodeError) as error:
+        raise DecodeError(DeadLetterReason.UNSTORABLE, redact(str(error))[:300]) from error
+    except OperationFailure as error:
+        details = error.details or {}
+        refusal: dict[str, Any] = next(
+            (entry for entry in [*details.get("writeErrors", ()), details] if "code" in entry), {}
+        )
+        if refusal.get("code") not in REFUSALS:
+            raise
+        raise DecodeError(DeadLetterReason.UNSTORABLE, redact(str(refusal.get("errmsg")))[:300]) from error
