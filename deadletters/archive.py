@@ -5,13 +5,13 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from deadletters.properties import Json, exported, imported
+from broker.properties import decode, encode
+from deadletters.properties import Json, exported, imported, with_todays_names
 from deadletters.reading import caused
 from models.errors import JobTrailError, SettingError
 from models.letter import ID_KEY, Cause, Letter, LetterKind
 from models.times import rfc3339
 from models.wire import MAX_INT64
-from publisher.content_header import decode, encode
 
 FORMAT = "jobtrail.dead-letter/1"
 
@@ -119,6 +119,7 @@ def _properties(fields: dict[str, Json]) -> bytes:
     told = fields["properties"]
     if not isinstance(told, dict):
         raise SettingError("its properties are no object")
+    told = with_todays_names(told)
     if "properties_base64" in fields:
         packed = base64.b64decode(_text(fields, "properties_base64"))
         if json.dumps(exported(decode(packed))) == json.dumps(told):

@@ -1,16 +1,23 @@
-"""The conservation audit: what the broker handed out is stored, a duplicate, or a dead letter, hour by hour."""
+"""The conservation audit: each message that was taken is found once, hour by hour.
+
+A stream's messages are an event, a duplicate or a dead letter each, with a number of its own. Of a queue that is
+captured, and of the reply queues of the time before streams, only counts are compared.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 
-from consumer.queue_depth import QueueDepth, QueueGauge
+from broker.queue_depth import QueueDepth, QueueGauge
 from models.alert import Alert, AlertKind
-from models.conservation import Balance, Findings, Tally
+from models.conservation import Balance, QueueFindings, Tally, joined, queue_balance, stream_balance
+from models.position import Position
 from models.settings import Settings
 from store.database import Database
-from store.findings import find
+from store.findings import find_in_queue, find_in_stream
+from store.positions import read_positions
 from store.tallies import TallyRepository
 
 _LOOKS = 4
@@ -25,18 +32,30 @@ class Audit:
     since: datetime
     at: datetime
     balances: Sequence[Balance]
-    """By queue, then by hour."""
+    """By queue or stream, then by hour."""
+    positions: Sequence[Position]
+    """How far each stream has been stored."""
     waiting: Sequence[QueueDepth]
-    """What waits in each queue."""
+    """What waits in each queue that is captured or bridged."""
 
     @property
     def missing(self) -> int:
         """Messages of which nothing is found."""
         return sum(balance.missing for balance in self.balances)
 
+    @property
+    def doubled(self) -> int:
+        """Messages that are found more than once."""
+        return sum(balance.doubled for balance in self.balances)
+
+    @property
+    def wrong(self) -> int:
+        """Messages that are not found exactly once."""
+        return self.missing + self.doubled
+
 
 async def audit(settings: Settings, database: Database, since: datetime) -> Audit:
-    """Compare what was taken from the queues with what is found of it.
+    """Compare what was taken from the streams and queues with what is found of it.
 
     Args:
         settings: The settings.
@@ -45,38 +64,63 @@ async def audit(settings: Settings, database: Database, since: datetime) -> Audi
 
     Returns:
         What was found.
-
-    Raises:
-        StoreError: The database can't be reached.
     """
+    positions = await read_positions(database)
+    streams = {*settings.reply_streams, *(position.stream for position in positions)}
+    of_streams = await _audit_streams(database, streams, since)
+    of_queues, waiting = await _audit_queues(settings, database, streams, since)
+    balances = sorted([*of_streams, *of_queues], key=lambda balance: (balance.tally.queue, balance.tally.hour))
+    return Audit(since=since, at=datetime.now(UTC), balances=balances, positions=positions, waiting=waiting)
+
+
+async def _audit_streams(database: Database, streams: Collection[str], since: datetime) -> Sequence[Balance]:
+    tallies = TallyRepository(database)
+    last_before = await tallies.last_before(since)
+    balances = []
+    for stream, hours in groupby(await tallies.since(since), key=lambda tally: tally.queue):
+        if stream not in streams:
+            continue
+        before = last_before.get(stream)
+        for tally in joined([*([before] if before else []), *hours]):
+            if tally == before:
+                continue
+            balances.append(stream_balance(tally, await find_in_stream(database, tally), before))
+            before = tally
+    return balances
+
+
+async def _audit_queues(
+    settings: Settings, database: Database, streams: Collection[str], since: datetime
+) -> tuple[Sequence[Balance], Sequence[QueueDepth]]:
     for look in range(_LOOKS):
         if look:
             await asyncio.sleep(_LOOK_AGAIN_S)
-        result = await _look(settings, database, since)
-        if not result.missing:
+        waiting = await _depths(settings)
+        tallies = [tally for tally in await TallyRepository(database).since(since) if tally.queue not in streams]
+        found = [(tally, await find_in_queue(database, tally)) for tally in tallies]
+        inbox = next((depth.waiting or 0 for depth in waiting if depth.queue == settings.dead_letter_queue), 0)
+        balances = _balanced(found, inbox)
+        if not any(balance.wrong for balance in balances):
             break
-    return result
+    return balances, waiting
 
 
-async def _look(settings: Settings, database: Database, since: datetime) -> Audit:
+async def _depths(settings: Settings) -> Sequence[QueueDepth]:
     gauge = QueueGauge(settings.amqp_url)
-    queues = dict.fromkeys([settings.reply_queue, *settings.captured_queues])
-    waiting = await asyncio.gather(*(gauge.read(queue) for queue in queues))
-    tallies = await TallyRepository(database).since(since)
-    found = [(tally, await find(database, tally)) for tally in tallies]
-    letters_waiting = next((depth.waiting or 0 for depth in waiting if depth.queue == settings.dead_letter_queue), 0)
-    return Audit(since=since, at=datetime.now(UTC), balances=_balanced(found, letters_waiting), waiting=waiting)
+    captured, bridged = settings.captured_queues, settings.queues_to_bridge
+    depths = await asyncio.gather(*(gauge.read(queue) for queue in [*captured, *bridged]))
+    # Most brokers do not have the reply queue of earlier versions.
+    return [depth for depth in depths if depth.queue in captured or not depth.missing]
 
 
-def _balanced(found: Sequence[tuple[Tally, Findings]], letters_waiting: int) -> Sequence[Balance]:
+def _balanced(found: Sequence[tuple[Tally, QueueFindings]], letters_waiting: int) -> Sequence[Balance]:
     """Take letters that are not captured for those that wait in the dead-letter queue, the latest first."""
     balances = []
     for tally, findings in sorted(found, key=lambda each: each[0].hour, reverse=True):
-        uncaptured = max(0, tally.dead_lettered - findings.letters)
-        waiting = min(uncaptured, letters_waiting)
+        waiting = min(max(0, tally.dead_lettered - findings.letters), letters_waiting)
         letters_waiting -= waiting
-        balances.append(Balance(tally=tally, found=findings, waiting=waiting))
-    return sorted(balances, key=lambda balance: (balance.tally.queue, balance.tally.hour))
+        balances.append(queue_balance(tally, findings, waiting))
+    return balances
 
 
 def alert_of(balance: Balance) -> Alert:
@@ -91,27 +135,7 @@ def alert_of(balance: Balance) -> Alert:
     hour = f"{balance.tally.hour:%Y-%m-%d %H:00} UTC"
     return Alert(
         kind=AlertKind.MESSAGES_MISSING,
-        cause=f"{balance.tally.queue}, the hour from {hour}: {difference_words(balance)}",
+        cause=f"{balance.tally.queue}, the hour from {hour}: {balance.difference}",
         at=datetime.now(UTC),
         run_id="audit",
     )
-
-
-def difference_words(balance: Balance) -> str:
-    """Say what is wrong with a balance.
-
-    Args:
-        balance: The balance.
-
-    Returns:
-        The words; empty where nothing is.
-    """
-    tally, found = balance.tally, balance.found
-    parts = []
-    if balance.missing_numbers:
-        parts.append(f"{tally.last_seq - tally.first_seq + 1:,} numbers for {tally.handed_out:,} messages")
-    if balance.missing_documents:
-        parts.append(f"{tally.stored:,} stored, {found.stored:,} found")
-    if balance.missing_letters:
-        parts.append(f"{tally.dead_lettered:,} dead letters, {found.letters:,} captured, {balance.waiting:,} waiting")
-    return "; ".join(parts)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
 
-from deadletters.outgoing import sent_message_id, target_of
+from deadletters.outgoing import replies, sent_message_id, target_of
 from deadletters.reading import UNTOLD
 from models.errors import DecodeError
 from models.folding import fold_error
@@ -17,7 +17,7 @@ from models.status import Status
 from models.wire import StatusUpdate, decode_status_update
 from publisher.request import Request
 from store.database import Database
-from store.jobs import JobRepository
+from store.jobs import JobRepository, MessageKey
 from store.letters import LetterRepository
 
 OnProgress = Callable[[int], None]
@@ -37,9 +37,10 @@ class LetterJudge:
         self._letters = LetterRepository(database)
         self._repository = JobRepository(database)
         self._target = target
+        self._replies = replies(settings)
         self._jobs: dict[str, Job] = {}
         """As they would be by now."""
-        self._stored: set[str] = set()
+        self._stored: set[MessageKey] = set()
 
     async def run(self, selection: LetterFilter, on_progress: OnProgress = lambda _count: None) -> DryRun:
         """Judge all letters of a selection that can be replayed.
@@ -57,7 +58,7 @@ class LetterJudge:
         result = DryRun()
         async for letters in self._letters.stream(selection.among(UNSETTLED)):
             for letter, judgement in zip(letters, await self.judge(letters), strict=True):
-                result.add(judgement, target_of(letter, self._target))
+                result.add(judgement, target_of(letter, self._target, self._settings))
             on_progress(result.total)
         return result
 
@@ -74,15 +75,18 @@ class LetterJudge:
             StoreError: The database can't be reached.
         """
         read = [self._read(letter) for letter in letters]
-        updates = [each for each in read if isinstance(each, StatusUpdate)]
-        await self._learn(letters, updates)
+        await self._learn(letters, read)
         return [self._judge(letter, each) for letter, each in zip(letters, read, strict=True)]
 
-    async def _learn(self, letters: Sequence[Letter], updates: Sequence[StatusUpdate]) -> None:
+    async def _learn(self, letters: Sequence[Letter], read: Sequence[StatusUpdate | Request | Judgement]) -> None:
         """Find out what is stored of the letters' messages and jobs."""
-        message_ids = {sent_message_id(letter) for letter in letters if letter.kind is LetterKind.UPDATE}
-        self._stored |= set(await self._repository.stored_messages(message_ids))
-        ids = {update.job_id for update in updates if update.job_id} | {
+        messages = {
+            (each.job_id, sent_message_id(letter))
+            for letter, each in zip(letters, read, strict=True)
+            if isinstance(each, StatusUpdate)
+        }
+        self._stored |= set(await self._repository.stored_messages(messages))
+        ids = {job_id for job_id, _message_id in messages if job_id} | {
             letter.job_id for letter in letters if letter.kind is LetterKind.REQUEST and letter.job_id
         }
         unknown = ids - self._jobs.keys()
@@ -92,12 +96,12 @@ class LetterJudge:
     def _read(self, letter: Letter) -> StatusUpdate | Request | Judgement:
         """Decode a letter as whoever gets it would; or say why that can't be done."""
         body = letter.outgoing[0]
-        target = target_of(letter, self._target)
+        target = target_of(letter, self._target, self._settings)
         limit = self._settings.max_body_bytes
         try:
             if not target:
                 return Judgement(verdict=Verdict.UNTOLD, reason="it is not known where it came from")
-            if target == self._settings.reply_queue or letter.kind is LetterKind.UPDATE:
+            if target in self._replies or letter.kind is LetterKind.UPDATE:
                 return decode_status_update(body, max_bytes=limit)
             if target == self._settings.heartbeat_queue:
                 decode_heartbeat(body, datetime.now(UTC), max_bytes=limit)
@@ -116,10 +120,10 @@ class LetterJudge:
             return read
         if isinstance(read, Request):
             return self._judge_request(letter)
-        message_id = sent_message_id(letter)
-        if message_id in self._stored:
+        message = read.job_id, sent_message_id(letter)
+        if message in self._stored:
             return Judgement(verdict=Verdict.DUPLICATE, reason="the update is stored already")
-        self._stored.add(message_id)
+        self._stored.add(message)
         if read.job_id is None:
             return Judgement(verdict=Verdict.APPLIES, reason="an update without a job id")
         job, placement = fold(self._jobs.get(read.job_id), read, datetime.now(UTC))

@@ -1,6 +1,11 @@
-"""What the service of dead letters counts, for Prometheus, beside what `consumer.metrics` counts of each queue."""
+"""What the service of dead letters counts, for Prometheus."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_STORE_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
 
 
 class DeadLetterMetrics:
@@ -20,3 +25,70 @@ class DeadLetterMetrics:
         )
         self.replays = Counter("jobtrail_replays", "Replays that this process brought to their end", registry=registry)
         self.missing = Gauge("jobtrail_audit_missing", "Messages that the latest audit missed", registry=registry)
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class CaptureMetrics:
+    """The counters of one captured queue."""
+
+    queue: str
+    received: Counter
+    stored: Counter
+    duplicates: Counter
+    maybe_repeated: Counter
+    unacknowledged: Gauge
+    connected: Gauge
+    batch_size: Histogram
+    store_seconds: Histogram
+    sessions_ended: Counter
+
+    def count_end(self, error: Exception) -> None:
+        """Count a session that an error ended."""
+        self.sessions_ended.labels(self.queue, type(error).__name__).inc()
+
+
+class CapturesMetrics:
+    """The counters of all queues that a process captures; one set per process.
+
+    Args:
+        registry: Where they are registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, words: str, *labels: str) -> Counter:
+            return Counter(f"jobtrail_capture_{name}", words, ["queue", *labels], registry=registry)
+
+        def gauge(name: str, words: str) -> Gauge:
+            return Gauge(f"jobtrail_capture_{name}", words, ["queue"], registry=registry)
+
+        def histogram(name: str, words: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"jobtrail_capture_{name}", words, ["queue"], buckets=buckets, registry=registry)
+
+        self._received = counter("received", "Messages taken from the queue, redelivered ones too")
+        self._stored = counter("stored", "Letters stored")
+        self._duplicates = counter("duplicates", "Messages recognised by their key as stored before")
+        self._maybe_repeated = counter("maybe_repeated", "Letters stored that may be a repetition of an earlier one")
+        self._reconnects = counter("reconnects", "Sessions ended by an error", "error")
+        self._unacknowledged = gauge("unacknowledged", "Messages that were handed out and are not stored yet")
+        self._connected = gauge("connected", "1 while the queue is captured here")
+        self._batch_size = histogram("batch_size", "Letters stored together", _BATCH_SIZES)
+        self._store_seconds = histogram("store_seconds", "Time to store one batch", _STORE_SECONDS)
+
+    def of(self, queue: str) -> CaptureMetrics:
+        """Return the counters of one queue.
+
+        Args:
+            queue: The queue.
+        """
+        return CaptureMetrics(
+            queue=queue,
+            received=self._received.labels(queue),
+            stored=self._stored.labels(queue),
+            duplicates=self._duplicates.labels(queue),
+            maybe_repeated=self._maybe_repeated.labels(queue),
+            unacknowledged=self._unacknowledged.labels(queue),
+            connected=self._connected.labels(queue),
+            batch_size=self._batch_size.labels(queue),
+            store_seconds=self._store_seconds.labels(queue),
+            sessions_ended=self._reconnects,
+        )

@@ -7,37 +7,46 @@ where it is captured (`store.letter_capture`). Of other messages nothing is hear
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from deadletters.outgoing import sent_message_id
+from deadletters.outgoing import replies, sent_message_id
+from models.errors import DecodeError
 from models.job import Job
 from models.letter import Letter, LetterKind, LetterState
 from models.settings import Settings
 from models.status import Status
+from models.wire import decode_status_update
 from store.database import Database
-from store.jobs import JobRepository
+from store.jobs import JobRepository, MessageKey
+from store.letters import LetterRepository
 from store.replay_letters import Settlement
 from store.replays import ReplayRepository
 
 MOST_JUDGED = 2000
 """Letters that are looked at before others get their turn: of some nothing is heard for long."""
 _JUDGED_TOGETHER = 1000
+_MOST_TOLD = 10_000
+"""Letters whose job is kept in memory, because their bodies had to be read for it."""
+_Heard = tuple[LetterState, str]
 
 
 class OutcomeJudge:
     """Settles letters whose outcome has become known, or has been awaited for too long.
 
     Args:
-        settings: For how long outcomes are awaited, and the reply queue.
+        settings: For how long outcomes are awaited, and the streams of updates.
         database: The trail's database.
         replays: Where they are settled; None for as everybody does it.
     """
 
     def __init__(self, settings: Settings, database: Database, replays: ReplayRepository | None = None) -> None:
         self._timeout = timedelta(seconds=settings.replay_outcome_timeout_s)
-        self._reply_queue = settings.reply_queue
+        self._replies = replies(settings)
         self._replays = replays or ReplayRepository(database)
         self._after: str | None = None
         """The letter behind which the next look begins; None for the oldest."""
         self._jobs = JobRepository(database)
+        self._letters = LetterRepository(database)
+        self._max_body_bytes = settings.max_body_bytes
+        self._jobs_told: dict[str, str | None] = {}
 
     async def judge(self, replay_id: str | None = None) -> int:
         """Look at letters that are awaited: at some thousands, and the next time at those behind them.
@@ -69,20 +78,20 @@ class OutcomeJudge:
         Args:
             letter: A letter that was sent.
         """
+        target = letter.sendings[-1].target if letter.sendings else ""
         if letter.kind is LetterKind.UPDATE:
-            return bool(letter.sendings) and letter.sendings[-1].target in (letter.cause.origin, self._reply_queue)
-        return letter.kind is LetterKind.REQUEST and letter.job_id is not None
+            return bool(target) and (target == letter.cause.origin or target in self._replies)
+        return bool(target) and letter.kind is LetterKind.REQUEST and letter.job_id is not None
 
     async def _settlements(self, letters: Sequence[Letter]) -> list[Settlement]:
         now = datetime.now(UTC)
-        stored = await self._jobs.stored_messages(
-            {sent_message_id(letter) for letter in letters if letter.kind is LetterKind.UPDATE}
-        )
+        messages = {letter.id: await self._message(letter) for letter in letters if letter.kind is LetterKind.UPDATE}
+        stored = await self._jobs.stored_messages(set(messages.values()))
         ids = {letter.job_id for letter in letters if letter.kind is LetterKind.REQUEST and letter.job_id is not None}
         jobs = {job.job_id: job for job in await self._jobs.some(ids)} if ids else {}
         settlements = []
         for letter in letters:
-            heard = self._heard(letter, stored, jobs)
+            heard = _stored(letter, messages, stored) or _ended(letter, jobs)
             if heard is None and now - _last_heard(letter, jobs) > self._timeout:
                 heard = LetterState.UNKNOWN, "nothing was heard of it"
             if heard is not None:
@@ -91,20 +100,41 @@ class OutcomeJudge:
                 )
         return settlements
 
-    def _heard(
-        self, letter: Letter, stored: Mapping[str, str | None], jobs: Mapping[str, Job]
-    ) -> tuple[LetterState, str] | None:
-        message_id = sent_message_id(letter)
-        if letter.kind is LetterKind.UPDATE and message_id in stored:
-            same = stored[message_id] == letter.id
-            words = "stored in its job's timeline" if same else "a duplicate: the update had been stored already"
-            return LetterState.RESOLVED, words
-        job = jobs.get(letter.job_id or "") if letter.kind is LetterKind.REQUEST else None
-        return None if job is None else _end_of(job, letter)
+    async def _message(self, letter: Letter) -> MessageKey:
+        """Tell as which message a letter is stored."""
+        if letter.job_id is not None and letter.edit is None:
+            return letter.job_id, sent_message_id(letter)
+        if letter.id not in self._jobs_told:
+            if len(self._jobs_told) >= _MOST_TOLD:
+                self._jobs_told.clear()
+            self._jobs_told[letter.id] = await self._job_told(letter)
+        return self._jobs_told[letter.id], sent_message_id(letter)
+
+    async def _job_told(self, letter: Letter) -> str | None:
+        """Read the job in what was sent: another one than the letter's, or one that was too large to be read before."""
+        body = (await self._letters.get(letter.id)).outgoing[0]
+        try:
+            return decode_status_update(body, max_bytes=self._max_body_bytes).job_id
+        except DecodeError:
+            return None
 
 
-def _end_of(job: Job, letter: Letter) -> tuple[LetterState, str] | None:
+def _stored(
+    letter: Letter, messages: Mapping[str, MessageKey], stored: Mapping[MessageKey, str | None]
+) -> _Heard | None:
+    message = messages.get(letter.id)
+    if message is None or message not in stored:
+        return None
+    same = stored[message] == letter.id
+    words = "stored in its job's timeline" if same else "a duplicate: the update had been stored already"
+    return LetterState.RESOLVED, words
+
+
+def _ended(letter: Letter, jobs: Mapping[str, Job]) -> _Heard | None:
     """Tell how the attempt ended that the replay began; None while it has not."""
+    job = jobs.get(letter.job_id or "") if letter.kind is LetterKind.REQUEST else None
+    if job is None:
+        return None
     begun = job.attempts > letter.sendings[-1].attempts
     if not job.status.is_end or not (begun or job.status is Status.CANCELLED):
         return None

@@ -1,19 +1,23 @@
 """What a replay sends: a letter's bytes, made fit for the queue that they go back to."""
 
 import json
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
-from pamqp.commands import Basic
+import pika
 
+from broker.poison import nonsense_in, poison_in
+from broker.properties import changed, decode, encode, ids
+from broker.sender import Message
 from models.dead_letter import LETTER_HEADER, OUR_HEADERS, REPLAY_HEADER
 from models.errors import DecodeError
 from models.letter import Letter, LetterKind
+from models.settings import FORMER_REPLY_QUEUE, Settings
 from models.status import Status
 from models.wire import encode_status_update
-from publisher.bulk_sender import Message
-from publisher.content_header import changed, decode, encode
+from publisher.outgoing import fits_short_string
 from publisher.request import Request
 
 _BROKERS_HEADERS = (
@@ -29,7 +33,7 @@ _BROKERS_HEADERS = (
 _ROUTING_HEADERS = ("CC", "BCC")
 """They would send it to further queues, which have had it already."""
 _TAKEN_OFF = (*OUR_HEADERS, *_BROKERS_HEADERS, *_ROUTING_HEADERS)
-_PERSISTENT = 2
+_PERSISTENT: Final = 2
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -46,17 +50,35 @@ class Outgoing:
     """A status update that shows the replay of a job request in its job's timeline."""
 
 
-def target_of(letter: Letter, target: str | None) -> str:
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Unsendable:
+    """A letter that no broker takes as it is."""
+
+    letter_id: str
+    detail: str
+    """Why, in words."""
+
+
+def target_of(letter: Letter, target: str | None, settings: Settings) -> str:
     """Tell where a replay sends a letter.
 
     Args:
         letter: The letter.
         target: The queue that was asked for; None for where it came from.
+        settings: For the streams of updates.
 
     Returns:
-        The queue; empty where it is not known where the letter came from.
+        The queue or the stream; empty where it is not known where the letter came from.
     """
-    return target or letter.cause.origin
+    origin = letter.cause.origin
+    if not target and letter.kind is LetterKind.UPDATE and _is_read_no_more(origin, settings):
+        return settings.reply_to(letter.job_id or letter.id)
+    return target or origin
+
+
+def replies(settings: Settings) -> frozenset[str]:
+    """Name the queues and streams whose messages are stored as updates."""
+    return frozenset({*settings.reply_streams, *settings.queues_to_bridge})
 
 
 def sent_message_id(letter: Letter) -> str:
@@ -68,12 +90,12 @@ def sent_message_id(letter: Letter) -> str:
     Returns:
         Its own message id; one made of the letter's id where it has none.
     """
-    return decode(letter.outgoing[1]).message_id or f"letter/{letter.id}"
+    return ids(letter.outgoing[1])[0] or f"letter/{letter.id}"
 
 
 def outgoing(
-    letter: Letter, *, replay_id: str, who: str, target: str | None, reply_queue: str, correlation_id: str | None
-) -> Outgoing:
+    letter: Letter, *, replay_id: str, who: str, target: str | None, settings: Settings, correlation_id: str | None
+) -> Outgoing | Unsendable:
     """Make what is sent for a letter.
 
     Args:
@@ -81,30 +103,51 @@ def outgoing(
         replay_id: The replay.
         who: Who asked for it.
         target: The queue it goes to; None for where it came from.
-        reply_queue: Where a request's mark goes, if the request names no queue for its updates.
+        settings: For the streams of updates, also for a request's mark if the request names no queue for its updates.
         correlation_id: The mark that the submitter gave its job, where that is known.
 
     Returns:
-        The message.
+        The message; or why there can be none.
     """
-    body, properties = letter.outgoing
-    to = target_of(letter, target)
+    to = target_of(letter, target, settings)
+    if not fits_short_string(to):
+        return Unsendable(letter_id=letter.id, detail="the name of the queue that it came from is none")
+    body, raw = letter.outgoing
+    try:
+        properties = _properties(letter, raw, replay_id, correlation_id)
+    except ValueError as error:
+        return Unsendable(letter_id=letter.id, detail=str(error))
+    poison = poison_in(properties, to_stream=to in settings.reply_streams) or (nonsense_in(raw) if raw else None)
+    if poison is not None:
+        return Unsendable(letter_id=letter.id, detail=poison)
+    mark = None
+    if letter.kind is LetterKind.REQUEST:
+        body = _with_fresh_retries(body)
+        mark = _mark(letter, body, decode(properties), replay_id=replay_id, who=who, to=to, settings=settings)
+    return Outgoing(letter_id=letter.id, target=to, body=body, properties=properties, mark=mark)
+
+
+def _is_read_no_more(origin: str, settings: Settings) -> bool:
+    """Tell whether updates used to be read from a queue or a stream: before 0.2, or with other partitions."""
+    if origin in (FORMER_REPLY_QUEUE, settings.reply_queue):
+        return True
+    partition = re.escape(settings.reply_stream) + r"(\.\d+)?"
+    return origin not in settings.reply_streams and re.fullmatch(partition, origin) is not None
+
+
+def _properties(letter: Letter, raw: bytes, replay_id: str, correlation_id: str | None) -> bytes:
     values: dict[str, object | None] = {
         "delivery_mode": _PERSISTENT,
         "expiration": None,
         "user_id": None,  # the broker refuses a message in another account's name
     }
-    if letter.kind is LetterKind.UPDATE:
+    own_message_id, own_correlation_id = ids(raw)
+    if letter.kind is LetterKind.UPDATE and own_message_id is None:
         values["message_id"] = sent_message_id(letter)
-    if letter.kind is LetterKind.REQUEST and not decode(properties).correlation_id:
+    if letter.kind is LetterKind.REQUEST and own_correlation_id is None:
         values["correlation_id"] = correlation_id
     headers = dict.fromkeys(_TAKEN_OFF) | {REPLAY_HEADER: replay_id, LETTER_HEADER: letter.id}
-    properties = changed(properties, headers=headers, **values)
-    mark = None
-    if letter.kind is LetterKind.REQUEST:
-        body = _with_fresh_retries(body)
-        mark = _mark(letter, body, decode(properties), replay_id=replay_id, who=who, to=to, reply_queue=reply_queue)
-    return Outgoing(letter_id=letter.id, target=to, body=body, properties=properties, mark=mark)
+    return changed(raw, headers=headers, **values)
 
 
 def _with_fresh_retries(body: bytes) -> bytes:
@@ -121,12 +164,12 @@ def _with_fresh_retries(body: bytes) -> bytes:
 def _mark(
     letter: Letter,
     body: bytes,
-    properties: Basic.Properties,
+    properties: pika.BasicProperties,
     *,
     replay_id: str,
     who: str,
     to: str,
-    reply_queue: str,
+    settings: Settings,
 ) -> Message | None:
     if letter.job_id is None:
         return None
@@ -144,20 +187,19 @@ def _mark(
         event_time=now,
         extra={"user_id": request.user_id},
     )
-    headers: Mapping[str, object] = {REPLAY_HEADER: replay_id, LETTER_HEADER: letter.id}
     return Message(
-        routing_key=request.reply_to or reply_queue,
+        routing_key=request.reply_to or settings.reply_to(letter.job_id),
         mandatory=False,  # without a queue that takes it the job's timeline lacks this one line
         body=update,
         properties=encode(
-            Basic.Properties(
+            pika.BasicProperties(
                 content_type="application/json",
-                delivery_mode=2,
+                delivery_mode=_PERSISTENT,
                 # The same if it is sent again after a crash: then the consumer stores it once.
                 message_id=f"replay/{replay_id}/{letter.id}",
-                correlation_id=properties.correlation_id,
-                timestamp=now,
-                headers=dict(headers),  # type: ignore[arg-type]
+                correlation_id=request.correlation_id,
+                timestamp=int(now.timestamp()),
+                headers={REPLAY_HEADER: replay_id, LETTER_HEADER: letter.id},
             )
         ),
     )

@@ -1,6 +1,6 @@
 """AMQP properties as bytes, which are kept, and as what they mean, which is shown and edited.
 
-The bytes are those of AMQP's content header, as the broker sent them (`publisher.content_header`).
+The bytes are those of AMQP's content header, as the broker sent them (`broker.properties`).
 """
 
 import base64
@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from pamqp.commands import Basic
+import pika
 
+from broker.properties import NAMES, encode
 from models.errors import SettingError
 from models.redaction import redact
 from models.times import rfc3339
-from publisher.content_header import encode
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -27,7 +27,7 @@ _MARKS = (*_READERS, "table")
 """What JSON has no type for is an object with one of these as its only name."""
 
 
-def readable(properties: Basic.Properties) -> dict[str, Json]:
+def readable(properties: pika.BasicProperties) -> dict[str, Json]:
     """Make JSON of properties, for people; secrets are masked.
 
     Args:
@@ -40,7 +40,7 @@ def readable(properties: Basic.Properties) -> dict[str, Json]:
     return {name: _masked(value) for name, value in exported(properties).items()}
 
 
-def exported(properties: Basic.Properties) -> dict[str, Json]:
+def exported(properties: pika.BasicProperties) -> dict[str, Json]:
     """Make JSON of properties that `imported` reads back, secrets included.
 
     Args:
@@ -49,14 +49,18 @@ def exported(properties: Basic.Properties) -> dict[str, Json]:
     Returns:
         Those that are set, by name.
     """
-    fields = {name: _json(value) for name, value in properties if value is not None and value not in ("", {})}
-    return {
-        name: value["time"] if isinstance(value, dict) and name == "timestamp" else value
-        for name, value in fields.items()
-    }
+    values = {name: value for name, value in vars(properties).items() if value is not None and value not in ("", {})}
+    if "timestamp" in values:
+        values["timestamp"] = _moment(values["timestamp"])
+    return {name: _json(value) for name, value in values.items()}
 
 
-def imported(fields: Mapping[str, object]) -> Basic.Properties:
+def with_todays_names(fields: Mapping[str, Json]) -> dict[str, Json]:
+    """Rename what versions before 0.2 called otherwise."""
+    return {"type" if name == "message_type" else name: value for name, value in fields.items()}
+
+
+def imported(fields: Mapping[str, object]) -> pika.BasicProperties:
     """Read properties from JSON.
 
     Args:
@@ -68,19 +72,31 @@ def imported(fields: Mapping[str, object]) -> Basic.Properties:
     Raises:
         SettingError: There is no such property, or its value is not what it should be.
     """
-    known = set(Basic.Properties.attributes())
-    if not set(fields) <= known:
-        raise SettingError(f"there is no AMQP property {min(set(fields) - known)!r}")
-    properties = Basic.Properties()
+    unknown = set(fields).difference(NAMES)
+    if unknown:
+        raise SettingError(f"there is no AMQP property {min(unknown)!r}")
+    properties = pika.BasicProperties()
     try:
         for name, field in fields.items():
             value: Any = _value(field)
             is_time = name == "timestamp" and isinstance(value, str)
-            setattr(properties, name, datetime.fromisoformat(value) if is_time else value)
+            setattr(properties, name, _seconds(value) if is_time else value)
         encode(properties)
     except (ValueError, TypeError, InvalidOperation) as error:
         raise SettingError(f"these are no AMQP properties: {redact(str(error))}") from error
     return properties
+
+
+def _moment(seconds: int) -> Json:
+    try:
+        return rfc3339(datetime.fromtimestamp(seconds, UTC))
+    except (ValueError, OverflowError, OSError):
+        return seconds
+
+
+def _seconds(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 def _json(value: object) -> Json:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 
-from pamqp.commands import Basic
+from pika import BasicProperties
 
+from broker.properties import changed
 from models.dead_letter import (
     ERROR_HEADER,
     EXCHANGE_HEADER,
-    LETTER_HEADER,
     MAX_ERROR_LENGTH,
     QUEUE_HEADER,
     REASON_HEADER,
@@ -22,16 +22,17 @@ from models.dead_letter import (
     REPLAY_HEADER,
     ROUTING_KEY_HEADER,
     SEQ_HEADER,
+    letter_header,
     text_header,
 )
 from models.errors import DecodeError
 from models.folding import fold_error
-from models.letter import Cause, Letter, LetterKind
+from models.letter import Cause, Letter, LetterKind, cause_id_of
+from models.letter_body import readable_fields, told_extractor, told_job, told_version
 from models.redaction import redact
 from models.settings import Settings
 from models.topology import error_queue
-from models.wire import MAX_ID_LENGTH, MAX_INT64, MAX_NAME_LENGTH, load_object
-from publisher.content_header import changed
+from models.wire import MAX_INT64
 from publisher.request import Request
 
 GAVE_UP = "gave_up"
@@ -39,7 +40,6 @@ GAVE_UP = "gave_up"
 UNTOLD = "untold"
 """The reason of a message of which nobody says why it is there."""
 _ERROR_PREFIX = error_queue("")
-_LETTER_ID_LENGTH = 24
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Found:
     body: bytes
     raw: bytes
     """Its properties, untouched."""
-    properties: Basic.Properties
+    properties: BasicProperties
     """What they mean."""
     exchange: str
     routing_key: str
@@ -82,7 +82,7 @@ def read_letter(found: Found, settings: Settings) -> Letter:
         The letter, whose error and cause may still be completed (`caused`).
     """
     headers: Mapping[str, object] = found.properties.headers or {}
-    fields = _fields(found.body, settings.max_body_bytes)
+    fields = readable_fields(found.body, settings.max_body_bytes)
     death = _our_death(headers) or _broker_death(headers) or _worker_death(found, fields)
     kind = _kind(death, found, fields, settings)
     letter = Letter(
@@ -93,8 +93,8 @@ def read_letter(found: Found, settings: Settings) -> Letter:
             origin=death.origin,
             reason=death.reason,
             error="",
-            extractor_id=_extractor(fields, kind, death.origin),
-            version=_version(fields),
+            extractor_id=told_extractor(fields) or (death.origin if kind is LetterKind.REQUEST else ""),
+            version=told_version(fields),
         ),
         kind=kind,
         error=redact(death.error[:MAX_ERROR_LENGTH]),
@@ -111,7 +111,7 @@ def read_letter(found: Found, settings: Settings) -> Letter:
         size_bytes=len(found.body),
         body=found.body,
         properties=found.raw,
-        parent=_letter_id(headers),
+        parent=letter_header(headers),
         sent_by=text_header(headers, REPLAY_HEADER),
     )
     letter.key = _key(letter)
@@ -130,9 +130,7 @@ def caused(letter: Letter, *, error: str | None = None, version: str | None = No
     letter.cause = replace(
         letter.cause, error=fold_error(letter.error), version=letter.cause.version or (version or "")
     )
-    cause = letter.cause
-    parts = (cause.queue, cause.origin, cause.reason, cause.error, cause.extractor_id, cause.version, letter.kind)
-    letter.cause_id = blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    letter.cause_id = cause_id_of(letter.cause, letter.kind)
 
 
 def _our_death(headers: Mapping[str, object]) -> _Death | None:
@@ -183,52 +181,25 @@ def _worker_death(found: Found, fields: Mapping[str, object]) -> _Death:
     return _Death("", UNTOLD, "", exchange=found.exchange, routing_key=found.routing_key)
 
 
-def _fields(body: bytes, max_bytes: int) -> Mapping[str, object]:
-    try:
-        return load_object(body, max_bytes)
-    except DecodeError:
-        return {}
-
-
 def _kind(death: _Death, found: Found, fields: Mapping[str, object], settings: Settings) -> LetterKind:
     if death.origin == settings.heartbeat_queue:
         return LetterKind.HEARTBEAT
-    if death.origin == settings.reply_queue or death.seq is not None:
+    if death.seq is not None or death.origin in {*settings.reply_streams, *settings.queues_to_bridge}:
         return LetterKind.UPDATE
     if found.queue.startswith(_ERROR_PREFIX) and ({"jobid", "job_id", "host", "datasetId"} & set(fields)):
         return LetterKind.REQUEST
     return LetterKind.OTHER
 
 
-def _extractor(fields: Mapping[str, object], kind: LetterKind, origin: str) -> str:
-    info = fields.get("extractor_info")
-    name = info.get("name") if isinstance(info, dict) else fields.get("extractor_id")
-    if isinstance(name, str) and name.strip():
-        return name[:MAX_NAME_LENGTH]
-    return origin if kind is LetterKind.REQUEST else ""
-
-
-def _version(fields: Mapping[str, object]) -> str:
-    info = fields.get("extractor_info")
-    version = info.get("version") if isinstance(info, dict) else None
-    return str(version)[:MAX_NAME_LENGTH] if isinstance(version, str | int | float) else ""
-
-
 def _job_id(fields: Mapping[str, object], kind: LetterKind) -> str | None:
-    if kind is LetterKind.REQUEST:
-        if not (fields.get("jobid") or fields.get("job_id")):
-            return None  # its worker makes one up each time
-        try:
-            return Request.parse(fields).job_id
-        except DecodeError:
-            return None
-    job_id = fields.get("job_id")
-    return job_id if isinstance(job_id, str) and 0 < len(job_id.strip()) <= MAX_ID_LENGTH else None
-
-
-def _letter_id(headers: Mapping[str, object]) -> str | None:
-    text = text_header(headers, LETTER_HEADER)
-    return text if text is not None and len(text) == _LETTER_ID_LENGTH else None
+    if kind is not LetterKind.REQUEST:
+        return told_job(fields)
+    if not (fields.get("jobid") or fields.get("job_id")):
+        return None  # its worker makes one up each time
+    try:
+        return Request.parse(fields).job_id
+    except DecodeError:
+        return None
 
 
 def _key(letter: Letter) -> str | None:

@@ -2,12 +2,13 @@
 
 It may be killed at any moment. Whoever goes on finds the letters that are held and the receipts on the broker, and
 knows which of them were sent. Messages that their queue has are never sent twice, others are never left out.
+A letter that no broker takes as it is stops none of the others (`deadletters.isolation`).
 That one process at a time sends is seen to by the broker (`deadletters.staging`); what a predecessor that only seems
 dead still writes into the database is guarded by the letters' states.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,11 +16,12 @@ from typing import TypeVar
 
 import structlog
 
+from deadletters.isolation import Isolation
 from deadletters.outcomes import OutcomeJudge
-from deadletters.outgoing import Outgoing, outgoing, target_of
+from deadletters.outgoing import Outgoing, Unsendable, outgoing, target_of
 from deadletters.staging import Staging
 from heartbeat.pause import pause
-from models.errors import BrokerError, BusyError, NotFoundError, StoreError
+from models.errors import BrokerError, BusyError, NotFoundError, PoisonError, StoreError
 from models.letter import Letter, LetterKind, LetterState, Sending
 from models.replay import STAGES, Replay, ReplayState
 from models.settings import Settings
@@ -51,6 +53,8 @@ class _Batch:
 
     letters: Sequence[Letter]
     messages: Sequence[Outgoing]
+    unsendable: Mapping[str, str]
+    """Why letters can't be sent, by their id."""
 
     @property
     def is_full(self) -> bool:
@@ -77,6 +81,7 @@ class Replayer:
         self._writer = SoleWriter(database)
         self._replays = ReplayRepository(database, self._writer)
         self._jobs = JobRepository(database)
+        self._isolation = Isolation(self._replays)
         self._judge = OutcomeJudge(settings, database, self._replays)
         self._runner = ""
         self._next_at = 0.0
@@ -113,7 +118,8 @@ class Replayer:
             log.info("Replay runs", action="replay.running", replay_id=replay_id, letters=replay.total)
             await self._note_arrived(replay, staging)
             try:
-                end, detail = await self._send_all(replay, staging), ""
+                end = await self._send_all(replay, staging)
+                detail = await self._isolation.words(replay_id)
             except _Halt as halt:
                 end, detail = ReplayState.HALTED, str(halt)
             if end is None:
@@ -151,8 +157,10 @@ class Replayer:
     async def _next(self, replay: Replay, room: int) -> _Batch | None:
         """Take the next letters into the hands; None where there are no more."""
         letters = await self._replays.held(replay.id)
-        letters = letters or await self._replays.claim(replay, self._batch_count(replay, room), self._runner)
-        return await self._prepare(replay, letters) if letters else None
+        if not letters:
+            self._isolation.one_by_one = False
+            letters = await self._replays.claim(replay, self._batch_count(replay, room), self._runner)
+        return await self._prepare(replay, letters[:1] if self._isolation.one_by_one else letters) if letters else None
 
     async def _room(self, replay: Replay) -> int:
         """Tell how many letters may be sent before outcomes are waited for; wait for those of a stage that is full.
@@ -204,27 +212,37 @@ class Replayer:
         marks = await self._jobs.correlation_ids(
             {letter.job_id for letter in letters if letter.kind is LetterKind.REQUEST and letter.job_id is not None}
         )
-        messages = [
+        made = [
             outgoing(
                 letter,
                 replay_id=replay.id,
                 who=replay.who,
                 target=replay.target,
-                reply_queue=self._settings.reply_queue,
+                settings=self._settings,
                 correlation_id=marks.get(letter.job_id or ""),
             )
             for letter in letters
         ]
-        return _Batch(letters, messages)
+        return _Batch(
+            letters,
+            messages=[each for each in made if isinstance(each, Outgoing)],
+            unsendable={each.letter_id: each.detail for each in made if isinstance(each, Unsendable)},
+        )
 
     async def _send(self, replay: Replay, batch: _Batch, staging: Staging) -> _Batch | None:
         """Send a batch, and note it; return the next one where it is in hand by then."""
         self._keep_rate(replay, len(batch.letters))
+        await self._isolation.set_aside(replay.id, batch.unsendable)
         await self._bind(batch.messages, staging)
-        await self._note_attempts(batch.letters)
+        letters = [letter for letter in batch.letters if letter.id not in batch.unsendable]
+        await self._note_attempts(letters)
         # While the broker writes, the database claims; while the database notes, the next batch is read.
-        refused, _ = await _both(staging.send(batch.messages), self._claim_ahead(replay, batch))
-        sent = [letter for letter in batch.letters if letter.id not in refused]
+        try:
+            refused, _ = await _both(staging.send(batch.messages), self._claim_ahead(replay, batch))
+        except PoisonError as error:
+            await self._isolation.suspect(replay.id, batch.messages, error)
+            raise
+        sent = [letter for letter in letters if letter.id not in refused]
         _, ahead = await _both(self._note_sent(replay, sent), self._read_ahead(replay, batch))
         await staging.forget()
         if refused:
@@ -251,7 +269,7 @@ class Replayer:
                 raise _Halt("it is not known where a letter came from: name the queue that it should go to")
             try:
                 await staging.bind(target)
-            except NotFoundError as error:
+            except (NotFoundError, BusyError) as error:
                 raise _Halt(f"{error}; nothing more was sent") from error
 
     async def _note_attempts(self, letters: Sequence[Letter]) -> None:
@@ -270,7 +288,7 @@ class Replayer:
             letter.id: Sending(
                 replay_id=replay.id,
                 at=now,
-                target=target_of(letter, replay.target),
+                target=target_of(letter, replay.target, self._settings),
                 attempts=letter.attempts_before or 0,
             )
             for letter in letters

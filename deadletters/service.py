@@ -9,10 +9,9 @@ from functools import partial
 import structlog
 from prometheus_client import CollectorRegistry
 
-from consumer.metrics import ConsumerMetrics
-from deadletters.capture import capture_session
+from deadletters.capture import Capture
 from deadletters.conservation import alert_of, audit
-from deadletters.metrics import DeadLetterMetrics
+from deadletters.metrics import CapturesMetrics, DeadLetterMetrics
 from deadletters.outcomes import OutcomeJudge
 from deadletters.replayer import Replayer
 from heartbeat.health import Health, HealthServer
@@ -80,7 +79,7 @@ class DeadLetterService:
         self._settings = settings
         self._database = database
         self._stop = stop
-        self._queue_metrics = ConsumerMetrics(registry)
+        self._captures = CapturesMetrics(registry)
         self._metrics = DeadLetterMetrics(registry)
         self._states = dict.fromkeys(settings.captured_queues, "starting")
         self._replaying: set[str] = set()
@@ -102,22 +101,23 @@ class DeadLetterService:
             group.create_task(self._every(_EXPIRE_EVERY_S, self._expire))
 
     async def _capture(self, queue: str) -> None:
-        metrics = self._queue_metrics.of(queue)
+        metrics = self._captures.of(queue)
         backoff = Backoff(most_s=self._settings.retry_max_wait_s)
         while not self._stop.is_set():
-            session = capture_session(queue, self._settings, self._database, metrics, self._stop)
+            session = Capture(queue, self._settings, self._database, metrics, self._stop)
             try:
                 await self._database.ensure_indexes()
                 await session.open()
                 self._states[queue] = "capturing"
-                backoff.reset()
                 await session.run()
             except (BusyError, NotFoundError) as error:
                 self._note_idle(queue, "spare" if isinstance(error, BusyError) else "missing", str(error))
                 await pause(_SPARE_S, self._stop)
             except (UnreachableError, OwnershipLostError) as error:
                 self._states[queue] = f"reconnecting: {error}"
-                metrics.reconnects.labels(type(error).__name__).inc()
+                metrics.count_end(error)
+                if session.has_stored:
+                    backoff.reset()
                 wait_s = backoff.next_s()
                 log.warning("capture ended", action="dead_letters.capture_ended", queue=queue, error=str(error))
                 await pause(wait_s, self._stop)
@@ -180,9 +180,9 @@ class DeadLetterService:
         if await lease.acquire() is not None:
             return
         found = await audit(self._settings, self._database, datetime.now(UTC) - _AUDITED)
-        self._metrics.missing.set(found.missing)
-        alerts = [alert_of(balance) for balance in found.balances if balance.missing]
-        log.info("audit", action="audit.done", balances=len(found.balances), missing=found.missing)
+        self._metrics.missing.set(found.wrong)
+        alerts = [alert_of(balance) for balance in found.balances if balance.wrong]
+        log.info("audit", action="audit.done", balances=len(found.balances), wrong=found.wrong)
         for alert in alerts:
             log.error(alert.meaning.title, action=alert.kind.action, cause=alert.cause)
         await OutboxRepository(self._database).insert(slack_entries(alerts, self._settings.slack_channel))

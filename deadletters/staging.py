@@ -8,20 +8,14 @@ with the connection makes sure that the predecessor is gone from the broker by t
 See docs/decisions/0016-replays.md for what is left: a broker that is killed between the two writes.
 """
 
-import asyncio
 from collections.abc import Sequence
 
-import aiormq
-from aiormq.abc import AbstractChannel
-
+from broker.properties import header_text
+from broker.sender import BulkSender, Message
 from deadletters.outgoing import Outgoing
-from models.dead_letter import LETTER_HEADER, text_header
+from models.dead_letter import LETTER_HEADER
 from models.errors import NotFoundError
 from models.topology import receipts_queue_arguments
-from publisher.amqp import CONNECT_TIMEOUT_S, broker_errors, closed, connection_to
-from publisher.bulk_sender import BulkSender, Message
-from publisher.content_header import decode
-from publisher.raw_transport import RawTransport
 
 _SEND_TIMEOUT_S = 60.0
 
@@ -29,8 +23,7 @@ _SEND_TIMEOUT_S = 60.0
 class Staging:
     """One replay's exchange and receipts. Use it as a context manager.
 
-    The connection that sends holds the lock, and takes away what is no longer needed: once the lock is lost, it can do
-    neither.
+    Its one connection holds the lock, sends, and takes away what is no longer needed: without the lock it does nothing.
 
     Args:
         amqp_url: The broker.
@@ -38,11 +31,8 @@ class Staging:
     """
 
     def __init__(self, amqp_url: str, replay_id: str) -> None:
-        self._url = amqp_url
-        self._transport = RawTransport()
         self._name = f"jobtrail.replay.{replay_id}"
         self._sender = BulkSender(amqp_url, self._name)
-        self._connection: aiormq.Connection | None = None
         self._bound: set[str] = set()
 
     async def __aenter__(self) -> "Staging":
@@ -52,53 +42,42 @@ class Staging:
             BrokerError: The broker can't be reached or refuses.
             BusyError: Another process runs this replay.
         """
-        self._connection = connection = connection_to(self._url, self._transport)
         try:
             await self._sender.open()
             await self._sender.lock(f"{self._name}.lock", f"{self._name} is run by another process")
-            with broker_errors():
-                async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    await connection.connect({"connection_name": f"{self._name} receipts"})
-                    self._channel: AbstractChannel = await connection.channel()
-                    await self._channel.exchange_declare(self._name, exchange_type="direct", durable=True)
-                    await self._channel.queue_declare(
-                        self._name, durable=True, arguments=dict(receipts_queue_arguments())
-                    )
+            channel = await self._sender.connection.channel()
+            await channel.declare_exchange(self._name, "direct")
+            await channel.declare_queue(self._name, receipts_queue_arguments())
+            await channel.close()
         except BaseException:
             await self._sender.close()
-            await connection.close()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._sender.close()
-        connection, self._connection = self._connection, None
-        if connection is not None and not connection.is_closed:
-            await closed(connection)
 
     async def bind(self, target: str) -> None:
-        """Make a queue one that messages can be sent to; to be called before each batch.
+        """Make a queue or a stream one that messages can be sent to; to be called before each batch.
 
         Args:
             target: The queue.
 
         Raises:
             NotFoundError: There is no such queue.
+            BusyError: It is for one connection only.
             BrokerError: The connection is lost.
         """
-        with broker_errors():
-            if self._connection is None:
-                raise RuntimeError("not connected")
-            channel = await self._connection.channel()
-            try:
-                # Each time: a queue that was deleted, and declared anew, has lost its binding.
-                await channel.queue_bind(target, self._name, target)
-            except aiormq.exceptions.ChannelNotFoundEntity as error:
-                raise NotFoundError(f"there is no queue {target!r} on the broker") from error
-            if target not in self._bound:
-                await channel.queue_bind(self._name, self._name, target)
-                self._bound.add(target)
-            await channel.close()
+        channel = await self._sender.connection.channel()
+        try:
+            # Each time: a queue that was deleted, and declared anew, has lost its binding.
+            await channel.bind(target, self._name, target)
+        except NotFoundError as error:
+            raise NotFoundError(f"there is no queue {target!r} on the broker") from error
+        if target not in self._bound:
+            await channel.bind(self._name, self._name, target)
+            self._bound.add(target)
+        await channel.close()
 
     async def send(self, messages: Sequence[Outgoing]) -> set[str]:
         """Send messages, and wait until the broker has confirmed or refused each.
@@ -110,6 +89,7 @@ class Staging:
             The letters whose messages were refused: their queue is full, or gone. They may be among the receipts.
 
         Raises:
+            PoisonError: The broker closed the connection over one of them.
             BrokerError: One was neither confirmed nor refused, or returned; which ones arrived is told by the receipts.
         """
         ready: list[Message] = []
@@ -140,18 +120,12 @@ class Staging:
             BrokerError: The connection is lost.
         """
         letters: set[str] = set()
-        with broker_errors():
-            if self._connection is None:
-                raise RuntimeError("not connected")
-            channel = await self._connection.channel()
-            while True:
-                message = await channel.basic_get(self._name)
-                if not hasattr(message.delivery, "delivery_tag"):
-                    break
-                letter = text_header(decode(self._transport.properties_of(message)).headers or {}, LETTER_HEADER)
-                if letter is not None:
-                    letters.add(letter)
-            await channel.close()  # they go back, and stay until it is noted what they say
+        channel = await self._sender.connection.channel()
+        while (receipt := await channel.get(self._name)) is not None:
+            letter = header_text(receipt.raw, LETTER_HEADER)
+            if letter is not None:
+                letters.add(letter)
+        await channel.close()  # they go back, and stay until it is noted what they say
         return letters
 
     async def forget(self) -> None:

@@ -1,33 +1,31 @@
 """Heartbeats taken from the queue and not yet stored: only the newest of each instance, so memory stays bounded."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from hashlib import blake2b
 
+from broker.connection import Delivery
 from models.errors import DecodeError
 from models.heartbeat import Heartbeat, decode_heartbeat
 
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class Delivery:
-    """One message as the broker handed it out."""
-
-    tag: int
-    body: bytes
-    exchange: str
-    routing_key: str
-    received_at: datetime
-    redelivered: bool = False
-    properties: bytes = b""
-    """As the broker sent them; see `publisher.content_header`."""
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+"""A batch that holds as much is full. There are two at the most: one is stored while the next is collected."""
+_ENTRY_BYTES = 1024
+"""What is held of a message beside its own bytes, roughly."""
+_REMEMBERED = 20_000
+"""Bad heartbeats that are known again when they are redelivered."""
 
 
 @dataclass(slots=True, frozen=True)
 class Reject:
-    """A message that can't be processed, on its way to the dead letters."""
+    """A heartbeat that can't be processed, on its way to the dead letters."""
 
     delivery: Delivery
+    received_at: datetime
     reason: str
     error: str
+    digest: str
+    """Equal for messages that are equal in all."""
 
 
 @dataclass(slots=True)
@@ -36,11 +34,30 @@ class Batch:
 
     heartbeats: dict[str, tuple[Heartbeat, Delivery]] = field(default_factory=dict)
     """The newest of each instance, with its message."""
-    rejects: list[Reject] = field(default_factory=list)
+    rejects: dict[str, Reject] = field(default_factory=dict)
+    """The bad ones by digest: senders repeat theirs."""
     last_tag: int = 0
     """The batch holds or supersedes all deliveries up to this one."""
     count: int = 0
     """Deliveries taken."""
+    size_bytes: int = 0
+    """What is held, roughly."""
+
+    def keep(self, beat: Heartbeat, delivery: Delivery) -> None:
+        """Hold a heartbeat, unless a newer one of its instance is held."""
+        held = self.heartbeats.get(beat.instance_id)
+        if held is not None:
+            if _older(beat, held[0]):
+                return
+            self.size_bytes -= _size_bytes(held[1])
+        self.heartbeats[beat.instance_id] = (beat, delivery)
+        self.size_bytes += _size_bytes(delivery)
+
+    def keep_reject(self, reject: Reject) -> None:
+        """Hold a bad heartbeat, unless an equal one is held."""
+        if reject.digest not in self.rejects:
+            self.rejects[reject.digest] = reject
+            self.size_bytes += _size_bytes(reject.delivery)
 
 
 class Inbox:
@@ -53,11 +70,17 @@ class Inbox:
     def __init__(self, max_body_bytes: int) -> None:
         self._max_body_bytes = max_body_bytes
         self._batch = Batch()
+        self._settled: dict[str, None] = {}
 
     @property
     def count(self) -> int:
         """Deliveries that wait to be stored."""
         return self._batch.count
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more should be taken for now."""
+        return self._batch.size_bytes >= MAX_BATCH_BYTES
 
     def add(self, delivery: Delivery) -> Reject | None:
         """Take one delivery in.
@@ -70,18 +93,46 @@ class Inbox:
         """
         batch = self._batch
         batch.count += 1
-        batch.last_tag = max(batch.last_tag, delivery.tag)
+        batch.last_tag = delivery.tag
+        received_at = datetime.now(UTC)
         try:
-            beat = decode_heartbeat(delivery.body, delivery.received_at, max_bytes=self._max_body_bytes)
+            beat = decode_heartbeat(delivery.body, received_at, max_bytes=self._max_body_bytes)
         except DecodeError as error:
-            reject = Reject(delivery, error.reason, error.detail)
-            # After a lost connection the broker hands out again what is still held here.
-            held = delivery.redelivered and any(each.delivery.body == delivery.body for each in batch.rejects)
-            if not held:
-                batch.rejects.append(reject)
+            reject = Reject(delivery, received_at, error.reason, error.detail, _digest(delivery))
+            # What went back to the queue with a lost connection may have been stored since.
+            if not (delivery.redelivered and reject.digest in self._settled):
+                batch.keep_reject(reject)
             return reject
-        self._keep_newest(beat, delivery)
+        batch.keep(beat, delivery)
         return None
+
+    def refuse(self, batch: Batch, instance_id: str, reason: str, error: str) -> Reject:
+        """Make a bad heartbeat of one in a batch that proves to be none of the good ones.
+
+        Args:
+            batch: The batch.
+            instance_id: Whose heartbeat.
+            reason: Why, as a `models.wire.DeadLetterReason`.
+            error: What exactly is wrong.
+
+        Returns:
+            The reject, part of the batch.
+        """
+        beat, delivery = batch.heartbeats.pop(instance_id)
+        batch.size_bytes -= _size_bytes(delivery)
+        reject = Reject(delivery, beat.received_at, reason, error, _digest(delivery))
+        batch.keep_reject(reject)
+        return reject
+
+    def settle(self, batch: Batch) -> None:
+        """Note that a batch's bad heartbeats are stored; the batch holds them no more."""
+        for digest in batch.rejects:
+            self._settled.pop(digest, None)
+            self._settled[digest] = None
+        while len(self._settled) > _REMEMBERED:
+            del self._settled[next(iter(self._settled))]
+        batch.size_bytes -= sum(_size_bytes(reject.delivery) for reject in batch.rejects.values())
+        batch.rejects.clear()
 
     def take(self) -> Batch:
         """Return what was collected and start anew."""
@@ -92,8 +143,9 @@ class Inbox:
         """Take a batch back that could not be stored; newer heartbeats that came meanwhile win."""
         newer, self._batch = self._batch, batch
         for beat, delivery in newer.heartbeats.values():
-            self._keep_newest(beat, delivery)
-        batch.rejects += newer.rejects
+            batch.keep(beat, delivery)
+        for reject in newer.rejects.values():
+            batch.keep_reject(reject)
         batch.last_tag = max(batch.last_tag, newer.last_tag)
         batch.count += newer.count
 
@@ -102,13 +154,20 @@ class Inbox:
         self._batch.last_tag = 0
         self._batch.count = 0
 
-    def _keep_newest(self, beat: Heartbeat, delivery: Delivery) -> None:
-        held = self._batch.heartbeats.get(beat.instance_id)
-        if held is None or not _older(beat, held[0]):
-            self._batch.heartbeats[beat.instance_id] = (beat, delivery)
-
 
 def _older(beat: Heartbeat, held: Heartbeat) -> bool:
     if beat.sequence is not None and held.sequence is not None:
         return beat.sequence < held.sequence
     return beat.received_at < held.received_at
+
+
+def _size_bytes(delivery: Delivery) -> int:
+    return len(delivery.body) + len(delivery.raw) + _ENTRY_BYTES
+
+
+def _digest(delivery: Delivery) -> str:
+    digest = blake2b(digest_size=16)
+    for part in (delivery.exchange.encode(), delivery.routing_key.encode(), delivery.raw, delivery.body):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()

@@ -22,7 +22,12 @@ class MonitorMetrics:
             registry=registry,
         )
         self.rejected = Counter(
-            "jobtrail_heartbeats_rejected", "Heartbeats moved to the dead letters", ["reason"], registry=registry
+            "jobtrail_heartbeats_rejected", "Heartbeats that became dead letters", ["reason"], registry=registry
+        )
+        self.lost = Counter(
+            "jobtrail_heartbeats_lost",
+            "Bad heartbeats that the database refused even as dead letters",
+            registry=registry,
         )
         self.write_s = Histogram(
             "jobtrail_heartbeats_write_seconds", "Time of one bulk write of heartbeats", registry=registry

@@ -1,7 +1,7 @@
 """The monitor: takes heartbeats from the queue, coalesces them per instance, writes them in bulk, then acknowledges.
 
 A database outage is waited out with the newest heartbeat of each instance in memory; a broker outage is waited out too.
-Bad heartbeats go to the dead letters. Any number of monitors may share the queue.
+Bad heartbeats are stored as dead letters, in the database too. Any number of monitors may share the queue.
 """
 
 import asyncio
@@ -12,17 +12,20 @@ from datetime import UTC, datetime
 import structlog
 from prometheus_client import CollectorRegistry
 
+from broker.connection import Delivery
 from heartbeat.health import Health, HealthServer
-from heartbeat.inbox import Batch, Delivery, Inbox, Reject
+from heartbeat.inbox import Batch, Inbox, Reject
+from heartbeat.letters import letter_of, stub_of
 from heartbeat.metrics import MonitorMetrics
 from heartbeat.pause import pause
 from heartbeat.subscription import Subscription, subscribed
-from models.errors import BrokerError, StoreError
+from models.errors import BrokerError, JobTrailError, OwnershipLostError, StoreError
 from models.settings import Settings
 from models.wire import DeadLetterReason
 from publisher.backoff import Backoff
 from store.database import Database
 from store.extractors import ExtractorRepository
+from store.refused_letters import store_refused
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +74,9 @@ class Monitor:
         self._repository = ExtractorRepository(database)
         self._metrics = metrics
         self._inbox = Inbox(settings.max_body_bytes)
-        self._full = asyncio.Event()
+        self._broker_backoff = Backoff(most_s=settings.retry_max_wait_s)
+        self._store_backoff = Backoff(most_s=settings.retry_max_wait_s)
+        self._enough = asyncio.Event()
         self._indexed = False
         self._connected = False
         self._causes: set[tuple[str, str]] = set()
@@ -97,47 +102,118 @@ class Monitor:
             stop: Ends it.
             on_ready: Called each time that heartbeats begin to be received.
         """
-        backoff = Backoff(most_s=self._settings.retry_max_wait_s)
         while not stop.is_set():
             try:
                 async with subscribed(self._settings) as subscription:
-                    backoff.reset()
+                    self._broker_backoff.reset()
                     await self._session(subscription, stop, on_ready)
             except BrokerError as error:
                 self._metrics.outages.labels("broker").inc()
                 log.warning("Broker lost; connecting again", action="monitor.broker_lost", error=str(error))
-                await pause(backoff.next_s(), stop)
+                await pause(self._broker_backoff.next_s(), stop)
+            finally:
+                self._inbox.forget_deliveries()
+            await self._make_room(stop)
 
     async def _session(self, subscription: Subscription, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
-        """Receive and store on one connection."""
-        await subscription.consume(self._take)
-        self._connected = True
-        self._metrics.broker_connected.set(1)
-        log.info("Receiving heartbeats", action="monitor.receiving", queue=self._settings.heartbeat_queue)
+        """Receive and store on one connection; leave it when the database is away and no more can be held."""
+
+        def take(delivery: Delivery) -> None:
+            self._take(delivery)
+            if self._inbox.is_full:
+                subscription.pause()
+
+        await subscription.consume(take)
+        self._note_connected(connected=True)
         on_ready()
         try:
-            while not stop.is_set() and not subscription.lost.is_set():
-                await pause(FLUSH_INTERVAL_S, stop, subscription.lost, self._full)
-                await self._flush(subscription, stop)
-            if subscription.lost.is_set():
-                raise BrokerError("RabbitMQ: the connection was lost")
+            while not stop.is_set():
+                await self._wait(subscription, stop)
+                subscription.raise_if_lost()
+                if not await self._flush(subscription) and self._inbox.is_full:
+                    log.warning("No more heartbeats can be held; they stay in the queue", action="monitor.full")
+                    return
             await subscription.cancel()
             if self._outage is None:
-                await self._flush(subscription, stop)
+                await self._flush(subscription)
         finally:
-            self._connected = False
-            self._metrics.broker_connected.set(0)
-            self._inbox.forget_deliveries()
+            self._note_connected(connected=False)
+
+    async def _wait(self, subscription: Subscription, stop: asyncio.Event) -> None:
+        if self._outage is None:
+            await subscription.wait(FLUSH_INTERVAL_S, stop, self._enough)
+        else:
+            await subscription.wait(self._store_backoff.next_s(), stop)
+
+    async def _make_room(self, stop: asyncio.Event) -> None:
+        """Connect to the broker only when more can be held."""
+        while self._inbox.is_full and not stop.is_set():
+            if not await self._flush():
+                await pause(self._store_backoff.next_s(), stop)
 
     def _take(self, delivery: Delivery) -> None:
         self._metrics.received.inc()
         reject = self._inbox.add(delivery)
         if reject is not None:
-            self._log_reject(reject)
-        if self._inbox.count >= self._settings.prefetch // 2:
-            self._full.set()
+            self._note_reject(reject)
+        if self._inbox.count >= self._settings.prefetch // 2 or self._inbox.is_full:
+            self._enough.set()
 
-    def _log_reject(self, reject: Reject) -> None:
+    async def _flush(self, subscription: Subscription | None = None) -> bool:
+        """Store what was collected, then acknowledge it; while the database is away it is held.
+
+        Raises:
+            BrokerError: What is stored can't be acknowledged.
+        """
+        self._enough.clear()
+        taken_at = datetime.now(UTC)
+        batch = self._inbox.take()
+        if subscription is not None:
+            subscription.resume()
+        try:
+            await self._store(batch, taken_at)
+        except (StoreError, OwnershipLostError) as error:
+            self._inbox.put_back(batch)
+            self._note_outage(error)
+            return False
+        if subscription is not None:
+            subscription.acknowledge(batch.last_tag)
+        return True
+
+    async def _store(self, batch: Batch, taken_at: datetime) -> None:
+        """Store a batch: the good ones first, which no bad one must keep back."""
+        if not self._indexed:
+            await self._database.ensure_indexes()
+            self._indexed = True
+        started = time.perf_counter()
+        watch = await self._repository.note_watch(self._settings.heartbeat_queue, taken_at)
+        heartbeats = [beat for beat, _ in batch.heartbeats.values()]
+        refused = await self._repository.record(heartbeats, watch.since) if heartbeats else {}
+        self._metrics.stored.inc(len(heartbeats) - len(refused))
+        for instance_id, error in refused.items():
+            self._note_reject(self._inbox.refuse(batch, instance_id, DeadLetterReason.UNSTORABLE, error))
+        await self._store_rejects(batch)
+        self._metrics.write_s.observe(time.perf_counter() - started)
+        self._note_stored(taken_at)
+
+    async def _store_rejects(self, batch: Batch) -> None:
+        if not batch.rejects:
+            return
+        letters = [letter_of(reject, self._settings) for reject in batch.rejects.values()]
+        stubs = [stub_of(letter, refusal) for letter, refusal in await store_refused(self._database, letters)]
+        for stub, refusal in await store_refused(self._database, stubs):
+            # There is no other place for it, and back in its queue it would come again for ever.
+            self._metrics.lost.inc()
+            log.error(
+                "Bad heartbeat can't be stored even as a dead letter; it is lost",
+                action="monitor.letter_lost",
+                error=stub.error,
+                refusal=refusal,
+                body_bytes=stub.size_bytes,
+            )
+        self._inbox.settle(batch)
+
+    def _note_reject(self, reject: Reject) -> None:
         """Count a bad heartbeat, and log the first of each cause: senders repeat theirs every few seconds."""
         self._metrics.rejected.labels(reject.reason).inc()
         cause = (reject.reason, reject.error)
@@ -150,62 +226,21 @@ class Monitor:
                 error=reject.error,
             )
 
-    async def _flush(self, subscription: Subscription, stop: asyncio.Event) -> None:
-        """Move the bad ones to the dead letters, store the good ones, then acknowledge all of them."""
-        self._full.clear()
-        taken_at = datetime.now(UTC)
-        batch = self._inbox.take()
-        try:
-            await self._reject(batch, subscription)
-            if not await self._store(batch, taken_at, subscription, stop):
-                self._inbox.put_back(batch)
-                return
-            await self._reject(batch, subscription)
-            await subscription.acknowledge(batch.last_tag)
-        except BrokerError:
-            self._inbox.put_back(batch)
-            raise
+    def _note_connected(self, *, connected: bool) -> None:
+        self._connected = connected
+        self._metrics.broker_connected.set(connected)
+        if connected:
+            log.info("Receiving heartbeats", action="monitor.receiving", queue=self._settings.heartbeat_queue)
 
-    async def _reject(self, batch: Batch, subscription: Subscription) -> None:
-        if batch.rejects:
-            await subscription.dead_letter(batch.rejects)
-            batch.rejects.clear()
-
-    async def _store(self, batch: Batch, taken_at: datetime, subscription: Subscription, stop: asyncio.Event) -> bool:
-        """Write a batch, again and again while the database is away; give up only with the connection or at the end."""
-        backoff = Backoff(most_s=self._settings.retry_max_wait_s)
-        while True:
-            try:
-                await self._write(batch, taken_at)
-                return True
-            except StoreError as error:
-                self._note_outage(error)
-            if stop.is_set() or subscription.lost.is_set():
-                return False
-            await pause(backoff.next_s(), stop, subscription.lost)
-
-    async def _write(self, batch: Batch, taken_at: datetime) -> None:
-        if not self._indexed:
-            await self._database.ensure_indexes()
-            self._indexed = True
-        started = time.perf_counter()
-        watch = await self._repository.note_watch(self._settings.heartbeat_queue, taken_at)
-        heartbeats = [beat for beat, _ in batch.heartbeats.values()]
-        refused = await self._repository.record(heartbeats, watch.since) if heartbeats else {}
-        self._metrics.write_s.observe(time.perf_counter() - started)
-        self._metrics.stored.inc(len(heartbeats) - len(refused))
-        for instance_id, error in refused.items():
-            _, delivery = batch.heartbeats[instance_id]
-            reject = Reject(delivery, DeadLetterReason.UNSTORABLE, error)
-            batch.rejects.append(reject)
-            self._log_reject(reject)
+    def _note_stored(self, taken_at: datetime) -> None:
         if self._outage is not None:
             log.info("Database is back", action="monitor.database_back")
         self._outage = None
         self._stored_at = taken_at
+        self._store_backoff.reset()
         self._metrics.database_ok.set(1)
 
-    def _note_outage(self, error: StoreError) -> None:
+    def _note_outage(self, error: JobTrailError) -> None:
         self._metrics.outages.labels("database").inc()
         self._metrics.database_ok.set(0)
         self._outage = str(error)

@@ -1,61 +1,62 @@
-"""The monitor's side of RabbitMQ: its queue on the `extractors` exchange, acknowledgements, dead letters.
-
-Uses aiormq, the layer beneath aio-pika: one object less per message.
-"""
+"""The monitor's side of RabbitMQ: its queue on the `extractors` exchange, deliveries, acknowledgements."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
-import aiormq
-from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
+from pika.exceptions import ChannelClosedByBroker
 
-from heartbeat.inbox import Delivery, Reject
-from models.dead_letter import dead_letter_headers
+from broker.connection import Channel, Connection, Delivery
+from broker.errors import PRECONDITION_FAILED
+from heartbeat.pause import pause
+from models.errors import BrokerError
 from models.settings import Settings
-from models.topology import HEARTBEAT_EXCHANGE, dead_letter_queue_arguments, heartbeat_queue_arguments
-from publisher.amqp import broker_errors, connection_to, declare_queue
-from publisher.content_header import Verbatim, letter_properties
-from publisher.raw_transport import RawTransport
+from models.topology import HEARTBEAT_EXCHANGE, heartbeat_queue_arguments
 
 MAX_WAITING = 20_000
 """Heartbeats that wait in the queue at the most: two of each instance of a large fleet."""
-CONNECT_TIMEOUT_S = 10.0
-OPERATION_TIMEOUT_S = 20.0
 
 
 class Subscription:
-    """An open connection that hands out heartbeats. Use `subscribed`."""
+    """An open connection that hands out heartbeats. Use `subscribed`.
 
-    def __init__(
-        self, transport: RawTransport, channel: AbstractChannel, publisher: AbstractChannel, settings: Settings
-    ) -> None:
-        self._transport = transport
+    Args:
+        channel: The channel, open.
+        queue: The heartbeat queue.
+    """
+
+    def __init__(self, channel: Channel, queue: str) -> None:
         self._channel = channel
-        self._publisher = publisher
-        self._settings = settings
-        self._consumer_tag: str | None = None
-        self.lost = asyncio.Event()
-        """Set when the connection, the channel or the consumer is gone."""
-        for each in (channel, publisher):
-            each.closing.add_done_callback(lambda _: self.lost.set())
-        channel.on_consumer_cancel_callbacks.add(lambda _: self.lost.set())
+        self._queue = queue
+        self._consumer_tag = ""
+        self._ended = False
+        self.pause = channel.connection.pause
+        self.resume = channel.connection.resume
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether connection, channel or consumer is gone."""
+        return self._channel.lost.is_set() or self._channel.connection.lost.is_set()
+
+    async def wait(self, timeout_s: float, *until: asyncio.Event) -> None:
+        """Wait for some time, but no longer than until one of these events, or until the subscription is lost."""
+        await pause(timeout_s, self._channel.lost, self._channel.connection.lost, *until)
 
     async def consume(self, take: Callable[[Delivery], None]) -> None:
         """Begin to receive.
 
         Args:
             take: Called for each delivery, in order.
+
+        Raises:
+            BrokerError: The broker refuses, or the connection is lost.
         """
 
-        async def on_message(message: DeliveredMessage) -> None:
-            if not self.lost.is_set():  # a tag of a lost channel must not be acknowledged on the next one
-                take(_delivery(message, self._transport.properties_of(message)))
+        def take_while_open(delivery: Delivery) -> None:
+            if not self._ended:  # a tag of this channel must not be acknowledged on the next one
+                take(delivery)
 
-        with broker_errors():
-            result = await self._channel.basic_consume(self._settings.heartbeat_queue, on_message)
-            self._consumer_tag = result.consumer_tag
+        self._consumer_tag = await self._channel.consume(self._queue, take_while_open)
 
     async def cancel(self) -> None:
         """Stop to receive; what was received can still be acknowledged.
@@ -63,46 +64,28 @@ class Subscription:
         Raises:
             BrokerError: The connection is lost.
         """
-        if self._consumer_tag is not None:
-            with broker_errors():
-                await self._channel.basic_cancel(self._consumer_tag, timeout=OPERATION_TIMEOUT_S)
+        await self._channel.cancel(self._consumer_tag)
 
-    async def acknowledge(self, last_tag: int) -> None:
-        """Acknowledge all deliveries up to this one.
+    def end(self) -> None:
+        """Hand out nothing more, whatever still comes."""
+        self._ended = True
+
+    def acknowledge(self, last_tag: int) -> None:
+        """Acknowledge all deliveries up to this one; 0 for none.
 
         Raises:
             BrokerError: The connection is lost; the broker hands them out again.
         """
-        if last_tag and not self.lost.is_set():
-            with broker_errors():
-                await self._channel.basic_ack(last_tag, multiple=True)
+        if last_tag:
+            self._channel.acknowledge(last_tag)
 
-    async def dead_letter(self, rejects: Iterable[Reject]) -> None:
-        """Move messages to the dead-letter queue, and wait until the broker has confirmed each.
+    def raise_if_lost(self) -> None:
+        """Tell of a loss.
 
         Raises:
-            BrokerError: The connection is lost, or the broker did not take one.
+            BrokerError: Connection, channel or consumer is gone.
         """
-        with broker_errors(), self._transport.none_returned():
-            await asyncio.gather(*(self._publish(reject) for reject in rejects))
-
-    async def _publish(self, reject: Reject) -> None:
-        delivery = reject.delivery
-        headers = dead_letter_headers(
-            reason=reject.reason,
-            error=reject.error,
-            queue=self._settings.heartbeat_queue,
-            exchange=delivery.exchange,
-            routing_key=delivery.routing_key,
-            received_at=delivery.received_at,
-        )
-        await self._publisher.basic_publish(
-            delivery.body,
-            routing_key=self._settings.dead_letter_queue,
-            properties=Verbatim(letter_properties(delivery.properties, headers)),
-            mandatory=True,
-            timeout=OPERATION_TIMEOUT_S,
-        )
+        self._channel.raise_if_lost()
 
 
 @asynccontextmanager
@@ -110,53 +93,37 @@ async def subscribed(settings: Settings) -> AsyncIterator[Subscription]:
     """Connect, declare what is needed, and close it all at the end.
 
     Args:
-        settings: The broker, the queues and how old a heartbeat may get.
+        settings: The broker, the queue and how old a heartbeat may get.
 
     Raises:
         BrokerError: RabbitMQ can't be reached, or refuses a queue.
         SettingError: The URL is missing or no URL.
     """
-    transport = RawTransport()
-    connection = connection_to(settings.require_amqp_url(), transport)
-    with broker_errors():
-        await asyncio.wait_for(connection.connect(), CONNECT_TIMEOUT_S)
-    try:
-        with broker_errors():
-            await _declare(connection, settings)
-            channel = await connection.channel()
-            await channel.basic_qos(prefetch_count=settings.prefetch)
-            publisher = await connection.channel(publisher_confirms=True)
-        yield Subscription(transport, channel, publisher, settings)
-    finally:
-        # What was to be acknowledged is; a connection that does not even close is dropped.
-        with suppress(aiormq.AMQPError, OSError, TimeoutError, RuntimeError):
-            await connection.close(timeout=CONNECT_TIMEOUT_S)
+    async with Connection(settings.require_amqp_url(), "jobtrail monitor") as connection:
+        await _declare(connection, settings)
+        channel = await connection.channel()
+        await channel.set_prefetch(settings.prefetch)
+        subscription = Subscription(channel, settings.heartbeat_queue)
+        try:
+            yield subscription
+        finally:
+            subscription.end()
 
 
-async def _declare(connection: AbstractConnection, settings: Settings) -> None:
-    """Declare exchange and queues; the heartbeat queue anew where the settings that shape it have changed."""
-    channel = await connection.channel()
-    await channel.exchange_declare(HEARTBEAT_EXCHANGE, exchange_type="fanout", durable=True)
-    await declare_queue(connection, settings.dead_letter_queue, dead_letter_queue_arguments())
+async def _declare(connection: Connection, settings: Settings) -> None:
+    """Declare exchange and queue; the queue anew where the settings that shape it have changed."""
     arguments = heartbeat_queue_arguments(int(2000 * settings.instance_timeout_s), MAX_WAITING)
+    channel = await connection.channel()
+    await channel.declare_exchange(HEARTBEAT_EXCHANGE, "fanout")
     try:
-        await channel.queue_declare(settings.heartbeat_queue, durable=True, arguments={**arguments})
-    except aiormq.ChannelPreconditionFailed:
+        await channel.declare_queue(settings.heartbeat_queue, arguments)
+    except BrokerError as error:
+        refused = error.__cause__
+        if not (isinstance(refused, ChannelClosedByBroker) and refused.reply_code == PRECONDITION_FAILED):
+            raise
         channel = await connection.channel()
         # Heartbeats are soon sent again, so the queue may go; but not under another monitor that still reads it.
-        await channel.queue_delete(settings.heartbeat_queue, if_unused=True)
-        await channel.queue_declare(settings.heartbeat_queue, durable=True, arguments={**arguments})
-    await channel.queue_bind(settings.heartbeat_queue, HEARTBEAT_EXCHANGE)
+        await channel.delete_queue(settings.heartbeat_queue, if_unused=True)
+        await channel.declare_queue(settings.heartbeat_queue, arguments)
+    await channel.bind(settings.heartbeat_queue, HEARTBEAT_EXCHANGE)
     await channel.close()
-
-
-def _delivery(message: DeliveredMessage, properties: bytes) -> Delivery:
-    return Delivery(
-        tag=message.delivery_tag or 0,
-        body=message.body,
-        exchange=message.exchange or "",
-        routing_key=message.routing_key or "",
-        received_at=datetime.now(UTC),
-        redelivered=bool(message.redelivered),
-        properties=properties,
-    )

@@ -3,18 +3,19 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import aiormq
+import pika
 import pytest
-from aiormq.abc import DeliveredMessage
-from pamqp.commands import Basic
 from pydantic import SecretStr
 
+from broker.connection import Channel, Connection, Delivery
+from broker.properties import decode, encode, without_offset
+from broker.sender import BulkSender, Message
 from consumer.service import run_consumer
 from deadletters.reading import Found, caused, read_letter
 from deadletters.replayer import Replayer
@@ -23,9 +24,7 @@ from desk.letter_acts import start_replay
 from models.letter import Letter, LetterFilter
 from models.replay import Replay
 from models.settings import Settings
-from publisher.amqp import connection_to
-from publisher.content_header import Verbatim, decode, encode
-from publisher.raw_transport import RawTransport
+from models.topology import dead_letter_queue_arguments
 from stack.state import StackUrls
 from store.database import Database
 from store.replays import ReplayRepository
@@ -77,6 +76,13 @@ def update_body(job_id: str | None, message: str = "working", **fields: Any) -> 
 
 class LetterBench(Bench):
     """A bench that looks into dead letters too."""
+
+    @property
+    def channel(self) -> Any:
+        """A channel with publisher confirms; the streams and the dead-letter queue are declared."""
+        channel = super().channel
+        channel.queue_declare(self.settings.dead_letter_queue, durable=True, arguments=dead_letter_queue_arguments())
+        return channel
 
     def letters(self, **query: Any) -> list[Document]:
         """All letters, in the order of capture."""
@@ -170,51 +176,61 @@ def letters_process(tmp_path: Path) -> Iterator[MakeProcess]:
 
 async def publish_all(settings: Settings, queue: str, messages: Sequence[tuple[bytes, bytes]]) -> None:
     """Publish messages with these very bytes as their properties, all confirmed."""
-    connection = await aiormq.connect(settings.require_amqp_url())
-    async with connection:
-        channel = await connection.channel()
+    sender = BulkSender(settings.require_amqp_url(), "publisher of a test")
+    try:
+        await sender.open()
         for at in range(0, len(messages), 1000):
-            await asyncio.gather(
-                *(
-                    channel.basic_publish(body, routing_key=queue, properties=Verbatim(raw))
-                    for raw, body in messages[at : at + 1000]
-                )
-            )
+            some = [Message(routing_key=queue, body=body, properties=raw) for raw, body in messages[at : at + 1000]]
+            assert await sender.send(some, WAIT_S) == set()
+    finally:
+        await sender.close()
 
 
 async def take_all(settings: Settings, queue: str) -> list[tuple[bytes, bytes]]:
     """Take all messages that wait in a queue: their properties and bodies, to the bit."""
-    transport = RawTransport()
-    connection = connection_to(settings.require_amqp_url(), transport)
-    await connection.connect()
-    async with connection:
+    async with Connection(settings.require_amqp_url(), "reader of a test") as connection:
         channel = await connection.channel()
-        count = (await channel.queue_declare(queue, passive=True)).message_count or 0
-        taken: list[tuple[bytes, bytes]] = []
-        done = asyncio.Event()
+        count = (await channel.declare_queue(queue, passive=True)).messages
+        taken = await _taken(channel, queue, count, {})
+        if taken:
+            channel.acknowledge(taken[-1].tag)
+    return [(delivery.raw, delivery.body) for delivery in taken]
 
-        async def on_message(message: DeliveredMessage) -> None:
-            taken.append((transport.properties_of(message), message.body))
-            if len(taken) == count:
-                done.set()
 
-        if count:
-            await channel.basic_consume(queue, on_message, no_ack=True)
-            await asyncio.wait_for(done.wait(), WAIT_S)
+async def read_stream(settings: Settings, stream: str, count: int) -> list[tuple[bytes, bytes]]:
+    """Read the first messages of a stream: their properties, but for the offset, and bodies."""
+    async with Connection(settings.require_amqp_url(), "reader of a test") as connection:
+        channel = await connection.channel()
+        await channel.set_prefetch(count)
+        taken = await _taken(channel, stream, count, {"x-stream-offset": "first"})
+    return [(without_offset(delivery.raw), delivery.body) for delivery in taken]
+
+
+async def _taken(channel: Channel, queue: str, count: int, arguments: Mapping[str, object]) -> list[Delivery]:
+    taken: list[Delivery] = []
+    done = asyncio.Event()
+
+    def take(delivery: Delivery) -> None:
+        taken.append(delivery)
+        if len(taken) == count:
+            done.set()
+
+    if count:
+        await channel.consume(queue, take, arguments)
+        await asyncio.wait_for(done.wait(), WAIT_S)
     return taken
 
 
 def packed(**properties: Any) -> bytes:
     """Properties as bytes."""
-    return encode(Basic.Properties(**properties))
+    return encode(pika.BasicProperties(**properties))
 
 
 async def declare(settings: Settings, queue: str, **arguments: Any) -> None:
     """Declare a durable queue; in the arguments' names underscores stand for dashes."""
-    async with await aiormq.connect(settings.require_amqp_url()) as connection:
+    async with Connection(settings.require_amqp_url(), "a test") as connection:
         channel = await connection.channel()
-        named = {name.replace("_", "-"): value for name, value in arguments.items()}
-        await channel.queue_declare(queue, durable=True, arguments=named)
+        await channel.declare_queue(queue, {name.replace("_", "-"): value for name, value in arguments.items()})
 
 
 def own_settings(settings: Settings, urls: StackUrls, **changes: Any) -> Settings:

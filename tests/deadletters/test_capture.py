@@ -4,17 +4,17 @@ import asyncio
 import struct
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import cast
 
-import aiormq
 import pika
 import pytest
 
-from deadletters import capture as capture_module
-from heartbeat.monitor import run_monitor
-from models.dead_letter import OUR_HEADERS
+from broker.connection import Connection, Delivery
+from broker.inbox import MAX_WAITING_BYTES, Inbox
+from broker.properties import decode
+from deadletters import letter_maker
 from models.settings import Settings
-from models.topology import HEARTBEAT_EXCHANGE, error_queue
-from publisher.content_header import changed, decode
+from models.topology import error_queue
 from tests.deadletters.conftest import (
     Document,
     LetterBench,
@@ -54,7 +54,7 @@ EVERYTHING = packed(
     expiration="86400000",
     message_id="message-1",
     timestamp=AT,
-    message_type="a type",
+    type="a type",
     app_id="an app",
 )
 
@@ -104,54 +104,27 @@ async def test_bytes_and_properties_are_kept_to_the_bit(settings: Settings, name
     assert letters[0]["job_id"] == "job-1"
 
 
-async def test_what_the_consumer_puts_away_keeps_its_properties_and_tells_why(
+async def test_a_letter_that_an_earlier_version_put_into_the_inbox_tells_why_and_where_from(
     settings: Settings, bench: LetterBench
 ) -> None:
-    copied_to = settings.heartbeat_queue
-    await declare(settings, copied_to)
     _ = bench.channel  # declares the queues
-    copied = changed(EVERYTHING, headers={"CC": [copied_to]})
-    await publish_all(settings, settings.reply_queue, [(copied, b"{")])
-    async with running(settings):
+    headers = {
+        "jobtrail-reason": "not_json",
+        "jobtrail-error": "EOF",
+        "jobtrail-queue": "jobtrail.replies",
+        "jobtrail-exchange": "",
+        "jobtrail-routing-key": "jobtrail.replies",
+        "jobtrail-received-at": "2026-11-22T00:14:36.000+00:00",
+        "jobtrail-seq": 7,
+    }
+    await publish_all(settings, settings.dead_letter_queue, [(packed(headers=headers), b"{")])
+    async with running(settings, consumer=False):
         (letter,) = await captured(bench, 1)
 
     assert (letter["kind"], letter["reason"], letter["body"]) == ("update", "not_json", b"{")
-    assert (letter["queue"], letter["origin"]) == (settings.dead_letter_queue, settings.reply_queue)
-    assert (letter["origin_seq"], letter["origin_routing_key"]) == (1, settings.reply_queue)
-    assert letter["error"].startswith("EOF")
-    assert letter["happened_at"] <= letter["captured_at"]
-    kept = changed(letter["properties"], headers=dict.fromkeys(OUR_HEADERS))
-    assert kept == changed(EVERYTHING, expiration=None)
-    assert bench.channel.queue_declare(copied_to, passive=True).method.message_count == 1
-
-
-async def test_a_bad_heartbeat_is_a_letter_of_the_heartbeats_queue(settings: Settings, bench: LetterBench) -> None:
-    monitored = settings.model_copy(update={"dead_letter_queue": settings.dead_letter_queue})
-    stop, ready = asyncio.Event(), asyncio.Event()
-    monitor = asyncio.create_task(run_monitor(monitored, stop, on_ready=lambda _port: ready.set()))
-    try:
-        async with running(settings, consumer=False):
-            await asyncio.wait_for(ready.wait(), WAIT_S)
-            channel = bench.channel
-            await eventually_async(lambda: _queue_is_there(settings, settings.heartbeat_queue))
-            channel.basic_publish(HEARTBEAT_EXCHANGE, "", b"no heartbeat")
-            (letter,) = await captured(bench, 1)
-    finally:
-        stop.set()
-        await asyncio.wait_for(monitor, WAIT_S)
-
-    assert (letter["kind"], letter["origin"]) == ("heartbeat", settings.heartbeat_queue)
-    assert (letter["reason"], letter["origin_exchange"]) == ("not_json", HEARTBEAT_EXCHANGE)
-
-
-async def _queue_is_there(settings: Settings, queue: str) -> bool:
-    async with await aiormq.connect(settings.require_amqp_url()) as connection:
-        channel = await connection.channel()
-        try:
-            await channel.queue_declare(queue, passive=True)
-        except aiormq.exceptions.ChannelNotFoundEntity:
-            return False
-        return True
+    assert (letter["queue"], letter["origin"]) == (settings.dead_letter_queue, "jobtrail.replies")
+    assert (letter["origin_seq"], letter["origin_routing_key"]) == (7, "jobtrail.replies")
+    assert (letter["error"], letter["happened_at"]) == ("EOF", AT)
 
 
 def test_letters_of_other_services_tell_by_x_death_where_why_and_how_often(
@@ -234,7 +207,7 @@ async def test_requests_that_workers_gave_up_are_letters_of_the_workers_queue(
 async def test_a_request_that_is_taken_before_the_end_of_its_job_is_stored_waits_for_what_went_wrong(
     settings: Settings, names: Names, bench: LetterBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capture_module, "_END_WITHIN_S", WAIT_S)
+    monkeypatch.setattr(letter_maker, "_END_WITHIN_S", WAIT_S)
     _ = bench.channel
     worker, url = names.extractor("ncsa.test"), settings.require_amqp_url()
     await declare(settings, error_queue(worker))
@@ -245,7 +218,7 @@ async def test_a_request_that_is_taken_before_the_end_of_its_job_is_stored_waits
         assert bench.letters() == []
         async with running(named, letters=False):
             ends = [update_body("job-1", status=status) for status in ("STARTED: go", "ERROR: No such file: poem.txt")]
-            await publish_all(settings, settings.reply_queue, [(packed(), body) for body in ends])
+            await publish_all(settings, settings.reply_stream, [(packed(), body) for body in ends])
             (letter,) = await captured(bench, 1)
     assert letter["error"] == "No such file: poem.txt"
 
@@ -256,7 +229,7 @@ async def test_equal_messages_without_ids_are_two_letters_and_a_repeated_one_of_
     _ = bench.channel
     ours = {
         "jobtrail-reason": "not_json",
-        "jobtrail-queue": settings.reply_queue,
+        "jobtrail-queue": settings.reply_stream,
         "jobtrail-seq": 5,
         "jobtrail-received-at": "no time",
     }
@@ -313,3 +286,35 @@ def test_letters_keep_the_group_and_the_sender_of_their_message(
 def publish(bench: LetterBench, queue: str, *bodies: bytes) -> None:
     for body in bodies:
         bench.channel.basic_publish("", queue, body, pika.BasicProperties(delivery_mode=2))
+
+
+class PausedOrNot:
+    """A connection of which only that is of interest."""
+
+    def __init__(self) -> None:
+        self.paused = False
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+
+def test_nothing_more_is_read_while_too_many_bytes_wait() -> None:
+    connection = PausedOrNot()
+    inbox = Inbox(cast("Connection", connection))
+    body = bytes(MAX_WAITING_BYTES // 4)
+    for tag in range(1, 4):
+        inbox.put(Delivery(body, b"\0\0", tag, redelivered=False, exchange="", routing_key=""))
+    assert not connection.paused
+    inbox.put(Delivery(body, b"\0\0", 4, redelivered=False, exchange="", routing_key=""))
+    assert connection.paused
+
+    assert [delivery.tag for delivery in inbox.take(500, len(body))] == [1], "one alone, though it is larger"
+    assert connection.paused, "more than half is left"
+    assert [delivery.tag for delivery in inbox.take(2, MAX_WAITING_BYTES)] == [2, 3]
+    assert not connection.paused
+    assert inbox.arrived.is_set()
+    assert [delivery.tag for delivery in inbox.take(2, MAX_WAITING_BYTES)] == [4]
+    assert not inbox.arrived.is_set()

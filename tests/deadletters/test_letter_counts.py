@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from models.delivery import Batch
+from deadletters.letter_maker import fingerprint
+from deadletters.reading import caused
 from models.errors import BusyError, NotFoundError
 from models.letter import LetterFilter, LetterState, Sending
 from models.replay import Replay, ReplayState
@@ -28,14 +29,18 @@ class Acts:
         self.random = random
         self.letters = LetterRepository(database)
         self.replays = ReplayRepository(database)
-        self.trail = LetterTrail(database)
+        self.trail = self.new_trail()
         self.running: list[tuple[Replay, str]] = []
         self.ended: list[Replay] = []
         self.seq = 0
 
+    def new_trail(self) -> LetterTrail:
+        return LetterTrail(self.database, "q", fingerprint)
+
     async def act(self) -> None:
         acts = [
             self.capture,
+            self.succeed,
             self.discard,
             self.restore,
             self.expire,
@@ -49,14 +54,21 @@ class Acts:
 
     async def capture(self, parent: Mapping[str, Any] | None = None, sent_by: str | None = None) -> None:
         count = 1 if parent else self.random.randrange(1, 8)
-        deliveries = []
+        captured = []
         for _ in range(count):
-            letter = read(b"x", b"", self.random.choice(["a", "b"]))
+            letter = read(b"x", b"", "q")
+            caused(letter, error=self.random.choice(["one cause", "another"]))
             letter.parent = str(parent["_id"]) if parent else None
             letter.sent_by = sent_by
-            deliveries.append(CapturedLetter(fingerprint=b"8 bytes!", received_at=datetime.now(UTC), letter=letter))
-        await self.trail.store(Batch(queue="q", first_seq=self.seq + 1, deliveries=deliveries, anchors=(1,)))
+            letter.fingerprint = fingerprint(letter.body, letter.properties)
+            captured.append(CapturedLetter(letter=letter, redelivered=self.random.random() < 0.3))
+        await self.trail.store(captured)
         self.seq += count
+
+    async def succeed(self) -> None:
+        await self.trail.close()
+        self.trail = self.new_trail()
+        await self.trail.take_over()
 
     async def some(self) -> LetterFilter:
         documents = await self.database.collection("dead_letters").find({}, {"_id": 1}).to_list()
@@ -155,7 +167,7 @@ async def test_groups_and_replays_count_right_after_any_sequence_of_acts(
     bench: LetterBench, database: Database, random_moments: random.Random
 ) -> None:
     acts = Acts(database, random_moments)
-    await acts.trail.take_over("q")
+    await acts.trail.take_over()
     await acts.capture()
     for _ in range(250):
         await acts.act()
@@ -165,4 +177,5 @@ async def test_groups_and_replays_count_right_after_any_sequence_of_acts(
     assert_counted(bench)
     for name in ("held_by", "held"):
         assert bench.database["dead_letters"].count_documents({name: {"$exists": True}}) == 0
+    assert bench.database["dead_letters"].count_documents({"maybe_repeated": {"$exists": True}})
     await acts.trail.close()

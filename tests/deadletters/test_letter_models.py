@@ -6,19 +6,20 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import pika
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as runs
 from hypothesis import strategies as st
-from pamqp.commands import Basic
 
+from broker.properties import changed, decode, encode
 from deadletters.archive import export_line, read_lines
 from deadletters.editing import masked_body, with_body, with_fields
-from deadletters.outgoing import outgoing
+from deadletters.outgoing import Unsendable, outgoing
 from deadletters.properties import readable
 from models.errors import SettingError
 from models.folding import MAX_CAUSE_LENGTH, fold_error
-from publisher.content_header import changed, decode, encode
+from models.settings import Settings
 from store.letter_documents import letter_document, letter_from
 from tests.deadletters.conftest import read
 
@@ -46,13 +47,13 @@ tables = st.dictionaries(
 )
 short_texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 all_properties = st.builds(
-    Basic.Properties,
+    pika.BasicProperties,
     content_type=st.none() | short_texts,
     headers=st.none() | tables,
     priority=st.none() | st.integers(0, 255),
     correlation_id=st.none() | short_texts,
     message_id=st.none() | short_texts,
-    timestamp=st.none() | moments,
+    timestamp=st.none() | st.integers(0, 2**64 - 1),
     app_id=st.none() | short_texts,
 )
 any_header = st.recursive(
@@ -96,7 +97,7 @@ bodies = st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value
 
 @quick
 @given(all_properties)
-def test_properties_are_read_as_they_are_written(properties: Basic.Properties) -> None:
+def test_properties_are_read_as_they_are_written(properties: pika.BasicProperties) -> None:
     raw = encode(properties)
     assert decode(raw) == properties
     assert changed(raw) == raw
@@ -119,12 +120,15 @@ def test_reading_properties_never_fails_whatever_the_bytes_are(raw: bytes) -> No
 def test_any_message_becomes_a_letter_that_can_be_stored_and_sent(
     body: bytes, headers: dict[str, Any], queue: str
 ) -> None:
-    letter = read(body, encode(Basic.Properties(headers=headers)), queue)
+    letter = read(body, encode(pika.BasicProperties(headers=headers)), queue)
     assert letter_from(letter_document(letter)).cause == letter.cause
     assert 0 < letter.deaths < 2**63
     assert letter.origin_seq is None or 0 < letter.origin_seq < 2**63
     assert letter.happened_at.tzinfo is not None
-    sent = outgoing(letter, replay_id="r", who="w", target="t", reply_queue="q", correlation_id=None)
+    sent = outgoing(letter, replay_id="r", who="w", target="t", settings=Settings(), correlation_id=None)
+    if isinstance(sent, Unsendable):
+        assert "inf" in repr(headers["other"]), "only a float that is no number keeps it here"
+        return
     kept = decode(sent.properties).headers or {}
     assert (kept.pop("jobtrail-replay"), kept.pop("jobtrail-letter")) == ("r", letter.id)
     assert set(kept) <= {"other"}
@@ -133,7 +137,7 @@ def test_any_message_becomes_a_letter_that_can_be_stored_and_sent(
 
 @quick
 @given(st.binary(max_size=100), all_properties | st.none(), st.binary(max_size=60))
-def test_an_export_comes_back_to_the_bit(body: bytes, properties: Basic.Properties | None, noise: bytes) -> None:
+def test_an_export_comes_back_to_the_bit(body: bytes, properties: pika.BasicProperties | None, noise: bytes) -> None:
     letter = read(body, noise if properties is None else encode(properties))
     line = export_line(letter)
     assert "\n" not in line
@@ -208,7 +212,7 @@ def test_masked_secrets_survive_an_edit() -> None:
 
 
 def test_single_fields_and_headers_are_edited_and_the_rest_stays() -> None:
-    raw = changed(encode(Basic.Properties(message_id="m")), headers={"double": 0.1, "gone": 1})
+    raw = changed(encode(pika.BasicProperties(message_id="m")), headers={"double": 0.1, "gone": 1})
     letter = read(SECRETIVE, raw)
     edit = with_fields(
         letter, {"n.m": [2], "n.new.deep": "x", "list": None, "no.such": None}, {"gone": None, "b": 2}, "ann"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deadletters import capture
+from deadletters import letter_maker
 from deadletters.dry_run import LetterJudge
 from models.judgement import Verdict
 from models.letter import LetterFilter, LetterKind
@@ -55,7 +55,7 @@ async def test_a_request_that_was_given_up_is_replayed_as_a_further_attempt_of_t
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(capture, "_END_WITHIN_S", WAIT_S)
+    monkeypatch.setattr(letter_maker, "_END_WITHIN_S", WAIT_S)
     settings = settings.model_copy(update={"capture_queues": error_queue(worker)})
     file = tmp_path / "poem.txt"
     _ = bench.channel
@@ -68,7 +68,7 @@ async def test_a_request_that_was_given_up_is_replayed_as_a_further_attempt_of_t
             filename=file.name,
             user_id="amara",
             parameters={"path": str(file), "duration_s": 0},
-            reply_queue=settings.reply_queue,
+            reply_queue=settings.reply_stream,
         )
         await asyncio.to_thread(bench.wait_for_states, open=1)
         (letter,) = bench.letters()

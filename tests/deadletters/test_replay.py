@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-import aiormq
 import pytest
-from aiormq.abc import DeliveredMessage
 
+from broker.connection import Connection, Delivery
+from broker.properties import decode
 from deadletters.outcomes import OutcomeJudge
 from deadletters.replayer import Replayer
 from desk.letter_acts import discard_letters, restore_letters, start_replay
@@ -16,7 +16,6 @@ from models.errors import BusyError, NotFoundError, TooLateError
 from models.letter import Edit, LetterFilter, LetterState, Sending
 from models.replay import Replay, ReplayState
 from models.settings import Settings
-from publisher.content_header import decode
 from store.causes import CauseRepository
 from store.database import Database
 from store.letters import LetterRepository
@@ -50,10 +49,10 @@ async def capture_updates(settings: Settings, bench: LetterBench, bodies: list[b
                 headers={
                     "jobtrail-reason": "too_large",
                     "jobtrail-error": f"{1000 + number} bytes",
-                    "jobtrail-queue": settings.reply_queue,
+                    "jobtrail-queue": settings.reply_stream,
                     "jobtrail-seq": 1_000_000 + number,
                 },
-                message_id=f"{settings.reply_queue}/{1_000_000 + number}",
+                message_id=f"{settings.reply_stream}/{1_000_000 + number}",
             ),
             body,
         )
@@ -78,13 +77,13 @@ async def capture_theirs(settings: Settings, bench: LetterBench, origin: str, co
 @asynccontextmanager
 async def rejecting(settings: Settings, queue: str) -> AsyncIterator[None]:
     """A service that rejects whatever it gets."""
-    async with await aiormq.connect(settings.require_amqp_url()) as connection:
+    async with Connection(settings.require_amqp_url(), "a service of a test") as connection:
         channel = await connection.channel()
 
-        async def on_message(message: DeliveredMessage) -> None:
-            await channel.basic_reject(message.delivery_tag or 0, requeue=False)
+        def reject(delivery: Delivery) -> None:
+            channel.raw.basic_reject(delivery.tag, requeue=False)
 
-        await channel.basic_consume(queue, on_message)
+        await channel.consume(queue, reject)
         yield
 
 

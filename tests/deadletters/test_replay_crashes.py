@@ -70,11 +70,11 @@ def put_away_by_the_consumer(settings: Settings, count: int) -> list[tuple[bytes
                 headers={
                     "jobtrail-reason": "wrong_type",
                     "jobtrail-error": f"a {WORDS[n % CAUSES]} field, number {n}",
-                    "jobtrail-queue": settings.reply_queue,
+                    "jobtrail-queue": settings.reply_stream,
                     "jobtrail-seq": 1_000_000 + n,
                 },
                 delivery_mode=2,
-                message_id=f"update-{n}" if n % 2 else f"{settings.reply_queue}/{1_000_000 + n}",
+                message_id=f"update-{n}" if n % 2 else f"{settings.reply_stream}/{1_000_000 + n}",
             ),
             update_body(f"job-{n}"),
         )
@@ -159,7 +159,7 @@ async def test_each_letter_is_stored_once_and_resolved_however_often_its_replaye
     jobs = Counter(event["job_id"] for event in bench.events())
     assert jobs == {f"job-{n}": 1 for n in range(COUNT)}
     assert {event["replay_id"] for event in bench.events()} == {replay.id}
-    (tally,) = bench.database["tallies"].find({"queue": settings.reply_queue})
+    (tally,) = bench.database["tallies"].find({"queue": settings.reply_stream})
     assert (tally["handed_out"], tally["duplicates"]) == (COUNT, 0), "not one was even sent twice"
     await assert_counted(database, replay.id, COUNT)
 

@@ -56,17 +56,6 @@ def publish(amqp_url: str, *bodies: bytes) -> None:
             channel.basic_publish(HEARTBEAT_EXCHANGE, "", each)
 
 
-def messages_in(amqp_url: str, queue: str) -> list[tuple[dict[str, object], bytes]]:
-    """Headers and bytes of all messages of a queue, which are taken out of it."""
-    found = []
-    with channel_to(amqp_url) as channel:
-        while True:
-            method, properties, content = channel.basic_get(queue, auto_ack=True)
-            if method is None:
-                return found
-            found.append((properties.headers, content))
-
-
 @dataclass
 class RunningMonitor:
     """A monitor and what it stored."""

@@ -6,24 +6,31 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pika
 import pytest
 from pydantic import SecretStr
+from pymongo import MongoClient
 from structlog.testing import capture_logs
 
+from broker.connection import Delivery
+from heartbeat.inbox import Inbox, Reject
+from heartbeat.letters import letter_of
 from heartbeat.liveness import Basis, online
 from heartbeat.monitor import run_monitor
 from heartbeat.sender import HeartbeatSender
-from models.dead_letter import QUEUE_HEADER, REASON_HEADER
-from models.errors import SettingError
+from heartbeat.subscription import Subscription
+from models.errors import BrokerError, SettingError
 from models.settings import Settings
 from models.topology import HEARTBEAT_EXCHANGE
-from tests.heartbeat.support import body, captured, channel_to, messages_in, publish, running_monitor
-from tests.support import WAIT_S, eventually, eventually_async, messages_waiting
+from tests.heartbeat.support import body, captured, channel_to, publish, running_monitor
+from tests.heartbeat.wire import big, nested, publish_raw, sized, table
+from tests.support import WAIT_S, client_to, eventually, eventually_async, messages_waiting
 from tests.way import Way
 
 
@@ -44,48 +51,211 @@ async def test_a_real_pyclowders_heartbeats_are_stored_and_acknowledged(settings
     assert await asyncio.to_thread(messages_waiting, amqp_url, settings.heartbeat_queue) == 0
 
 
-async def test_bad_heartbeats_go_to_the_dead_letters_untouched_and_good_ones_are_stored(settings, amqp_url):
+async def test_bad_heartbeats_become_dead_letters_untouched_and_good_ones_are_stored(settings, amqp_url, mongo_client):
     bad = [b"", b"\x00\xff", b"[]", b'{"id": "x"}', b"x" * (settings.max_body_bytes + 1), b"[" * 1000]
     mixed = [message for index, wrong in enumerate(bad) for message in (wrong, body("x", f"i{index}"))]
     async with running_monitor(settings) as monitor:
         await asyncio.to_thread(publish, amqp_url, *mixed)
+        letters = await eventually_async(lambda: _letters(mongo_client, settings, len(bad)))
 
         async def all_stored():
             assert len(await monitor.repository.instances("x")) == len(bad)
 
         await eventually_async(all_stored)
-    letters = await asyncio.to_thread(messages_in, amqp_url, settings.dead_letter_queue)
-    assert sorted(content for _, content in letters) == sorted(bad)
-    reasons = {content[:20]: headers[REASON_HEADER] for headers, content in letters}
+    assert sorted(letter["body"] for letter in letters) == sorted(bad)
+    reasons = {letter["body"][:20]: letter["reason"] for letter in letters}
     assert reasons[b""] == "empty"
     assert reasons[b'{"id": "x"}'] == "missing_field"
     assert reasons[b"x" * 20] == "too_large"
-    assert {headers[QUEUE_HEADER] for headers, _ in letters} == {settings.heartbeat_queue}
+    assert {(letter["queue"], letter["origin"], letter["kind"]) for letter in letters} == {
+        (settings.heartbeat_queue, settings.heartbeat_queue, "heartbeat")
+    }
+    assert {letter["origin_exchange"] for letter in letters} == {HEARTBEAT_EXCHANGE}
+    await _nothing_waits(settings)
 
 
-async def test_a_bad_heartbeat_is_not_lost_where_the_dead_letter_queue_is_deleted_under_the_monitor(settings, amqp_url):
+async def test_the_letter_of_a_bad_heartbeat_says_whose_it_is_and_hides_secrets(settings, amqp_url, mongo_client):
+    bad = body("x", version="3.1", sent_at="token=s3cr3t")
     async with running_monitor(settings):
-        with channel_to(amqp_url) as channel:
-            channel.queue_delete(settings.dead_letter_queue)
-        await asyncio.to_thread(publish, amqp_url, b"bad")
-
-        async def waits():
-            return await asyncio.to_thread(messages_waiting, amqp_url, settings.dead_letter_queue)
-
-        await eventually_async(waits)
-    ((_headers, content),) = await asyncio.to_thread(messages_in, amqp_url, settings.dead_letter_queue)
-    assert content == b"bad"
+        await asyncio.to_thread(publish, amqp_url, bad)
+        (letter,) = await eventually_async(lambda: _letters(mongo_client, settings, 1))
+    assert (letter["extractor_id"], letter["version"], letter["reason"]) == ("x", "3.1", "bad_time")
+    assert "s3cr3t" not in letter["error"]
+    (cause,) = mongo_client[settings.database].dead_letter_causes.find()
+    assert (cause["_id"], cause["counts"]) == (letter["cause_id"], {"open": 1})
 
 
-async def test_what_the_database_refuses_goes_to_the_dead_letters(settings, amqp_url, mongo_client):
+async def test_what_the_database_refuses_becomes_a_dead_letter(settings, amqp_url, mongo_client):
     validator = {"host": {"$ne": "forbidden"}}
     mongo_client[settings.database].create_collection("extractor_instances", validator=validator)
     refused = body("x", "refused", host="forbidden")
     async with running_monitor(settings) as monitor:
         await asyncio.to_thread(publish, amqp_url, refused, body("x", "good"))
-        await eventually_async(lambda: _first(monitor.repository.instances("x")))
-    ((headers, content),) = await asyncio.to_thread(messages_in, amqp_url, settings.dead_letter_queue)
-    assert (headers[REASON_HEADER], content) == ("unstorable", refused)
+        await eventually_async(lambda: _stored(monitor, "good"))
+        (letter,) = await eventually_async(lambda: _letters(mongo_client, settings, 1))
+    assert (letter["reason"], letter["body"]) == ("unstorable", refused)
+
+
+async def test_a_bad_heartbeat_that_the_dead_letters_refuse_becomes_a_stub(settings, amqp_url, mongo_client):
+    mongo_client[settings.database].create_collection("dead_letters", validator={"extractor_id": {"$ne": "forbidden"}})
+    bad = [body(f"x{number}", sent_at="never") for number in range(20)]
+    bad[7] = body("forbidden", sent_at="never", host="h" * 5000)
+    with capture_logs() as logs:
+        async with running_monitor(settings):
+            await asyncio.to_thread(publish, amqp_url, *bad)
+            letters = await eventually_async(lambda: _letters(mongo_client, settings, 20))
+    (stub,) = [letter for letter in letters if letter["reason"] == "unstorable"]
+    assert (stub["body"], stub["properties"], stub["origin_exchange"]) == (bad[7][:4096], b"", "")
+    assert "validation" in stub["error"]
+    assert {letter["reason"] for letter in letters} == {"unstorable", "bad_time"}
+    assert not [log for log in logs if log["action"] == "monitor.letter_lost"]
+    await _nothing_waits(settings)
+
+
+async def test_a_bad_heartbeat_of_which_not_even_a_stub_is_taken_stops_nothing(settings, amqp_url, mongo_client):
+    validator = {"extractor_id": {"$ne": "forbidden"}, "reason": {"$ne": "unstorable"}}
+    mongo_client[settings.database].create_collection("dead_letters", validator=validator)
+    bad = [body(f"x{number}", sent_at="never") for number in range(20)]
+    bad[7] = body("forbidden", sent_at="never")
+    with capture_logs() as logs:
+        async with running_monitor(settings) as monitor:
+            await asyncio.to_thread(publish, amqp_url, *bad, body("x", "good"))
+            letters = await eventually_async(lambda: _letters(mongo_client, settings, 19))
+            await eventually_async(lambda: _stored(monitor, "good"))
+    assert "forbidden" not in {letter["extractor_id"] for letter in letters}
+    (lost,) = [log for log in logs if log["action"] == "monitor.letter_lost"]
+    assert "validation" in lost["error"]
+    assert lost["body_bytes"] == len(bad[7])
+    await _nothing_waits(settings)
+
+
+async def test_a_bad_heartbeat_that_is_sent_again_and_again_is_one_letter_a_minute(settings, amqp_url, mongo_client):
+    begun_at = datetime.now(UTC)
+    async with running_monitor(settings) as monitor:
+        for number in range(3):
+            await asyncio.to_thread(publish, amqp_url, b"bad", b"bad", body("x", f"i{number}"))
+            await eventually_async(lambda: _stored(monitor, f"i{number}"))  # noqa: B023
+        await eventually_async(lambda: _letters(mongo_client, settings, None))
+    minutes = {moment.replace(second=0, microsecond=0) for moment in (begun_at, datetime.now(UTC))}
+    assert 1 <= len(await _letters(mongo_client, settings, None)) <= len(minutes)
+
+
+async def test_bad_heartbeats_whose_acknowledgement_is_lost_are_not_stored_twice(
+    settings, amqp_url, mongo_client, monkeypatch
+):
+    acknowledge, lost = Subscription.acknowledge, []
+
+    def lose_the_first(subscription: Subscription, last_tag: int) -> None:
+        if last_tag and not lost:
+            lost.append(last_tag)
+            raise BrokerError("cut")
+        acknowledge(subscription, last_tag)
+
+    monkeypatch.setattr(Subscription, "acknowledge", lose_the_first)
+    # As if a minute passed each time.
+    monkeypatch.setattr("heartbeat.monitor.letter_of", lambda *of: replace(letter_of(*of), key=uuid4().hex))
+    async with running_monitor(settings) as monitor:
+        await asyncio.to_thread(publish, amqp_url, b"bad", body("x", "one"))
+        await eventually_async(lambda: _letters(mongo_client, settings, 1))
+        await asyncio.to_thread(publish, amqp_url, body("x", "two"))
+        await eventually_async(lambda: _stored(monitor, "two"))
+    assert lost
+    await _letters(mongo_client, settings, 1)
+    await _nothing_waits(settings)
+
+
+POISON: dict[str, tuple[bytes | str, bytes]] = {
+    "a routing key that is not UTF-8": (b"\xff\xfe\x80", b"\x00\x00"),
+    "a header's name that is not UTF-8": ("", table(b"\x03\xff\xfe\x80" + b"t\x01")),
+    "a header's text that is not UTF-8": ("", table(b"\x01aS" + sized(b"\xff\xfe"))),
+    "a header of a type that nobody knows": ("", table(b"\x01aQ" + b"\x00" * 8)),
+    "a header of a time beyond all calendars": ("", table(b"\x01aT" + b"\xff" * 8)),
+    "a message id that is not UTF-8": ("", b"\x00\x80" + b"\x02\xff\xfe"),
+    "tables within tables": ("", table(nested(200))),
+    **{f"headers of {size:,} bytes": ("", table(big(size))) for size in (4_000, 65_535, 130_000, 130_900, 131_020)},
+}
+
+
+async def test_no_routing_key_and_no_properties_end_the_connection_whatever_the_heartbeat(
+    settings, amqp_url, mongo_client
+):
+    with capture_logs() as logs:
+        async with running_monitor(settings) as monitor:
+            sent = {}
+            for number, (key, raw) in enumerate(POISON.values()):
+                if await asyncio.to_thread(publish_raw, amqp_url, key, raw, body("x", f"i{number}")):
+                    assert await asyncio.to_thread(publish_raw, amqp_url, key, raw, b"bad %d" % number)
+                    sent[number] = raw
+            assert len(sent) >= len(POISON) - 2, "this broker takes nearly all of them"
+            letters = await eventually_async(lambda: _letters(mongo_client, settings, len(sent)))
+
+            async def all_stored():
+                stored = {instance.instance_id for instance in await monitor.repository.instances("x")}
+                assert stored == {f"i{number}" for number in sent}
+
+            await eventually_async(all_stored)
+    assert {bytes(letter["body"]): bytes(letter["properties"]) for letter in letters} == {
+        b"bad %d" % number: raw for number, raw in sent.items()
+    }
+    assert not [log for log in logs if log["action"] == "monitor.broker_lost"]
+    (strange,) = [letter for letter in letters if letter["body"] == b"bad 0"]
+    assert strange["origin_routing_key"] == r"\xff\xfe\x80"
+    await _nothing_waits(settings)
+
+
+async def test_bad_heartbeats_are_stored_during_a_brokers_memory_alarm(own_rabbitmq, settings, mongo_client):
+    own_settings = settings.model_copy(update={"amqp_url": SecretStr(own_rabbitmq.url)})
+    async with running_monitor(own_settings):
+        pass
+    await asyncio.to_thread(publish, own_rabbitmq.url, b"bad", body("x", "one"))
+    await asyncio.to_thread(own_rabbitmq.control, "set_vm_memory_high_watermark", "0.00001")
+    async with running_monitor(own_settings) as monitor:
+        await eventually_async(lambda: _letters(mongo_client, settings, 1))
+        await eventually_async(lambda: _stored(monitor, "one"))
+    await _nothing_waits(own_settings)
+
+
+async def test_large_heartbeats_are_not_piled_up(settings, amqp_url, mongo_client, monkeypatch):
+    monkeypatch.setattr("heartbeat.inbox.MAX_BATCH_BYTES", 1_000_000)
+    held = []
+    taking = Inbox.add
+
+    def add(inbox: Inbox, delivery: Delivery) -> Reject | None:
+        reject = taking(inbox, delivery)
+        held.append(inbox._batch.size_bytes)
+        return reject
+
+    monkeypatch.setattr(Inbox, "add", add)
+    bad = [b"%d" % number + b"x" * 200_000 for number in range(60)]
+    async with running_monitor(settings):
+        await asyncio.to_thread(publish, amqp_url, *bad)
+        await eventually_async(lambda: _letters(mongo_client, settings, len(bad)))
+    assert len(held) == len(bad)
+    assert max(held) < 3_000_000, "what was read together when it was full comes on top"
+
+
+async def test_what_can_not_be_held_while_the_database_is_away_stays_in_the_queue(
+    own_mongod, impatient, settings, amqp_url, mongo_client, monkeypatch
+):
+    monkeypatch.setattr("heartbeat.inbox.MAX_BATCH_BYTES", 1_000_000)
+    own_settings = settings.model_copy(update={"mongo_url": SecretStr(own_mongod.url)})
+    bad = [b"%d" % number + b"x" * 200_000 for number in range(40)]
+    with capture_logs() as logs:
+        async with running_monitor(own_settings) as monitor:
+            await asyncio.to_thread(publish, amqp_url, body("x", "one"))
+            await eventually_async(lambda: _stored(monitor, "one"))
+            await asyncio.to_thread(own_mongod.kill)
+            await asyncio.to_thread(publish, amqp_url, *bad, body("x", "two"))
+
+            async def full():
+                return any(log["action"] == "monitor.full" for log in logs)
+
+            await eventually_async(full)
+            await asyncio.to_thread(own_mongod.start)
+            await eventually_async(lambda: _stored(monitor, "two"))
+            with client_to(own_mongod.url) as client:
+                letters = await eventually_async(lambda: _letters(client, own_settings, len(bad)))
+            assert sorted(letter["body"] for letter in letters) == sorted(bad)
 
 
 async def test_two_monitors_on_one_queue_register_an_extractor_once(settings, amqp_url, mongo_client):
@@ -150,14 +320,6 @@ async def test_a_changed_timeout_does_not_lock_the_monitor_out_of_its_queue(sett
         async with running_monitor(changed) as monitor:
             await asyncio.to_thread(publish, amqp_url, body("x", f"i{timeout_s}"))
             await eventually_async(lambda: _stored(monitor, f"i{timeout_s}"))  # noqa: B023
-
-
-async def test_a_dead_letter_queue_made_with_other_arguments_is_used_as_it_is(settings, amqp_url):
-    with channel_to(amqp_url) as channel:
-        channel.queue_declare(settings.dead_letter_queue, durable=True)
-    async with running_monitor(settings) as monitor:
-        await asyncio.to_thread(publish, amqp_url, body("x", "instance"))
-        await eventually_async(lambda: _stored(monitor, "instance"))
 
 
 async def test_our_senders_clean_stop_shows_as_reported(settings, amqp_url):
@@ -283,7 +445,8 @@ async def test_heartbeats_are_stored_again_after_every_outage_and_no_good_one_is
             await asyncio.to_thread(own_stack.rabbitmq.start)
             await recovered()
             assert not monitor.task.done()
-    assert await asyncio.to_thread(messages_in, url, own_settings.dead_letter_queue) == []
+    with client_to(own_stack.urls.mongo_url) as client:
+        assert await _letters(client, own_settings, None) == []
 
 
 async def test_a_monitor_stops_promptly_while_the_database_is_away_and_leaves_its_heartbeats_in_the_queue(
@@ -304,6 +467,30 @@ async def test_a_monitor_stops_promptly_while_the_database_is_away_and_leaves_it
     await asyncio.to_thread(own_mongod.start)
     async with running_monitor(own_settings) as monitor:
         await eventually_async(lambda: _stored(monitor, "two"))
+
+
+async def test_a_broker_that_falls_silent_is_noticed_within_twenty_seconds(own_rabbitmq, settings):
+    own_settings = settings.model_copy(update={"amqp_url": SecretStr(own_rabbitmq.url)})
+    async with running_monitor(own_settings) as monitor:
+
+        async def status():
+            return (await get(monitor.port, "/health"))[0]
+
+        async def unwell():
+            assert await status() == 503
+
+        async def well():
+            assert await status() == 200
+
+        await eventually_async(well)
+        os.kill(own_rabbitmq.pid, signal.SIGSTOP)
+        try:
+            await eventually_async(unwell, timeout_s=20.0)
+        finally:
+            os.kill(own_rabbitmq.pid, signal.SIGCONT)
+        await eventually_async(well)
+        await asyncio.to_thread(publish, own_rabbitmq.url, body("x", "one"))
+        await eventually_async(lambda: _stored(monitor, "one"))
 
 
 async def test_a_monitor_that_starts_before_its_broker_waits_for_it(settings, amqp_url):
@@ -327,7 +514,7 @@ async def test_a_monitor_that_starts_before_its_broker_waits_for_it(settings, am
 @pytest.mark.parametrize("url", ["nonsense", "amqp://a:b@127.0.0.1:port/"])
 async def test_a_broker_url_that_is_none_ends_the_monitor_with_a_clear_error(settings, url):
     wrong = settings.model_copy(update={"amqp_url": SecretStr(url)})
-    with pytest.raises(SettingError, match="JOBTRAIL_AMQP_URL"):
+    with pytest.raises(SettingError, match="broker's URL is wrong"):
         await run_monitor(wrong, asyncio.Event())
 
 
@@ -338,3 +525,17 @@ async def _first(reading):
 
 async def _stored(monitor, instance_id: str) -> bool:
     return instance_id in {instance.instance_id for instance in await monitor.repository.instances("x")}
+
+
+async def _letters(client: MongoClient[dict[str, Any]], settings: Settings, count: int | None) -> list[dict[str, Any]]:
+    """The dead letters, when there are as many as expected."""
+    letters = await asyncio.to_thread(lambda: list(client[settings.database].dead_letters.find()))
+    assert count is None or len(letters) == count
+    return letters
+
+
+async def _nothing_waits(settings: Settings) -> None:
+    """All was acknowledged; asked when the monitor is gone."""
+    url = settings.require_amqp_url()
+    assert await asyncio.to_thread(messages_waiting, url, settings.heartbeat_queue) == 0
+    assert await asyncio.to_thread(messages_waiting, url, settings.dead_letter_queue) == 0

@@ -1,0 +1,160 @@
+"""Makes letters of captured messages, whatever those are, and completes them by what the trail knows."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b
+
+import structlog
+
+from broker.connection import Delivery
+from broker.properties import changed, decode
+from deadletters.reading import GAVE_UP, Found, caused, read_letter
+from models.errors import DecodeError
+from models.letter import Cause, Letter, LetterKind
+from models.redaction import redact
+from models.settings import Settings
+from models.wire import DeadLetterReason
+from store.database import Database
+from store.extractors import ExtractorRepository
+from store.jobs import JobRepository
+from store.letter_capture import CapturedLetter
+
+log = structlog.get_logger()
+
+_END_WITHIN_S = 5.0
+"""Seconds that the end of a job may take to be stored after its request was given up."""
+_FRESH = 20
+"""Up to so many requests at once may have been given up just now; more of them are a backlog."""
+_POLL_S = 0.1
+_BROKERS_COUNTS = dict.fromkeys(("x-delivery-count", "x-acquired-count"))
+"""Headers in which the broker counts how often it handed a message out; they are none of the message's."""
+_FINGERPRINT_BYTES = 8
+
+
+class LetterMaker:
+    """Makes the letters of one queue.
+
+    Args:
+        queue: The queue.
+        settings: The settings.
+        database: The trail's database.
+    """
+
+    def __init__(self, queue: str, settings: Settings, database: Database) -> None:
+        self._queue = queue
+        self._settings = settings
+        self._jobs = JobRepository(database)
+        self._extractors = ExtractorRepository(database)
+
+    async def make(self, batch: Sequence[Delivery]) -> Sequence[CapturedLetter]:
+        """Make a letter of each message.
+
+        Args:
+            batch: The messages.
+
+        Returns:
+            The letters, in order; whatever a message is, it is a letter.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        now = datetime.now(UTC)
+        letters = [self._read(delivery, now) for delivery in batch]
+        errors = await self._job_errors([letter for letter in letters if letter.cause.reason == GAVE_UP])
+        versions = await self._versions({letter.cause.extractor_id for letter in letters if letter.cause.extractor_id})
+        for letter in letters:
+            caused(letter, error=errors.get(letter.job_id or ""), version=versions.get(letter.cause.extractor_id))
+        return [
+            CapturedLetter(letter=letter, redelivered=delivery.redelivered)
+            for letter, delivery in zip(letters, batch, strict=True)
+        ]
+
+    def _read(self, delivery: Delivery, now: datetime) -> Letter:
+        try:
+            letter = self._looked_into(delivery, now)
+        except Exception as error:
+            # Whatever somebody sent that we did not think of: to end here would be to begin again with it for ever.
+            log.exception("letter can't be looked into", action="dead_letters.unreadable", queue=self._queue)
+            letter = _plain(self._queue, delivery.body, delivery.raw, now, f"{type(error).__name__}: {error}")
+        if letter.key is None:
+            letter.fingerprint = fingerprint(letter.body, letter.properties)
+        return letter
+
+    def _looked_into(self, delivery: Delivery, now: datetime) -> Letter:
+        found = Found(
+            queue=self._queue,
+            body=delivery.body,
+            raw=delivery.raw,
+            properties=decode(delivery.raw),
+            exchange=delivery.exchange,
+            routing_key=delivery.routing_key,
+            at=now,
+        )
+        return read_letter(found, self._settings)
+
+    async def _job_errors(self, letters: Sequence[Letter]) -> dict[str, str]:
+        """Find out what the jobs of requests that were given up said at their end: it may be stored a moment later."""
+        ids = {letter.job_id for letter in letters if letter.job_id is not None}
+        if not ids:
+            return {}
+        deadline = asyncio.get_running_loop().time() + _END_WITHIN_S
+        while True:
+            jobs = await self._jobs.some(ids)
+            # Of a backlog, a job that is not on record will not come: its start was sent long before.
+            awaited = len(ids) if len(ids) <= _FRESH else len(jobs)
+            ended = {job.job_id: job.message for job in jobs if job.status.is_end}
+            if len(ended) == awaited or asyncio.get_running_loop().time() > deadline:
+                return ended
+            await asyncio.sleep(_POLL_S)
+
+    async def _versions(self, extractors: Collection[str]) -> dict[str, str]:
+        return await self._extractors.latest_versions(extractors) if extractors else {}
+
+
+def unstorable(letter: Letter, error: DecodeError) -> Letter:
+    """Make a letter anew without anything that was read out of its message, all of which the database may refuse.
+
+    Args:
+        letter: The letter that the database refused.
+        error: Its words.
+
+    Returns:
+        The letter with its bytes, which can always be stored, and the reason `unstorable`.
+    """
+    plain = _plain(letter.cause.queue, letter.body, letter.properties, letter.captured_at, error.detail)
+    plain.fingerprint = letter.fingerprint or fingerprint(letter.body, letter.properties)
+    plain.maybe_repeated = letter.maybe_repeated
+    caused(plain)
+    return plain
+
+
+def fingerprint(body: bytes, properties: bytes) -> bytes:
+    """Make the short hash by which a letter without a key is compared with another one.
+
+    Args:
+        body: Its body.
+        properties: Its properties, as they came.
+
+    Returns:
+        The same bytes for each delivery of a message.
+    """
+    digest = blake2b(body, digest_size=_FINGERPRINT_BYTES)
+    digest.update(changed(properties, headers=_BROKERS_COUNTS))
+    return digest.digest()
+
+
+def _plain(queue: str, body: bytes, properties: bytes, at: datetime, error: str) -> Letter:
+    return Letter(
+        id="",
+        cause_id="",
+        cause=Cause(queue=queue, origin="", reason=DeadLetterReason.UNSTORABLE, error="", extractor_id="", version=""),
+        kind=LetterKind.OTHER,
+        error=redact(error[:300]).encode("utf-8", "replace").decode(),
+        captured_at=at,
+        happened_at=at,
+        seq=0,
+        size_bytes=len(body),
+        body=body,
+        properties=properties,
+    )

@@ -1,0 +1,75 @@
+"""The dead letters of bad heartbeats."""
+
+from broker.properties import decode
+from heartbeat.inbox import Reject
+from models.dead_letter import REPLAY_HEADER, letter_header, text_header
+from models.letter import Letter, LetterKind
+from models.refused import refused_letter
+from models.settings import Settings
+from models.wire import DeadLetterReason
+
+_STUB_BYTES = 4096
+
+
+def letter_of(reject: Reject, settings: Settings) -> Letter:
+    """Make the dead letter of a bad heartbeat.
+
+    Its key is made of the message, all of it, and the minute in which it came. So one that is redelivered after a crash
+    is stored a second time at the most, and of a sender who repeats the same bytes one letter a minute is kept.
+
+    Args:
+        reject: The heartbeat, and what is wrong with it.
+        settings: For the name of its queue, and for how large a body may be that is looked into.
+
+    Returns:
+        The letter.
+    """
+    delivery = reject.delivery
+    properties = decode(delivery.raw)
+    headers = properties.headers or {}
+    return refused_letter(
+        queue=settings.heartbeat_queue,
+        reason=reject.reason,
+        error=reject.error,
+        body=delivery.body,
+        properties=delivery.raw,
+        exchange=delivery.exchange,
+        routing_key=delivery.routing_key,
+        received_at=reject.received_at,
+        kind=LetterKind.HEARTBEAT,
+        seq=0,
+        key=f"{settings.heartbeat_queue}/{reject.digest}/{reject.received_at:%Y-%m-%dT%H:%M}",
+        message_id=properties.message_id or None,
+        correlation_id=properties.correlation_id or None,
+        max_body_bytes=settings.max_body_bytes,
+        parent=letter_header(headers),
+        sent_by=text_header(headers, REPLAY_HEADER),
+    )
+
+
+def stub_of(letter: Letter, refusal: str) -> Letter:
+    """Make of a letter that the database refuses one that can be stored for certain: cut short, without properties.
+
+    Args:
+        letter: The letter.
+        refusal: The database's words.
+
+    Returns:
+        The stub, under the letter's key.
+    """
+    return refused_letter(
+        queue=letter.cause.queue,
+        reason=DeadLetterReason.UNSTORABLE,
+        error=refusal,
+        body=letter.body[:_STUB_BYTES],
+        properties=b"",
+        exchange="",
+        routing_key="",
+        received_at=letter.captured_at,
+        kind=LetterKind.HEARTBEAT,
+        seq=0,
+        key=letter.key,
+        message_id=None,
+        correlation_id=None,
+        max_body_bytes=0,
+    )
