@@ -13,6 +13,7 @@ COPY deadletters deadletters
 COPY consumer consumer
 COPY heartbeat heartbeat
 COPY publisher publisher
+COPY broker broker
 COPY store store
 COPY models models
 RUN python -m venv /opt/jobtrail \

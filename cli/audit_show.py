@@ -8,18 +8,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from broker.queue_depth import QueueDepth
 from cli.console import make_console, write_json
 from cli.context import current_settings, open_database
 from cli.formats import one_line
 from cli.palette import BAD, GOOD, QUIET, WARNING
 from cli.progress import ProgressTeller
-from consumer.queue_depth import QueueDepth
-from deadletters.conservation import Audit, audit, difference_words
-from desk.schemas.replays import AuditSchema
+from deadletters.conservation import Audit, audit
+from desk.schemas.conservation import AuditSchema
 from models.conservation import Balance
+from models.position import Position
 from models.times import clock
 
-_HEADINGS = ("HANDED OUT", "STORED", "DUPLICATES", "DEAD LETTERS", "WAITING", "MISSING")
+_HEADINGS = ("HANDED OUT", "STORED", "DUPLICATES", "DEAD LETTERS", "MISSING", "DOUBLED")
 _HOUR_WIDTH = 12
 
 
@@ -52,19 +53,20 @@ def print_json(found: Audit) -> None:
 
 
 def print_audit(found: Audit) -> None:
-    """Print an audit: a table per queue, what waits, and the result.
+    """Print an audit: a table per queue or stream, what waits, and the result.
 
     Args:
         found: What was found.
     """
     console = make_console()
-    waiting = {depth.queue: depth for depth in found.waiting}
+    words = {depth.queue: _waiting_words(depth) for depth in found.waiting}
+    words |= {position.stream: _position_words(position) for position in found.positions}
     for queue, balances in groupby(found.balances, key=lambda balance: balance.tally.queue):
-        console.print(Text.assemble((one_line(queue), "bold"), "  ", _waiting_words(waiting.pop(queue, None))))
+        console.print(Text.assemble((one_line(queue), "bold"), "  ", words.pop(queue, _UNKNOWN)))
         _print_table(console, list(balances))
         console.print()
-    for depth in waiting.values():
-        console.print(Text.assemble((one_line(depth.queue), "bold"), "  ", _waiting_words(depth)))
+    for queue, said in words.items():
+        console.print(Text.assemble((one_line(queue), "bold"), "  ", said))
     _print_result(console, found)
 
 
@@ -75,24 +77,34 @@ def _print_table(console: Console, balances: Sequence[Balance]) -> None:
         table.add_column(heading, no_wrap=True, justify="right")
     for balance in balances:
         tally = balance.tally
-        counts = [tally.handed_out, tally.stored, tally.duplicates, tally.dead_lettered, balance.waiting]
-        sign = "✖" if balance.missing else " "
-        cells = [f"{sign} {tally.hour:%m-%d %H:%M}", *(_number(count) for count in counts), _number(balance.missing)]
-        table.add_row(*cells, style=BAD if balance.missing else "")
+        taken = [tally.handed_out, tally.stored, tally.duplicates, tally.dead_lettered]
+        sign = "✖" if balance.wrong else " "
+        cells = [f"{sign} {tally.hour:%m-%d %H:%M}", *map(_number, [*taken, balance.missing, balance.doubled])]
+        table.add_row(*cells, style=BAD if balance.wrong else "")
     console.print(table)
     for balance in balances:
-        if balance.missing:
-            words = f"✖ {balance.tally.hour:%m-%d %H:%M}: {difference_words(balance)}"
-            console.print(Text(words, style=BAD), soft_wrap=True)
+        hour = f"{balance.tally.hour:%m-%d %H:%M}"
+        if balance.wrong:
+            console.print(Text(f"✖ {hour}: {balance.difference}", style=BAD), soft_wrap=True)
+        elif balance.waiting:
+            letters = "dead letter waits" if balance.waiting == 1 else "dead letters wait"
+            console.print(Text(f"  {hour}: {balance.waiting:,} {letters} to be captured", style=QUIET), soft_wrap=True)
 
 
 def _number(count: int) -> str:
     return f"{count:,}" if count else "-"
 
 
-def _waiting_words(depth: QueueDepth | None) -> Text:
-    if depth is None:
-        return Text("not among the queues of these settings", style=QUIET)
+_UNKNOWN = Text("not among the queues of these settings", style=QUIET)
+
+
+def _position_words(position: Position) -> Text:
+    epoch = f" of epoch {position.epoch:,}" if position.epoch > 1 else ""
+    words = "nothing is stored yet" if position.is_new else f"stored up to offset {position.offset:,}"
+    return Text(f"{words}{epoch}", style=QUIET)
+
+
+def _waiting_words(depth: QueueDepth) -> Text:
     if depth.missing:
         return Text("there is no such queue yet", style=QUIET)
     if depth.waiting is None:
@@ -103,15 +115,20 @@ def _waiting_words(depth: QueueDepth | None) -> Text:
 def _print_result(console: Console, found: Audit) -> None:
     since = clock(found.since)
     if not found.balances:
-        console.print(f"No message was taken from a queue since {since}.")
+        console.print(f"No message was taken from a stream or a queue since {since}.")
         console.print(Text("  Look further back:          jobtrail audit --since 1w", style=QUIET))
         console.print(Text("  Is the consumer running?    jobtrail doctor", style=QUIET))
-    elif found.missing:
-        messages = "1 message is" if found.missing == 1 else f"{found.missing:,} messages are"
-        console.print(Text(f"✖ {messages} missing since {since}.", style=BAD))
+    elif found.wrong:
+        console.print(Text(f"✖ {_wrong_words(found)} since {since}.", style=BAD))
         hint = "Was a collection edited or restored, or the dead-letter queue emptied by another program?"
         console.print(Text(f"  → {hint}", style=QUIET), soft_wrap=True)
     else:
         count = sum(balance.tally.handed_out for balance in found.balances)
         messages = "The one message" if count == 1 else f"All {count:,} messages"
         console.print(Text.assemble(("✔ ", GOOD), f"{messages} since {since} are accounted for."), soft_wrap=True)
+
+
+def _wrong_words(found: Audit) -> str:
+    missing = "1 message is missing" if found.missing == 1 else f"{found.missing:,} messages are missing"
+    doubled = "1 message is stored twice" if found.doubled == 1 else f"{found.doubled:,} messages are stored twice"
+    return " and ".join(words for words, count in ((missing, found.missing), (doubled, found.doubled)) if count)

@@ -1,8 +1,8 @@
 """Checks dead letters: what waits in the queues that are captured, and what is to be looked at."""
 
+from broker.queue_depth import QueueDepth, QueueGauge
 from cli.checkup import Check, ok, warning
 from cli.context import open_database
-from consumer.queue_depth import QueueDepth, QueueGauge
 from models.errors import SettingError, StoreError
 from models.settings import Settings
 from store.causes import CauseRepository
@@ -54,6 +54,11 @@ def judge_captured(name: str, queue: str, waiting: int, consumers: int) -> Check
 def waiting_words(count: int) -> str:
     """Say how many messages wait."""
     return "no messages wait" if count == 0 else "1 message waits" if count == 1 else f"{count:,} messages wait"
+
+
+def consumer_words(count: int) -> str:
+    """Say how many consumers there are."""
+    return "no consumer" if count == 0 else "1 consumer" if count == 1 else f"{count} consumers"
 
 
 async def check_letters(settings: Settings) -> list[Check]:

@@ -108,13 +108,15 @@ async def check_pages(settings: Settings) -> list[Check]:
     Returns:
         The checks.
     """
-    pages = (
+    pages = [
         ("consumer", "consume", "health_host", "consumer_health_port"),
         ("monitor", "monitor", "health_host", "monitor_health_port"),
         ("reconciler", "dataset:get-status --watch", "health_host", "reconciler_health_port"),
         ("dead-letter service", "deadletters capture", "health_host", "dead_letters_health_port"),
         ("web", "web", "web_host", "web_port"),
-    )
+    ]
+    if settings.forward_to is not None:
+        pages.append(("forwarder", "forward", "health_host", "forwarder_health_port"))
     return list(await asyncio.gather(*(asyncio.to_thread(_check_page, settings, *page) for page in pages)))
 
 

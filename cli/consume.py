@@ -2,9 +2,9 @@
 
 
 def consume() -> None:
-    """Store the status updates from the reply queue until SIGTERM or Ctrl-C.
+    """Store the status updates until SIGTERM or Ctrl-C.
 
-    On a stop it finishes its batch, acknowledges it and leaves. Outages of the broker and the database are waited out.
+    On a stop it finishes its batch and leaves. Outages of the broker and the database are waited out.
     """
     from cli.context import current_settings
     from cli.service import run_service

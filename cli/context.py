@@ -1,6 +1,7 @@
 """What a command works with: the settings, completed by a running private stack, and the trail's database."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.settings import Settings, load_settings
@@ -20,8 +21,11 @@ PRIVATE = "the running private stack"
 UNSET = "nowhere"
 
 
-def current_settings() -> Settings:
+def current_settings(overrides: Mapping[str, object] | None = None) -> Settings:
     """Read the settings; what is not set is as the running private stack has it, if there is one.
+
+    Args:
+        overrides: A command's options, by field name; see `load_settings`.
 
     Returns:
         The settings.
@@ -29,12 +33,15 @@ def current_settings() -> Settings:
     Raises:
         SettingError: A setting is wrong.
     """
-    settings, _source = find_settings()
+    settings, _source = find_settings(overrides)
     return settings
 
 
-def find_settings() -> tuple[Settings, Source]:
+def find_settings(overrides: Mapping[str, object] | None = None) -> tuple[Settings, Source]:
     """Read the settings as `current_settings` does, and tell where the two services' URLs came from.
+
+    Args:
+        overrides: As there.
 
     Returns:
         The settings, and the sources of their two URLs.
@@ -42,14 +49,14 @@ def find_settings() -> tuple[Settings, Source]:
     Raises:
         SettingError: A setting is wrong.
     """
-    given = load_settings()
-    settings = _completed(given)
+    given = load_settings(overrides)
+    settings = _completed(given, overrides or {})
     return settings, Source(
         amqp=_source_of("amqp_url", given, settings), mongo=_source_of("mongo_url", given, settings)
     )
 
 
-def _completed(given: Settings) -> Settings:
+def _completed(given: Settings, overrides: Mapping[str, object]) -> Settings:
     running = find_running(given.data_dir)
     if running is None:
         return given
@@ -57,7 +64,8 @@ def _completed(given: Settings) -> Settings:
     # The demo's analyzer knows nothing of the datasets in another database.
     if given.mongo_url is None or given.require_mongo_url() == running.mongo_url:
         known |= noted_settings(given.data_dir)
-    return load_settings({name: value for name, value in known.items() if name not in given.model_fields_set})
+    missing = {name: value for name, value in known.items() if name not in given.model_fields_set}
+    return load_settings({**missing, **overrides})
 
 
 def _source_of(name: str, given: Settings, settings: Settings) -> str:

@@ -29,6 +29,9 @@ def replay(
     at_once: Annotated[
         bool, typer.Option("--at-once", help="Don't wait for outcomes after the first and the tenth letter.")
     ] = False,
+    include_repeated: Annotated[
+        bool, typer.Option("--include-repeated", help="Also letters that may be repetitions of others.")
+    ] = False,
     yes: _YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,7 +52,7 @@ def replay(
     from cli.interruptible import run_interruptible
     from models.letter import UNSETTLED
 
-    selection = confirmed(which, "Replay", UNSETTLED, yes=yes or dry_run)
+    selection = confirmed(which, "Replay", UNSETTLED, yes=yes or dry_run, include_repeated=include_repeated)
     if dry_run:
         result = run_interruptible(judge(selection, to))
         if as_json:
@@ -65,7 +68,15 @@ def replay(
             print_receipt(found)
 
     code = run_interruptible(
-        show_replay(selection, words=which.words(), target=to, rate=rate, staged=not at_once, show=show)
+        show_replay(
+            selection,
+            words=which.words(),
+            target=to,
+            rate=rate,
+            staged=not at_once,
+            include_repeated=include_repeated,
+            show=show,
+        )
     )
     if code:
         raise typer.Exit(code)

@@ -17,7 +17,9 @@ from store.database import Database
 from store.letters import LetterRepository
 
 
-def confirmed(which: Choice, act: str, states: Sequence[LetterState] | None, *, yes: bool) -> LetterFilter:
+def confirmed(
+    which: Choice, act: str, states: Sequence[LetterState] | None, *, yes: bool, include_repeated: bool = True
+) -> LetterFilter:
     """Count the letters of a choice, and ask on a terminal whether more than one is meant.
 
     Args:
@@ -25,6 +27,7 @@ def confirmed(which: Choice, act: str, states: Sequence[LetterState] | None, *, 
         act: What is to be done, as the question begins: `Replay`.
         states: Only letters in these states count; None for any.
         yes: Whether not to ask.
+        include_repeated: Whether also those are meant that may be repetitions of others.
 
     Returns:
         The letters that were captured by now.
@@ -37,6 +40,7 @@ def confirmed(which: Choice, act: str, states: Sequence[LetterState] | None, *, 
     """
     now = datetime.now(UTC)
     selection = which.letters(now)
+    selection = selection if include_repeated else selection.to_replay()
     selection = replace(selection, until=min(selection.until, now) if selection.until else now)
     count = run_interruptible(_count(selection, states))
     asks = count > 1 and not yes and sys.stdin.isatty() and sys.stderr.isatty()

@@ -167,7 +167,8 @@ def _error(group: CauseGroup) -> str:
 def _place(group: CauseGroup) -> str:
     cause = group.cause
     sender = f"{cause.extractor_id} {cause.version}".strip()
-    parts = [sender, f"from {cause.origin}" if cause.origin else "from nobody knows where", f"in {cause.queue}"]
+    origin = f"from {cause.origin}" if cause.origin else "from nobody knows where"
+    parts = [sender, origin, f"in {cause.queue}" if cause.queue != cause.origin else ""]
     return one_line(", ".join(part for part in parts if part))
 
 

@@ -129,6 +129,8 @@ def _line(letter: Letter, now: datetime, *, wide: bool) -> Line:
         words = error or reason_words(cause.reason)
     else:
         words = f"{one_line(cause.reason)}: {error or reason_words(cause.reason)}"
+    if letter.maybe_repeated:
+        words = f"maybe repeated; {words}"
     return Line(
         state=state_text(letter.state),
         name=letter.id,

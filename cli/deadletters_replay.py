@@ -138,6 +138,7 @@ async def show_replay(
     target: str | None,
     rate: float | None,
     staged: bool,
+    include_repeated: bool,
     show: Callable[[Receipt], None],
 ) -> ExitCode:
     """Replay letters, and show the receipt.
@@ -148,6 +149,7 @@ async def show_replay(
         target: The queue they go to; None for where each came from.
         rate: Letters per second at the most; None for no limit.
         staged: Whether it waits for outcomes after the first and the tenth letter.
+        include_repeated: Whether also those are sent that may be repetitions of others.
         show: Shows the receipt.
 
     Returns:
@@ -164,7 +166,14 @@ async def show_replay(
     _set_up_logs(settings)
     async with open_database(settings) as database:
         replay = await start_replay(
-            database, selection, who=whoever(), origin=ORIGIN, target=target, rate=rate, staged=staged
+            database,
+            selection,
+            who=whoever(),
+            origin=ORIGIN,
+            target=target,
+            rate=rate,
+            staged=staged,
+            include_repeated=include_repeated,
         )
         details = {"replay": replay.id, "letters": str(replay.total)} | ({"to": target} if target else {})
         await note(database, "letters.replay", target=words, details=details)

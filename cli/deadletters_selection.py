@@ -37,11 +37,14 @@ class Filters:
     until: Annotated[
         str | None, typer.Option(help="Captured by then: an age or a time, as --since.", show_default=False)
     ] = None
+    repeated: Annotated[
+        bool, typer.Option("--repeated", help="That may be repetitions of earlier ones.", show_default=False)
+    ] = False
 
     @property
     def given(self) -> Mapping[str, str]:
         """The filters that were given, by name."""
-        values = {name: getattr(self, name) for name in _FILTERS}
+        values = {name: getattr(self, name) for name in _FILTERS} | {"repeated": "only" if self.repeated else None}
         return {name: value for name, value in values.items() if value is not None}
 
     def words(self) -> str:
@@ -72,6 +75,7 @@ class Filters:
             job_id=self.job,
             since=parse_since(self.since, now) if self.since else None,
             until=parse_since(self.until, now, option="--until") if self.until else None,
+            maybe_repeated=self.repeated or None,
         )
 
 
@@ -112,7 +116,7 @@ class Choice(Filters):
 
         ways = [bool(self.ids), bool(self.given), self.everything]
         if not any(ways):
-            options = ", ".join(f"--{name}" for name in _FILTERS).replace("--reason", self.reason_option)
+            options = ", ".join(f"--{name}" for name in (*_FILTERS, "repeated")).replace("--reason", self.reason_option)
             raise SettingError(f"say which letters: name them, or narrow them down ({options}), or take --all")
         if sum(ways) > 1:
             raise SettingError("letters are either named, or narrowed down by options, or --all; not two of these")

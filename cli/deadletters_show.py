@@ -108,6 +108,9 @@ def _facts(view: LetterView, now: datetime) -> Iterator[tuple[str, str | Text]]:
     yield "group", letter.cause_id
     if letter.parent:
         yield "before", Text(f"letter {letter.parent}, which was replayed and came back as this one")
+    if letter.maybe_repeated:
+        first = f"maybe, of letter {letter.maybe_repeated}: its message is equal, and the broker handed it out again"
+        yield "repetition", Text(first, style=WARNING)
 
 
 def _judged(judgement: Judgement, target: str) -> Text:

@@ -9,6 +9,8 @@ from cli.checkup import Check, Outcome, exit_code_of, failed
 from cli.checkup_broker import check_broker
 from cli.checkup_channels import check_channels
 from cli.checkup_datasets import check_analyzer, check_datasets
+from cli.checkup_forward import check_forward
+from cli.checkup_incidents import check_incidents
 from cli.checkup_letters import check_captured_queues, check_letters
 from cli.checkup_services import check_database, check_pages, check_sources
 from cli.console import make_console, write_json
@@ -57,6 +59,9 @@ async def run_checks() -> list[Check]:
             checks.append(failed("broker", str(error), "correct JOBTRAIL_AMQP_URL", ExitCode.WRONG_USE))
     if settings.mongo_url is not None:
         checks += await check_database(settings)
+        checks += await check_incidents(settings)
+        if settings.amqp_url is not None:
+            checks += await check_forward(settings)
         checks += await check_letters(settings)
         checks += await check_datasets(settings)
     checks += await check_analyzer(settings)

@@ -1,15 +1,10 @@
 """What is going on right now, read from the store a few times a second, for people who look at a terminal."""
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-
-import pika
-from pika.adapters.blocking_connection import BlockingConnection
-from pika.exceptions import AMQPError
 
 from desk.stall_judge import StallJudge
 from heartbeat.liveness import online
@@ -17,6 +12,7 @@ from models.dataset import DatasetStatus, LogType
 from models.job import Job
 from models.settings import Settings
 from models.status import Status
+from store.causes import CauseRepository
 from store.console import Console
 from store.database import Database
 from store.dataset_views import DatasetViews, LogRow
@@ -49,8 +45,8 @@ class Figures:
     """Those with at least one instance online."""
     stalled: frozenset[str]
     """The stalled jobs."""
-    dead_letters: int | None
-    """None while the broker can't be asked."""
+    dead_letters: int
+    """Those about which something is to be done."""
 
     @property
     def running(self) -> int:
@@ -81,11 +77,10 @@ class LiveReader:
 
     Args:
         database: The trail's database.
-        amqp_url: The broker, asked how many dead letters it holds.
         settings: For the limits of liveness and the queues' names.
     """
 
-    def __init__(self, database: Database, amqp_url: str, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._jobs = JobRepository(database)
         self._extractors = ExtractorRepository(database)
@@ -93,7 +88,6 @@ class LiveReader:
         self._datasets = DatasetViews(console)
         self._overview = OverviewRepository(console)
         self._settings = settings
-        self._depth = QueueDepth(amqp_url, settings.dead_letter_queue)
         self._rate = _Rate()
         self._slow_due_at = 0.0
         self._figures: Figures | None = None
@@ -123,10 +117,6 @@ class LiveReader:
             self._slow_due_at = ended + max(SLOW_INTERVAL_S, 9 * (ended - started))
         return Snapshot(at=now, jobs=page.jobs, unnamed=self._unnamed, changes=self._changes, figures=self._figures)
 
-    def close(self) -> None:
-        """Close the connection to the broker."""
-        self._depth.close()
-
     async def _read_changes(self, now: datetime) -> Sequence[LogRow]:
         page = await self._datasets.logs(LogType.STATUS_UPDATE, since=now - _CHANGES_SINCE, limit=_CHANGES_LIMIT)
         return page.rows
@@ -144,7 +134,7 @@ class LiveReader:
             extractors=len(records),
             extractors_online=len(alive),
             stalled=await self._stalled(),
-            dead_letters=await asyncio.to_thread(self._depth.read),
+            dead_letters=await CauseRepository(self._database).unsettled(),
         )
 
     async def _stalled(self) -> frozenset[str]:
@@ -152,43 +142,6 @@ class LiveReader:
         running = await self._jobs.list(JobFilter(statuses=_RUNNING), limit=_RUNNING_LIMIT)
         stalls = await judge.stalls(running.jobs)
         return frozenset(job.job_id for job, stall in zip(running.jobs, stalls, strict=True) if stall)
-
-
-class QueueDepth:
-    """Asks the broker how many messages wait in a queue.
-
-    Args:
-        amqp_url: The broker.
-        queue: The queue.
-    """
-
-    def __init__(self, amqp_url: str, queue: str) -> None:
-        self._amqp_url = amqp_url
-        self._queue = queue
-        self._connection: BlockingConnection | None = None
-
-    def read(self) -> int | None:
-        """Ask.
-
-        Returns:
-            Messages that wait, or None when the broker can't be reached or has no such queue yet.
-        """
-        try:
-            if self._connection is None or self._connection.is_closed:
-                self._connection = BlockingConnection(pika.URLParameters(self._amqp_url))
-            channel = self._connection.channel()
-            count: int = channel.queue_declare(self._queue, passive=True).method.message_count
-            channel.close()
-        except (AMQPError, OSError):
-            self.close()
-            return None
-        return count
-
-    def close(self) -> None:
-        """Close the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None and connection.is_open:
-            connection.close()
 
 
 class _Rate:

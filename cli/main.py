@@ -18,7 +18,9 @@ from cli.deadletters import deadletters
 from cli.doctor import doctor
 from cli.env import env
 from cli.extractors import extractors
+from cli.forward import forward
 from cli.import_clowder import import_clowder
+from cli.incidents import incidents
 from cli.jobs import jobs
 from cli.monitor import monitor
 from cli.outbox import outbox
@@ -111,6 +113,13 @@ _add(cancel, "cancel", _WORK, "jobtrail cancel e24f993a-db63-48d6-9726-ea607d1e0
 _add(up, "up", _RUN, "jobtrail up")
 _add(consume, "consume", _RUN, "JOBTRAIL_LOG_FORMAT=json jobtrail consume")
 _add(monitor, "monitor", _RUN, "jobtrail monitor")
+_add(
+    forward,
+    "forward",
+    _RUN,
+    "jobtrail forward --to clowder.Xk3pQ90aBc",
+    "jobtrail forward --to wordcount.updates --extractor ncsa.wordcount --name wordcount",
+)
 _add(web, "web", _RUN, "jobtrail web")
 _add(
     dataset_get_status,
@@ -122,6 +131,7 @@ _add(
 )
 _add(env, "env", _RUN, 'eval "$(jobtrail env)"', "jobtrail env --json")
 _add(doctor, "doctor", _CARE, "jobtrail doctor", "jobtrail doctor --json")
+_add(incidents, "incidents", _CARE, "jobtrail incidents", "jobtrail incidents --acknowledge 3f2a9c01d47b")
 _add(verify, "verify", _CARE, "jobtrail verify")
 _add(rebuild, "rebuild", _CARE, "jobtrail rebuild")
 _add(import_clowder, "import-clowder", _CARE, "jobtrail import-clowder mongodb://clowder.example.org:27017")

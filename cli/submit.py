@@ -50,7 +50,8 @@ def submit(
             parameters=_parsed(parameters),
             filename=filename,
             dataset_id=dataset,
-            reply_queue=settings.reply_queue,
+            reply_queue=settings.reply_stream,
+            partitions=settings.reply_partitions,
         )
     except ValueError as error:
         raise SettingError(str(error)) from error

@@ -155,6 +155,8 @@ class EventPrinter:
         if event.replay_id is not None:
             letter = f", letter {event.letter_id}" if event.letter_id and self._console.width >= _LETTER_SHOWN else ""
             self._print(Text(f"{self._margin}↳ replayed by {one_line(event.replay_id)}{one_line(letter)}", style=QUIET))
+        if event.maybe_repeated is not None:
+            self._print(Text(f"{self._margin}↳ may be a repetition", style=WARNING))
         if step.length_s is not None and step.is_work:
             self.silence(step.length_s)
 

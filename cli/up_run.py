@@ -11,12 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 import cli
+from broker.address import broker_address
+from broker.queue_depth import QueueGauge
 from cli.announcer import Announcer
-from cli.live import LiveReader, QueueDepth
+from cli.checkup_streams import UNREADABLE_ADVICE
+from cli.live import LiveReader
 from cli.live_screen import LiveScreen
 from cli.live_table import Surroundings
 from cli.stop_signals import StopSignals
+from cli.stream_probe import why_unreadable
 from cli.up_settings import chosen_settings, pages_url
 from models.ending import end
 from models.settings import Settings
@@ -30,6 +36,7 @@ from stack.supervisor import Program, Supervisor
 from store.database import Database
 
 _READY_TIMEOUT_S = 60.0
+_TELL_EVERY_S = 10.0
 _DEMO_GRACE_S = 8.0
 _SERVICES_GRACE_S = 20.0
 _POLL_S = 0.1
@@ -104,9 +111,12 @@ class UpRun:
         self._launch(outside_world(environment, folder, chosen), _DEMO_GRACE_S)
         with self._announcer.step("Starting the consumer and the heartbeat monitor"):
             receiving = self._launch(_services(environment, folder, consumer="consume", monitor="monitor"))
-            self._await_queue(urls, self._settings.reply_queue, receiving)
+            for stream in self._settings.reply_streams:
+                self._await_stream(urls, stream, receiving)
             self._await_queue(urls, self._settings.heartbeat_queue, receiving)
         beside = {"reconciler": "dataset:get-status --watch", "deadletters": "deadletters capture", "web": "web"}
+        if self._settings.forward_to is not None:
+            beside["forwarder"] = "forward"
         self._launch(_services(environment, folder, **beside))
         if self._demo:
             workers = crew(environment, folder, chosen)
@@ -139,18 +149,32 @@ class UpRun:
             **{f"JOBTRAIL_{name.upper()}": value for name, value in chosen.items()},
         }
 
+    def _await_stream(self, urls: StackUrls, stream: str, services: Supervisor) -> None:
+        """Wait until a stream is made and can be read; what is sent to it from then on is stored sooner or later."""
+        began = told = time.monotonic()
+        while problem := asyncio.run(why_unreadable(urls.amqp_url, stream)):
+            services.check()
+            now = time.monotonic()
+            if now - began > _READY_TIMEOUT_S:
+                raise StackError(
+                    f"{stream} can't be read after {_READY_TIMEOUT_S:.0f} s: {problem}; {UNREADABLE_ADVICE}; "
+                    f"the logs are in {self._stack.log_folder}"
+                )
+            if now - told > _TELL_EVERY_S:
+                told = now
+                self._announcer.say(f"still waiting for {stream}, after {now - began:.0f} s: {problem}")
+            time.sleep(_POLL_S)
+
     def _await_queue(self, urls: StackUrls, queue: str, services: Supervisor) -> None:
         """Wait until a queue is declared: then the process that reads it is at work, and nothing sent there is lost."""
-        depth = QueueDepth(urls.amqp_url, queue)
         deadline = time.monotonic() + _READY_TIMEOUT_S
-        while depth.read() is None:
+        while asyncio.run(QueueGauge(SecretStr(urls.amqp_url)).read(queue)).waiting is None:
             services.check()
             if time.monotonic() > deadline:
                 raise StackError(
                     f"nobody reads {queue} after {_READY_TIMEOUT_S:.0f} s; the logs are in {self._stack.log_folder}"
                 )
             time.sleep(_POLL_S)
-        depth.close()
 
     def _tell_how_to_go_on(self, chosen: Mapping[str, str]) -> None:
         program = program_name()
@@ -175,16 +199,13 @@ class UpRun:
     async def _watch(self, urls: StackUrls) -> None:
         around = Surroundings(
             program=program_name(),
-            services=f"{self._pages} · RabbitMQ {_address(urls.amqp_url)} · MongoDB {_address(urls.mongo_url)}",
+            services=f"{self._pages} · RabbitMQ {broker_address(urls.amqp_url)} · MongoDB {_address(urls.mongo_url)}",
             logs=_short(self._stack.log_folder),
             started_at=self._started_at,
         )
         async with Database(urls.mongo_url, self._settings.database) as database:
-            reader = LiveReader(database, urls.amqp_url, self._settings)
-            try:
-                await _first_of(LiveScreen(reader, around, self._announcer).show(), self._keep_alive())
-            finally:
-                reader.close()
+            reader = LiveReader(database, self._settings)
+            await _first_of(LiveScreen(reader, around, self._announcer).show(), self._keep_alive())
 
     async def _keep_alive(self) -> None:
         """Start again what has ended, until somebody asks to stop."""

@@ -1,4 +1,4 @@
-"""What `jobtrail up` chooses by itself: the ports of its services, and the outside world that the demo plays."""
+"""What `jobtrail up` chooses by itself: ports, the size of its streams, and the outside world that the demo plays."""
 
 import secrets
 from collections.abc import Mapping
@@ -8,9 +8,11 @@ from stack.private_stack import PrivateStack
 
 _PORTS = (
     *("consumer_health_port", "monitor_health_port", "reconciler_health_port", "dead_letters_health_port"),
-    "web_port",
+    *("forwarder_health_port", "web_port"),
 )
 _DEMO_CRON = "* * * * *"
+_PRIVATE_STREAM = {"stream_retention_gb": "1", "stream_segment_mb": "64"}
+"""A developer's disk is not a broker's."""
 
 
 def chosen_settings(settings: Settings, stack: PrivateStack, *, demo: bool) -> dict[str, str]:
@@ -29,6 +31,8 @@ def chosen_settings(settings: Settings, stack: PrivateStack, *, demo: bool) -> d
         StackError: No free port was found.
     """
     chosen = {name: str(stack.reserve_port(name, getattr(settings, name))) for name in _PORTS}
+    if settings.amqp_url is None:
+        chosen |= {name: value for name, value in _PRIVATE_STREAM.items() if name not in settings.model_fields_set}
     if demo and settings.mongo_url is None and settings.analyzer_url is None:
         played = {
             "analyzer_url": f"http://127.0.0.1:{stack.reserve_port('analyzer')}",

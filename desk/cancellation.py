@@ -79,7 +79,8 @@ def take_back(settings: Settings, job_id: str, target: CancelTarget) -> CancelRe
                 job_id,
                 extractor_id=target.job.extractor_id if target.job else None,
                 user_id=target.job.user_id if target.job else None,
-                reply_queue=settings.reply_queue,
+                reply_queue=settings.reply_stream,
+                partitions=settings.reply_partitions,
             )
         except TooLateError as error:
             problem = error

@@ -25,6 +25,7 @@ async def start_replay(
     target: str | None = None,
     rate: float | None = None,
     staged: bool = True,
+    include_repeated: bool = False,
 ) -> Replay:
     """Ask for a replay. It is run by `deadletters.replayer.Replayer`: in this process, or by the service.
 
@@ -36,6 +37,7 @@ async def start_replay(
         target: The queue they go to; None for where each came from.
         rate: Letters per second at the most; None for no limit.
         staged: Whether it waits for outcomes after the first and the tenth letter, and halts when one failed.
+        include_repeated: Whether also those are sent that may be repetitions of others; see `LetterFilter.to_replay`.
 
     Returns:
         The replay.
@@ -53,7 +55,7 @@ async def start_replay(
     now = datetime.now(UTC)
     asked = Replay(
         id=uuid4().hex[:12],
-        selection=_until(selection, now),
+        selection=_until(selection.to_replay(include_repeated=include_repeated), now),
         target=target,
         rate=rate,
         staged=staged,

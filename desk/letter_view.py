@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pydantic_core import from_json
 
+from broker.properties import decode
 from deadletters.dry_run import LetterJudge
 from deadletters.editing import masked_body
 from deadletters.outgoing import target_of
@@ -12,7 +13,6 @@ from models.judgement import Judgement
 from models.letter import Letter
 from models.settings import Settings
 from models.wire import DeadLetterReason
-from publisher.content_header import decode
 from store.database import Database
 from store.jobs import JobRepository
 from store.letters import LetterRepository
@@ -97,7 +97,7 @@ async def look_at(settings: Settings, database: Database, letter_id: str) -> Let
         content=content_of(letter.body, letter.properties),
         edited=content_of(letter.edit.body, letter.edit.properties) if letter.edit else None,
         reason_words=reason_words(letter.cause.reason),
-        target=target_of(letter, None),
+        target=target_of(letter, None, settings),
         judgement=judgement,
         has_job=bool(jobs),
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from consumer.queue_depth import QueueDepth, QueueGauge
+from broker.queue_depth import QueueDepth, QueueGauge
 from desk.figure_book import FigureBook, Usual
 from desk.job_list import ListedJob
 from desk.stall_judge import StallJudge

@@ -30,6 +30,8 @@ USER = "jobtrail"
 NODE = "jobtrail@localhost"
 """Not the machine's name: data must still belong to the node when the machine is renamed."""
 _UP_WITHIN_S = 90.0
+SERVER_VARIABLE = "JOBTRAIL_RABBITMQ_SERVER"
+"""Names another server script than the installed one; `scripts/rabbitmq4` makes one, with its tools beside it."""
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _POLL_S = 0.05
 _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -41,11 +43,19 @@ _WAYS_OUT = (
 
 
 def find_server() -> Path | None:
-    """Find RabbitMQ's server script.
+    """Find RabbitMQ's server script: the one that `JOBTRAIL_RABBITMQ_SERVER` names, else Debian's, else one on PATH.
 
     Returns:
         Its path, or None where RabbitMQ is not installed.
+
+    Raises:
+        StackError: What the variable names is not there.
     """
+    named = os.environ.get(SERVER_VARIABLE)
+    if named:
+        if not Path(named).is_file():
+            raise StackError(f"{SERVER_VARIABLE} names {named}, which is no file")
+        return Path(named)
     if _SERVER.is_file():
         return _SERVER
     on_path = shutil.which("rabbitmq-server")
@@ -105,8 +115,9 @@ class RabbitMq(PrivateService):
         self._write_settings()
         environment = self._environment()
         if self._epmd is None or not self._epmd.is_running:
+            epmd = server.with_name("epmd")
             self._epmd = spawn(
-                ["epmd", "-port", str(self._epmd_port), "-address", HOST],
+                [epmd if epmd.is_file() else "epmd", "-port", str(self._epmd_port), "-address", HOST],
                 environment=environment,
                 folder=self._folder,
                 log_file=self._log_folder / "epmd.log",

@@ -39,6 +39,7 @@ from web.pages.dead_letters_acts import dead_letters_acts_router
 from web.pages.dead_letters_letter import dead_letter_page_router
 from web.pages.dead_letters_list import dead_letters_list_router
 from web.pages.extractors import extractors_page_router
+from web.pages.incidents import incidents_page_router
 from web.pages.job import job_page_router
 from web.pages.jobs import jobs_page_router
 from web.pages.notifications import notifications_page_router
@@ -97,6 +98,7 @@ _ROUTERS: tuple[Callable[[Parts], APIRouter], ...] = (
     _pusher_auth,
     audit_page_router,
     overview_page_router,
+    incidents_page_router,
     extractors_page_router,
     jobs_page_router,
     job_page_router,

@@ -17,7 +17,7 @@ FARTHEST = timedelta(days=8)
 
 
 class KeptAudits:
-    """Runs conservation audits; all who ask within `KEPT_S` for the same hours share one.
+    """Runs conservation audits; all who ask for the same hours while one runs, or within `KEPT_S`, share it.
 
     Args:
         settings: The settings.
@@ -47,7 +47,9 @@ class KeptAudits:
             raise SettingError(f"since must lie in the last {FARTHEST.days} days; `jobtrail audit` looks farther back")
         hour = since.replace(minute=0, second=0, microsecond=0)
         now_s = time.monotonic()
-        self._asked = {key: (at_s, task) for key, (at_s, task) in self._asked.items() if now_s - at_s <= KEPT_S}
+        self._asked = {
+            key: (at_s, task) for key, (at_s, task) in self._asked.items() if not task.done() or now_s - at_s <= KEPT_S
+        }
         if hour not in self._asked:
             task = asyncio.create_task(audit(self._settings, self._database, hour))
             self._asked = {**self._asked, hour: (now_s, task)}

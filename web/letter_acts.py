@@ -66,12 +66,20 @@ class LetterActs:
         self._replays = ReplayRepository(database)
 
     async def replay(
-        self, asker: Identity, selection: LetterFilter, *, target: str | None, rate: float | None, staged: bool
+        self,
+        asker: Identity,
+        selection: LetterFilter,
+        *,
+        target: str | None,
+        rate: float | None,
+        staged: bool,
+        include_repeated: bool,
     ) -> Replay:
         """Ask for a replay, which the service of dead letters runs; see `desk.letter_acts.start_replay`."""
         details = {"letters": selection_words(selection), "staged": "yes" if staged else "no"}
         details |= {"to": target} if target else {}
         details |= {"rate": f"{rate:g}/s"} if rate else {}
+        details |= {"repeated": "included"} if include_repeated else {}
         async with self._noted(asker, "letters.replay", details=details) as record:
             replay = await start_replay(
                 self._database,
@@ -81,6 +89,7 @@ class LetterActs:
                 target=target,
                 rate=rate,
                 staged=staged,
+                include_repeated=include_repeated,
             )
             record.target = replay.id
             record.details["count"] = str(replay.total)
@@ -239,6 +248,7 @@ def selection_words(selection: LetterFilter) -> str:
             ("job", selection.job_id),
             ("replay", selection.replay_id),
             ("state", None if selection.states is None else " or ".join(selection.states)),
+            ("maybe repeated", None if selection.maybe_repeated is None else str(selection.maybe_repeated).lower()),
             ("captured since", rfc3339(selection.since)),
             ("captured until", rfc3339(selection.until)),
         )

@@ -24,7 +24,14 @@ class Trial:
     """All letters of the selection were judged; otherwise only the oldest of them."""
 
 
-async def try_out(settings: Settings, database: Database, selection: LetterFilter, target: str | None) -> Trial:
+async def try_out(
+    settings: Settings,
+    database: Database,
+    selection: LetterFilter,
+    target: str | None,
+    *,
+    include_repeated: bool = False,
+) -> Trial:
     """Judge the letters of a selection that can be replayed, the oldest first.
 
     Args:
@@ -32,6 +39,7 @@ async def try_out(settings: Settings, database: Database, selection: LetterFilte
         database: The trail's database; it is only read.
         selection: Which letters.
         target: The queue that they would go to; None for where each came from.
+        include_repeated: As in `desk.letter_acts.start_replay`.
 
     Returns:
         What they would come to.
@@ -40,11 +48,12 @@ async def try_out(settings: Settings, database: Database, selection: LetterFilte
         StoreError: The database can't be reached.
     """
     judge = LetterJudge(settings, database, target)
+    selection = selection.to_replay(include_repeated=include_repeated)
     result = DryRun()
     async for letters in LetterRepository(database).stream(selection.among(UNSETTLED)):
         judged: Sequence[Letter] = letters[: MOST_JUDGED - result.total]
         for letter, judgement in zip(judged, await judge.judge(judged), strict=True):
-            result.add(judgement, target_of(letter, target))
+            result.add(judgement, target_of(letter, target, settings))
         if len(judged) < len(letters):
             return Trial(result=result, is_whole=False)
     return Trial(result=result, is_whole=True)

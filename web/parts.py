@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
-from consumer.queue_depth import QueueGauge
+from broker.queue_depth import QueueGauge
 from desk.figure_book import FigureBook
 from desk.stall_judge import StallJudge
 from desk.stuck import StuckAdviser
@@ -16,6 +16,7 @@ from store.dataset_story import DatasetStories
 from store.dataset_views import DatasetViews
 from store.datasets import DatasetRepository
 from store.extractors import ExtractorRepository
+from store.incidents import IncidentRepository
 from store.jobs import JobRepository
 from store.keys import KeyRepository
 from store.letters import LetterRepository
@@ -69,6 +70,7 @@ class Parts:
     replays: ReplayRepository
     letter_acts: LetterActs
     audits: KeptAudits
+    incidents: IncidentRepository
 
     def judge(self) -> StallJudge:
         """Make a judge of stalls for this moment: one request, one judge."""
@@ -124,6 +126,7 @@ def make_parts(settings: Settings, database: Database, hub: Hub | None = None) -
         replays=ReplayRepository(database),
         letter_acts=LetterActs(database, audit, letter_count),
         audits=KeptAudits(settings, database),
+        incidents=IncidentRepository(database),
     )
 
 

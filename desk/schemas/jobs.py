@@ -95,6 +95,7 @@ class EventSchema(Schema):
     """One update; one that belongs to no job has null as `position` and `attempt`.
 
     One that a replay brought back names the replay and the dead letter that it was; else both are null.
+    One that a bridge may have copied twice names the update of which it may be a repetition; else that is null.
     """
 
     id: str
@@ -109,6 +110,7 @@ class EventSchema(Schema):
     late: bool
     replay_id: str | None
     letter_id: str | None
+    maybe_repeated: str | None
 
     @classmethod
     def of(cls, event: Event) -> Self:
@@ -127,6 +129,7 @@ class EventSchema(Schema):
             late=placement is not None and placement.late,
             replay_id=event.replay_id,
             letter_id=event.letter_id,
+            maybe_repeated=event.maybe_repeated,
         )
 
 

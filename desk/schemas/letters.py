@@ -78,6 +78,7 @@ class LetterSchema(Schema):
     edited: bool
     note: str
     parent: str | None
+    maybe_repeated: str | None
     replay_id: str | None
     sendings: list[SendingSchema]
 
@@ -101,6 +102,7 @@ class LetterSchema(Schema):
             edited=letter.edit is not None,
             note=letter.note,
             parent=letter.parent,
+            maybe_repeated=letter.maybe_repeated,
             replay_id=letter.replay_id,
             sendings=[SendingSchema.of(each) for each in letter.sendings],
         )

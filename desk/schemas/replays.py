@@ -1,10 +1,8 @@
-"""Replays, and the conservation audit."""
+"""Replays."""
 
 from typing import Self
 
-from deadletters.conservation import Audit, difference_words
 from desk.schemas.base import Schema, Timestamp
-from models.conservation import Balance
 from models.letter import LetterState
 from models.replay import Replay, ReplayState
 from store.keyset import Page
@@ -60,65 +58,3 @@ class ReplayListSchema(Schema):
     def of(cls, page: Page[Replay]) -> Self:
         """Make it of a page."""
         return cls(replays=[ReplaySchema.of(replay) for replay in page.rows], next=page.next)
-
-
-class BalanceSchema(Schema):
-    """What was taken from a queue within an hour, and what is found of it."""
-
-    queue: str
-    hour: Timestamp
-    handed_out: int
-    stored: int
-    duplicates: int
-    dead_lettered: int
-    letters_waiting: int
-    missing: int
-    difference: str
-
-    @classmethod
-    def of(cls, balance: Balance) -> Self:
-        """Make it of a balance."""
-        tally = balance.tally
-        return cls(
-            queue=tally.queue,
-            hour=tally.hour,
-            handed_out=tally.handed_out,
-            stored=tally.stored,
-            duplicates=tally.duplicates,
-            dead_lettered=tally.dead_lettered,
-            letters_waiting=balance.waiting,
-            missing=balance.missing,
-            difference=difference_words(balance),
-        )
-
-
-class WaitingSchema(Schema):
-    """What waits in a queue; null where that is not known."""
-
-    queue: str
-    waiting: int | None
-    consumers: int | None
-
-
-class AuditSchema(Schema):
-    """What a conservation audit found."""
-
-    since: Timestamp
-    at: Timestamp
-    missing: int
-    balances: list[BalanceSchema]
-    queues: list[WaitingSchema]
-
-    @classmethod
-    def of(cls, audit: Audit) -> Self:
-        """Make it of an audit."""
-        return cls(
-            since=audit.since,
-            at=audit.at,
-            missing=audit.missing,
-            balances=[BalanceSchema.of(balance) for balance in audit.balances],
-            queues=[
-                WaitingSchema(queue=depth.queue, waiting=depth.waiting, consumers=depth.consumers)
-                for depth in audit.waiting
-            ],
-        )

@@ -48,7 +48,7 @@ def extractor(settings: Settings, names: Names, tmp_path: Path) -> Iterator[str]
         "JOBTRAIL_AMQP_URL": settings.require_amqp_url(),
         "JOBTRAIL_MONGO_URL": settings.require_mongo_url(),
         "JOBTRAIL_DATABASE": settings.database,
-        "JOBTRAIL_REPLY_QUEUE": settings.reply_queue,
+        "JOBTRAIL_REPLY_STREAM": settings.reply_stream,
         "JOBTRAIL_DEAD_LETTER_QUEUE": settings.dead_letter_queue,
         "JOBTRAIL_HEARTBEAT_QUEUE": settings.heartbeat_queue,
         "JOBTRAIL_CONSUMER_HEALTH_PORT": "0",
@@ -60,7 +60,7 @@ def extractor(settings: Settings, names: Names, tmp_path: Path) -> Iterator[str]
         running(consume, consumer, tmp_path, tmp_path / "consumer.log"),
         running([sys.executable, str(home / "wordcount.py")], worker, home, tmp_path / "worker.log"),
     ):
-        for queue in (settings.reply_queue, name, error_queue(name)):
+        for queue in (settings.reply_stream, name, error_queue(name)):
             eventually(lambda queue=queue: queue_depth(settings.require_amqp_url(), queue) is not None)
         yield name
 
@@ -73,7 +73,7 @@ def ask_for(settings: Settings, extractor: str, path: Path) -> str:
         filename=path.name,
         user_id="amara",
         parameters={"path": str(path), "duration_s": 0},
-        reply_queue=settings.reply_queue,
+        reply_queue=settings.reply_stream,
     )
 
 
@@ -117,4 +117,4 @@ def test_the_fast_retry_loop_of_a_failing_job_is_eleven_attempts_and_ends_in_the
     assert attempts == expected
     assert not any(event["late"] for event in events)
     eventually(lambda: queue_depth(settings.require_amqp_url(), error_queue(extractor)) == 1)
-    assert queue_depth(settings.require_amqp_url(), settings.dead_letter_queue) == 0
+    assert list(mongo_client[settings.database].dead_letters.find()) == []

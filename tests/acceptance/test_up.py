@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pika
 import psutil
 import pytest
 from pymongo import MongoClient
@@ -178,7 +179,7 @@ def test_the_demo_shows_every_kind_of_job_ends_cleanly_and_keeps_its_data(start_
     eventually(lambda: dataset_to_its_end(tmp_path), UP_TIMEOUT_S)
     checks = {check["name"]: check["outcome"] for check in ask(tmp_path, "doctor")["checks"]}
     assert {name: checks[name] for name in SERVICES} == dict.fromkeys(SERVICES, "ok")
-    assert (checks["analyzer API"], checks["email"]) == ("ok", "ok")
+    assert (checks["analyzer API"], checks["email"], checks["stream"]) == ("ok", "ok", "ok")
 
     second = start_run("--demo")
     assert second.process.wait(UP_TIMEOUT_S) == 1
@@ -225,4 +226,32 @@ def test_ctrl_c_before_everything_is_up_stops_what_was_started(start_run: StartR
     asked_at = time.monotonic()
     assert run.stop(signal.SIGINT) == 0, run.output
     assert time.monotonic() - asked_at < RabbitMq.stop_grace_s / 2, "nothing had to be killed"
+    assert left_of(everyone) == []
+
+
+def test_a_forwarder_runs_beside_the_others_where_its_target_is_named(
+    start_run: StartRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = "clowder.extractions"
+    monkeypatch.setenv("JOBTRAIL_FORWARD_TO", target)
+    run = start_run()
+    run.await_up()
+    assert run.find("forward")
+    urls = find_running(tmp_path / ".jobtrail")
+    assert urls
+    with pika.BlockingConnection(pika.URLParameters(urls.amqp_url)) as connection:
+        channel = connection.channel()
+        for queue in (target, "worker"):
+            channel.queue_declare(queue, durable=True)
+        job_id = ask(tmp_path, "submit", "worker", "resource")["job_id"]
+        copy = eventually(lambda: channel.basic_get(target, auto_ack=True)[2])
+    assert json.loads(copy)["job_id"] == job_id
+
+    def doctor_agrees() -> None:
+        checks = {check["name"]: check["outcome"] for check in ask(tmp_path, "doctor")["checks"]}
+        assert (checks["forwarding"], checks["forwarder"]) == ("ok", "ok")
+
+    eventually(doctor_agrees)
+    everyone = run.everyone()
+    assert run.stop(signal.SIGTERM) == 0, run.output
     assert left_of(everyone) == []

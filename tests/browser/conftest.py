@@ -182,7 +182,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._connection = pika.BlockingConnection(pika.URLParameters(settings.require_amqp_url()))
-        for queue in (settings.reply_queue, settings.heartbeat_queue):
+        for queue in (settings.reply_stream, settings.heartbeat_queue):
             eventually(lambda queue=queue: self._exists(queue))
         self._channel = self._connection.channel()
 
@@ -210,7 +210,7 @@ class Worker:
             "message_type": f"StatusMessage.{kind}",
             "message": message,
         }
-        self._channel.basic_publish("", self._settings.reply_queue, json.dumps(update | fields).encode())
+        self._channel.basic_publish("", self._settings.reply_stream, json.dumps(update | fields).encode())
 
     def beat(self) -> None:
         """Send one heartbeat."""

@@ -74,14 +74,14 @@ class Mail:
 
     def good(self, count: int, **fields: Any) -> list[str]:
         """Store letters that can be processed by now."""
-        return self.store(*(letter(n, origin=self.settings.reply_queue, **fields) for n in range(1, count + 1)))
+        return self.store(*(letter(n, origin=self.settings.reply_stream, **fields) for n in range(1, count + 1)))
 
     def bad(self, count: int, **fields: Any) -> list[str]:
         """Store letters of another cause that can't."""
         told = {"reason": "missing_field", "error": "start is missing", "version": "2.0"} | fields
         return self.store(
             *(
-                letter(n, origin=self.settings.reply_queue, body=update_body(f"job-{n}", HOSTILE, start=None), **told)
+                letter(n, origin=self.settings.reply_stream, body=update_body(f"job-{n}", HOSTILE, start=None), **told)
                 for n in range(1, count + 1)
             )
         )
@@ -254,7 +254,7 @@ def test_a_group_s_page_follows_what_is_captured_and_keeps_what_somebody_types(
     page = visitor().visit(mail.group("too_large"))
     page.get_by_label("Why").fill("half a reas")
     page.evaluate("window.stayed = true")
-    mail.store(letter(99, origin=mail.settings.reply_queue))
+    mail.store(letter(99, origin=mail.settings.reply_stream))
     expect(page.locator("#how-many")).to_have_text("4 of 4 letters are to be settled")
     expect(page.get_by_label("Why")).to_have_value("half a reas")
     assert page.evaluate("window.stayed") is True

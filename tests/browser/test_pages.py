@@ -111,7 +111,7 @@ def test_a_submitted_job_is_cancelled_by_a_button(
     visitor: OpenWindow, settings: Settings, worker: Worker, names: Names
 ) -> None:
     url, queue = settings.require_amqp_url(), worker.declare(names.queue("wordcount"))
-    submit(url, queue, resource_id="file-1", reply_queue=settings.reply_queue, job_id="job-1")
+    submit(url, queue, resource_id="file-1", reply_queue=settings.reply_stream, job_id="job-1")
     page = visitor().visit("/jobs")
     page.get_by_role("link", name="job-1").first.click()
     page.on("dialog", lambda dialog: dialog.accept())

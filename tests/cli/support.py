@@ -9,17 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
-from models.delivery import Batch, Delivery
+from models.delivery import Entry
 from models.settings import Settings
 from models.wire import decode_status_update
 from store.database import Database
-from store.trail import Trail
+from store.log import Log
 from tests.support import WAIT_S
 
 START = datetime(2026, 11, 22, 0, 14, 36, tzinfo=UTC)
@@ -118,20 +117,18 @@ def update(job_id: str | None, status: str, after_s: float = 0, **fields: object
     }
 
 
-async def store_updates(settings: Settings, updates: Sequence[Mapping[str, object]], first_seq: int = 1) -> None:
+async def store_updates(settings: Settings, updates: Sequence[Mapping[str, object]]) -> None:
     """Store updates as the consumer does, each received when it was sent."""
-    deliveries = []
-    for seq, fields in enumerate(updates, first_seq):
-        body = json.dumps(fields).encode()
-        decoded = decode_status_update(body, max_bytes=settings.max_body_bytes)
-        mark = blake2b(f"{seq}".encode(), digest_size=8).digest()
-        deliveries.append(Delivery(fingerprint=mark, received_at=decoded.event_time, update=decoded))
+    bodies = [json.dumps(fields).encode() for fields in updates]
+    decoded = [decode_status_update(body, max_bytes=settings.max_body_bytes) for body in bodies]
     async with Database(settings.require_mongo_url(), settings.database, timeout_s=WAIT_S) as database:
         await database.ensure_indexes()
-        batch = Batch(
-            queue=settings.reply_queue,
-            first_seq=first_seq,
-            deliveries=deliveries,
-            anchors=[first_seq + len(deliveries)],
-        )
-        await Trail(database).store(batch)
+        log = Log(database, settings.reply_stream)
+        position = await log.position()
+        entries = [
+            Entry(seq=seq, received_at=update.event_time, update=update)
+            for seq, update in enumerate(decoded, position.seq + 1)
+        ]
+        last = position.advanced(position.offset + len(entries), {}, entries[-1].received_at, {})
+        await log.append(position, entries, last)
+        await log.close()

@@ -15,38 +15,39 @@ def bench(settings: Settings) -> LetterBench:
     return LetterBench(settings)
 
 
-def test_a_message_is_accounted_for_until_somebody_takes_it_away(
+def test_a_message_is_accounted_for_until_somebody_takes_it_away_or_doubles_it(
     jobtrail: JobTrail, settings: Settings, bench: LetterBench, amqp_url: str, tmp_path: Path
 ) -> None:
-    with (
-        running(jobtrail, "consume", tmp_path / "consumer.log"),
-        running(jobtrail, "deadletters capture", tmp_path / "letters.log"),
-    ):
+    stream = settings.reply_stream
+    with running(jobtrail, "consume", tmp_path / "consumer.log"):
         bodies = [update("job", f"step {n}") for n in range(5)]
-        publish(amqp_url, settings.reply_queue, *bodies, update("job", "step", start="noon"))
+        publish(amqp_url, stream, *bodies, update("job", "step", start="noon"))
         eventually(lambda: len(bench.events()) == 5 and len(bench.letters()) == 1)
         done = jobtrail.run("audit", "--json")
         told = json.loads(done.stdout)
 
-        assert (done.returncode, told["missing"]) == (0, 0)
-        handed_out = {
-            queue: sum(balance["handed_out"] for balance in told["balances"] if balance["queue"] == queue)
-            for queue in (settings.reply_queue, settings.dead_letter_queue)
-        }
-        assert handed_out == {settings.reply_queue: 6, settings.dead_letter_queue: 1}
-        assert {each["queue"]: each["waiting"] for each in told["queues"]} == dict.fromkeys(handed_out, 0)
+        assert (done.returncode, told["missing"], told["doubled"]) == (0, 0, 0)
+        assert {balance["queue"] for balance in told["balances"]} == {stream}
+        assert sum(balance["handed_out"] for balance in told["balances"]) == 6
+        assert sum(balance["dead_lettered"] for balance in told["balances"]) == 1
+        assert told["streams"] == [{"stream": stream, "epoch": 1, "offset": 5, "seq": 6}]
         text = jobtrail.run("audit", COLUMNS="80").stdout
-        assert "✔ All 7 messages since" in text
-        assert f"{settings.reply_queue}  0 waiting, 1 consuming" in text
+        assert "✔ All 6 messages since" in text
+        assert f"{stream}  stored up to offset 5" in text
         assert all(len(line) <= 80 for line in text.splitlines())
 
+        copied = bench.database["extractions"].find_one({"seq": 2}, {"_id": 0, "id": 0, "job_id": 0})
+        bench.database["extractions"].insert_one(copied)
         bench.database["extractions"].delete_one({"seq": 3})
-        missing = jobtrail.run("audit", COLUMNS="80")
+        wrong = jobtrail.run("audit", COLUMNS="80")
 
-        assert missing.returncode == 1
-        assert ": 5 stored, 4 found" in missing.stdout
-        assert "✖ 1 message is missing since" in missing.stdout
-        assert json.loads(jobtrail.run("audit", "--json").stdout)["missing"] == 1
+        assert wrong.returncode == 1
+        assert ": 1 not found: 3; 1 found twice: 2" in wrong.stdout
+        assert "✖ 1 message is missing and 1 message is stored twice since" in wrong.stdout
+        told = json.loads(jobtrail.run("audit", "--json").stdout)
+        assert (told["missing"], told["doubled"]) == (1, 1)
+        [balance] = [each for each in told["balances"] if each["difference"]]
+        assert (balance["missing_numbers"], balance["doubled_numbers"]) == ([3], [2])
     bench.close()
 
 

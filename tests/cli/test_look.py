@@ -3,6 +3,9 @@ import json
 import signal
 import subprocess
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymongo import MongoClient
 
 from models.settings import Settings
 from store.database import Database
@@ -149,6 +152,23 @@ async def test_a_timeline_is_one_object_with_its_events_in_order(jobtrail: JobTr
     assert "4 earlier updates not shown" in jobtrail.run("timeline", "job", "--limit", "2").stdout
 
 
+async def test_an_update_that_may_be_a_repetition_is_marked_in_the_timeline(
+    jobtrail: JobTrail, settings: Settings, mongo_client: MongoClient[dict[str, Any]]
+) -> None:
+    step = update("job", "half of it", 5)
+    await store_updates(settings, [update("job", "STARTED: go"), step, step, update("job", "DONE: well", 6)])
+    (first, second) = mongo_client[settings.database]["extractions"].find({"message": "half of it"}).sort("seq")
+    marked = {"$set": {"maybe_repeated": first["id"]}}
+    mongo_client[settings.database]["extractions"].update_one({"_id": second["_id"]}, marked)
+
+    told = jobtrail.json("timeline", "job")["events"]
+    lines = jobtrail.run("timeline", "job").stdout.splitlines()
+
+    assert [event["maybe_repeated"] for event in told] == [None, None, first["id"], None]
+    (at,) = [number for number, line in enumerate(lines) if line.strip() == "↳ may be a repetition"]
+    assert ["half of it" in line for line in lines[at - 2 : at + 2]] == [True, True, False, False]
+
+
 async def test_updates_that_name_no_job_have_a_timeline_too(jobtrail: JobTrail, settings: Settings) -> None:
     await store_updates(settings, [update(None, f"step {number}", number) for number in range(3)])
 
@@ -164,7 +184,7 @@ async def test_updates_that_name_no_job_have_a_timeline_too(jobtrail: JobTrail, 
 
 def test_a_followed_timeline_goes_on_live_until_the_job_ends(jobtrail: JobTrail, settings: Settings) -> None:
     asyncio.run(store_updates(settings, [update("job", "STARTED: go"), update("job", "ERROR: no", 1)]))
-    asyncio.run(store_updates(settings, [update("job", "STARTED: again", 2)], first_seq=3))
+    asyncio.run(store_updates(settings, [update("job", "STARTED: again", 2)]))
     processes = [
         subprocess.Popen(
             jobtrail.command("timeline", "job", "--follow", *options),
@@ -184,11 +204,11 @@ def test_a_followed_timeline_goes_on_live_until_the_job_ends(jobtrail: JobTrail,
     assert as_text.poll() is None
     assert as_lines.poll() is None
 
-    asyncio.run(store_updates(settings, [update("job", "working", 130)], first_seq=4))
+    asyncio.run(store_updates(settings, [update("job", "working", 130)]))
     lines.append(json.loads(as_lines.stdout.readline()))
     while "working" not in shown:
         shown += as_text.stdout.readline()
-    asyncio.run(store_updates(settings, [update("job", "SUCCEEDED: fine", 131)], first_seq=5))
+    asyncio.run(store_updates(settings, [update("job", "SUCCEEDED: fine", 131)]))
 
     rest, _ = as_lines.communicate(timeout=60)
     lines += [json.loads(line) for line in rest.splitlines()]

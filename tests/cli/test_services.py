@@ -22,11 +22,11 @@ def running(jobtrail: JobTrail, command: str, log: Path) -> Iterator[subprocess.
     with log.open("wb") as file:
         process = subprocess.Popen(jobtrail.command(*command.split()), env=jobtrail.environ(), stderr=file)
     ready = {
-        "consume": "consumer.consuming",
+        "consume": "consumer.reading",
         "monitor": "monitor.receiving",
         "dataset:get-status --watch": "reconciler.sources",
         "web": "web.serving",
-        "deadletters capture": "consumer.consuming",
+        "deadletters capture": "dead_letters.capturing",
     }[command.partition(" --queue")[0]]
     try:
         eventually(lambda: ready in log.read_text())
@@ -65,13 +65,13 @@ def test_the_consumer_stores_until_sigterm_and_logs_json_without_secrets(
 ) -> None:
     log = tmp_path / "consumer.log"
     with running(jobtrail, "consume", log) as process:
-        publish(amqp_url, settings.reply_queue, update("job", "STARTED: go"), update("job", "SUCCEEDED: fine", 5))
+        publish(amqp_url, settings.reply_stream, update("job", "STARTED: go"), update("job", "SUCCEEDED: fine", 5))
         eventually(lambda: [job["status"] for job in jobtrail.json("jobs")["jobs"]] == ["SUCCEEDED"])
 
     assert process.returncode == 0
     records = [json.loads(line) for line in log.read_text().splitlines()]
     assert records[0]["action"] == "consumer.starting"
-    assert {"consumer.pages", "consumer.consuming", "consumer.stopping"} <= {record["action"] for record in records}
+    assert {"consumer.pages", "consumer.reading", "consumer.stopping"} <= {record["action"] for record in records}
     assert all({"event", "level", "time"} <= record.keys() for record in records)
     secret = pika.URLParameters(amqp_url).credentials.password
     assert secret not in log.read_text()
@@ -171,19 +171,19 @@ def test_doctor_finds_nothing_wrong_where_all_is_well(jobtrail: JobTrail, tmp_pa
         eventually(all_is_well)  # the reconciler makes its indexes after its pages
         assert consumer.poll() is None
     told = jobtrail.json("doctor")
-    assert outcomes(told)["reply queue"] == "warning"
-    assert "start jobtrail consume" in next(c["advice"] for c in told["checks"] if c["name"] == "reply queue")
-    assert "→ nobody stores updates" in jobtrail.run("doctor").stdout
+    assert outcomes(told)["heartbeat queue"] == "warning"
+    assert "start jobtrail monitor" in next(c["advice"] for c in told["checks"] if c["name"] == "heartbeat queue")
+    assert "→ nobody stores heartbeats" in jobtrail.run("doctor").stdout
 
 
 def test_doctor_changes_nothing(jobtrail: JobTrail, settings: Settings, amqp_url: str, mongo_client: object) -> None:
     told = jobtrail.json("doctor")
 
-    assert outcomes(told)["reply queue"] == "warning"
+    assert outcomes(told)["stream"] == "warning"
     assert outcomes(told)["indexes"] == "warning"
     assert outcomes(told)["database"] == "ok"
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
-        for queue in (settings.reply_queue, settings.dead_letter_queue, settings.heartbeat_queue):
+        for queue in (settings.reply_stream, settings.dead_letter_queue, settings.heartbeat_queue):
             with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="NOT_FOUND"):
                 connection.channel().queue_declare(queue, passive=True)
     assert settings.database not in mongo_client.list_database_names()  # type: ignore[attr-defined]
@@ -191,15 +191,16 @@ def test_doctor_changes_nothing(jobtrail: JobTrail, settings: Settings, amqp_url
 
 def test_doctor_tells_a_queue_with_other_arguments(jobtrail: JobTrail, settings: Settings, amqp_url: str) -> None:
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
-        connection.channel().queue_declare(settings.reply_queue, durable=True)
+        connection.channel().queue_declare(settings.dead_letter_queue, durable=True)
 
     done = jobtrail.run("doctor", "--json")
 
     assert done.returncode == 1
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
-    assert checks["reply queue"]["outcome"] == "failed"
-    assert "delete it" in checks["reply queue"]["advice"]
-    assert checks["dead-letter queue"]["outcome"] == "warning"
+    assert checks["dead-letter queue"]["outcome"] == "failed"
+    assert "x-queue-type is" in checks["dead-letter queue"]["found"]
+    assert "delete it" in checks["dead-letter queue"]["advice"]
+    assert checks["stream"]["outcome"] == "warning"
 
 
 def test_doctor_ends_with_4_where_a_service_is_away_and_with_2_where_a_setting_is_wrong(

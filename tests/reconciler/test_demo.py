@@ -37,7 +37,7 @@ async def population(
     monkeypatch.setattr(demo, "_PAUSE_S", (0.0, 0.0))
     monkeypatch.setattr(demo, "_TICK_S", 0.02)
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
-        connection.channel().queue_declare(settings.reply_queue, durable=True)
+        connection.channel().queue_declare(settings.reply_stream, durable=True)
     task = asyncio.create_task(demo.Population(settings, console, simulator).live())
     yield
     await end(task)

@@ -35,11 +35,10 @@ async def test_a_look_shows_the_latest_changes_first(database: Database, setting
                 "created_at": datetime.now(UTC).replace(second=second),
             }
         )
-    reader = LiveReader(database, settings.require_amqp_url(), settings)
+    reader = LiveReader(database, settings)
 
     snapshot = await reader.read(10)
 
-    reader.close()
     assert [(change.dataset_id, change.to_status, change.group) for change in snapshot.changes] == [
         ("d-1", "Complete", "Cats"),
         ("d-1", "Analyzing", "Cats"),

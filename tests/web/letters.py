@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pamqp.commands import Basic
+import pika
 
+from broker.properties import encode
 from deadletters.reading import caused
 from models.letter import Cause, Letter, LetterFilter, LetterKind, LetterState, Sending
 from models.replay import Replay, ReplayState
-from publisher.content_header import encode
 from store.database import Database
 from store.letter_documents import replay_document
 from store.letters import LetterRepository
@@ -33,7 +33,7 @@ def letter(number: int = 1, **fields: Any) -> Letter:
     }
     cause |= {name: fields.pop(name) for name in tuple(fields) if name in cause and name != "error"}
     properties = fields.pop(
-        "properties", Basic.Properties(content_type="application/json", headers={"x-number": number})
+        "properties", pika.BasicProperties(content_type="application/json", headers={"x-number": number})
     )
     made = Letter(
         id="",

@@ -137,7 +137,7 @@ def test_commands_that_change_something_leave_records(settings: Settings, names:
     jobtrail = JobTrail(environment_of(settings))
     queue = names.queue("work")
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
-        for name in (queue, settings.reply_queue):
+        for name in (queue, settings.reply_stream):
             connection.channel().queue_declare(name, durable=True)
     assert "no such record" in jobtrail.run("audit-log").stdout
     secret = jobtrail.json("token", "create", "ci", "--role", "operator", "--user", "ann")["token"]
@@ -174,7 +174,7 @@ def test_a_command_that_can_keep_no_record_says_so(settings: Settings, names: Na
     jobtrail = JobTrail(environment_of(settings))
     queue = names.queue("work")
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
-        for name in (queue, settings.reply_queue):
+        for name in (queue, settings.reply_stream):
             connection.channel().queue_declare(name, durable=True)
 
     submitted = jobtrail.run("submit", queue, "file-1", JOBTRAIL_MONGO_URL=None)

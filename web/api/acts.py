@@ -83,7 +83,8 @@ async def _submit(parts: Parts, asker: Identity, asked: SubmissionSchema) -> str
             parameters=asked.parameters,
             filename=asked.filename,
             dataset_id=asked.dataset,
-            reply_queue=parts.settings.reply_queue,
+            reply_queue=parts.settings.reply_stream,
+            partitions=parts.settings.reply_partitions,
         )
     except (BrokerError, NotFoundError) as error:
         await parts.audit.note(asker, "job.submit", target=asked.job_id or "", outcome=_outcome(error), details=details)

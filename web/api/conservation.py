@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
-from desk.schemas.replays import AuditSchema
+from desk.schemas.conservation import AuditSchema
 from web.api import letter_examples as examples
 from web.api.answers import answer, documented
 from web.api.parameters import Asked, Moment
@@ -36,8 +36,9 @@ def conservation_router(parts: Parts) -> APIRouter:
 
     @router.get("/conservation", summary="Audit the conservation of messages", **documented(examples.AUDIT, 400))
     async def conservation(asked: Annotated[AskedAudit, Query()]) -> Response:
-        """Compares what was taken from each queue, hour by hour, with what is found of it; `missing` should be 0.
+        """Looks for each message that was taken from a stream or queue, hour by hour.
 
+        `missing` and `doubled` should be 0. Of a stream, the first numbers that are wrong are named.
         What is found is kept for five seconds, for all who ask.
         """
         return answer(AuditSchema.of(await parts.audits.read(asked.since or datetime.now(UTC) - _SINCE)))

@@ -117,7 +117,9 @@ def _add_acts(router: APIRouter, parts: Parts) -> None:
 
         For up to 20,000 letters; of more, `jobtrail deadletters replay --dry-run` tells.
         """
-        trial = await try_out(parts.settings, parts.database, asked.wanted(), asked.to)
+        trial = await try_out(
+            parts.settings, parts.database, asked.wanted(), asked.to, include_repeated=asked.include_repeated
+        )
         if not trial.is_whole:
             raise TooBroadError(
                 f"these are more than {MOST_JUDGED:,} letters: narrow the selection, or let "

@@ -1,11 +1,13 @@
 """Answers about dead letters to show in OpenAPI, made of records by the schemas themselves."""
 
-from pamqp.commands import Basic
+import pika
 
-from consumer.queue_depth import QueueDepth
+from broker.properties import encode
+from broker.queue_depth import QueueDepth
 from deadletters.archive import export_line
 from deadletters.conservation import Audit
 from desk.letter_view import LetterView, content_of, reason_words
+from desk.schemas.conservation import AuditSchema
 from desk.schemas.letters import (
     CountSchema,
     DryRunSchema,
@@ -14,21 +16,21 @@ from desk.schemas.letters import (
     LetterDetailSchema,
     LetterListSchema,
 )
-from desk.schemas.replays import AuditSchema, ReplayListSchema, ReplaySchema
-from models.conservation import Balance, Findings, Tally
+from desk.schemas.replays import ReplayListSchema, ReplaySchema
+from models.conservation import StreamFindings, Tally, stream_balance
 from models.judgement import DryRun, Judgement, Verdict
 from models.letter import Cause, CauseGroup, Fix, Letter, LetterFilter, LetterKind, LetterState, Sending
+from models.position import Position
 from models.replay import Replay, ReplayState
-from publisher.content_header import encode
 from store.keyset import Page
 from web.api.examples import JOB, after
 
-_QUEUE, _ORIGIN = "jobtrail.dead-letters", "jobtrail.replies"
+_QUEUE, _ORIGIN = "jobtrail.dead-letters", "jobtrail.updates"
 _LETTER_ID, _GROUP_ID, _REPLAY_ID = "69210b1c0000000000000007", "5b2a0c4de9f81a37", "8c1f4a2be6d0"
 _BODY = b'{"file_id": "5cb2d2d3a4be0f9fd3400001", "extractor_id": "ncsa.wordcount", "status": "done"}'
 
 _CAUSE = Cause(
-    queue=_QUEUE,
+    queue=_ORIGIN,
     origin=_ORIGIN,
     reason="missing_field",
     error="start is missing",
@@ -49,7 +51,7 @@ _LETTER = Letter(
     job_id=JOB.job_id,
     size_bytes=len(_BODY),
     body=_BODY,
-    properties=encode(Basic.Properties(content_type="application/json", delivery_mode=2, headers={"x-try": 1})),
+    properties=encode(pika.BasicProperties(content_type="application/json", delivery_mode=2, headers={"x-try": 1})),
     state=LetterState.UNKNOWN,
     replay_id=_REPLAY_ID,
     sendings=[
@@ -128,7 +130,8 @@ AUDIT = AuditSchema.of(
     Audit(
         since=_TALLY.hour,
         at=after(3600),
-        balances=[Balance(tally=_TALLY, found=Findings(stored=40, letters=5), waiting=1)],
-        waiting=[QueueDepth(queue=_ORIGIN, waiting=0, consumers=1), QueueDepth(queue=_QUEUE, waiting=1, consumers=0)],
+        balances=[stream_balance(_TALLY, StreamFindings(), None)],
+        positions=[Position(stream=_ORIGIN, offset=_TALLY.last_seq - 1)],
+        waiting=[QueueDepth(queue=_QUEUE, waiting=1, consumers=0)],
     )
 )

@@ -22,6 +22,7 @@ _BodyMoment = Annotated[
     ),
 ]
 """A `Moment` in a body, where the schema says which texts are always taken."""
+_REPEATED = "Only letters that may be repetitions of earlier ones; or, if false, only the others."
 _SINCE = "Only letters captured at this time or later."
 _UNTIL = "Only letters captured at this time or before."
 
@@ -41,6 +42,7 @@ class _Narrowing(BaseModel):
     extractor: Name | None = Field(None, examples=["ncsa.wordcount"], description="Only letters of this extractor.")
     job: Name | None = Field(None, description="Only letters of this job.")
     replay: Name | None = Field(None, examples=["8c1f4a2be6d0"], description="Only letters that this replay sent last.")
+    maybe_repeated: bool | None = Field(None, description=_REPEATED)
     since: Moment | None = Field(None, description=_SINCE)
     until: Moment | None = Field(None, description=_UNTIL)
 
@@ -55,6 +57,7 @@ class _Narrowing(BaseModel):
             extractor_id=self.extractor,
             job_id=self.job,
             replay_id=self.replay,
+            maybe_repeated=self.maybe_repeated,
             since=self.since,
             until=self.until,
         )
@@ -83,6 +86,7 @@ class SelectionSchema(_Narrowing, Schema):
     ids: Annotated[list[LetterId], Field(min_length=1, max_length=MOST_IDS)] | None = Field(
         None, description="These letters."
     )
+    maybe_repeated: Annotated[bool, Strict()] | None = Field(None, description=_REPEATED)
     since: _BodyMoment | None = Field(None, description=_SINCE)
     until: _BodyMoment | None = Field(None, description=_UNTIL)
 
@@ -105,6 +109,9 @@ class AskedDryRun(SelectionSchema):
 
     to: Target | None = Field(
         None, examples=["ncsa.wordcount"], description="The queue they would go to; else each to where it came from."
+    )
+    include_repeated: Annotated[bool, Strict()] = Field(
+        False, description="Also letters that may be repetitions of others; those that are named always are."
     )
 
 

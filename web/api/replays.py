@@ -46,7 +46,12 @@ def replays_router(parts: Parts) -> APIRouter:
         hands, and who asked for that: no letter is sent twice.
         """
         replay = await parts.letter_acts.replay(
-            asker, asked.wanted(), target=asked.to, rate=asked.rate, staged=asked.staged
+            asker,
+            asked.wanted(),
+            target=asked.to,
+            rate=asked.rate,
+            staged=asked.staged,
+            include_repeated=asked.include_repeated,
         )
         location = address("api", "v1", "dead-letters", "replays", replay.id)
         return answer(ReplaySchema.of(replay), {"Location": location}, HTTPStatus.ACCEPTED)

@@ -9,6 +9,7 @@ from web.api.datasets import datasets_router
 from web.api.dead_letter_groups import dead_letter_groups_router
 from web.api.dead_letters import dead_letters_router
 from web.api.extractors import extractors_router
+from web.api.incidents import incidents_router
 from web.api.jobs import jobs_router
 from web.api.notifications import notifications_router
 from web.api.outbox import outbox_router
@@ -29,6 +30,7 @@ _ROUTERS = (
     replays_router,
     dead_letters_router,
     conservation_router,
+    incidents_router,
 )
 
 

@@ -1,4 +1,4 @@
-"""The conservation audit: that each message which was taken from a queue is found, hour by hour."""
+"""The conservation audit: that each message which was taken from a stream or queue is found once, hour by hour."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
-from consumer.queue_depth import QueueDepth
-from deadletters.conservation import Audit, difference_words
+from broker.queue_depth import QueueDepth
+from deadletters.conservation import Audit
 from models.conservation import Balance
+from models.position import Position
 from web.identity import Identity
 from web.parts import Parts
 
@@ -21,18 +22,20 @@ WINDOWS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "3d": timedelta
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Ledger:
-    """One queue's hours."""
+    """The hours of one queue or stream."""
 
     queue: str
     balances: Sequence[Balance]
     """The latest hour first."""
-    depth: QueueDepth | None
-    """What waits in it; None for a queue that is not of interest any more."""
+    position: Position | None = None
+    """How far it is stored; only of a stream."""
+    depth: QueueDepth | None = None
+    """What waits in it; None for a stream, and for a queue that is not of interest any more."""
 
     @property
-    def missing(self) -> int:
-        """Messages of which nothing is found."""
-        return sum(balance.missing for balance in self.balances)
+    def wrong(self) -> int:
+        """Messages that are not found exactly once."""
+        return sum(balance.wrong for balance in self.balances)
 
 
 class ConservationQuery(BaseModel):
@@ -68,7 +71,6 @@ def conservation_page_router(parts: Parts) -> APIRouter:
             ledgers=ledgers(audit),
             windows=tuple(WINDOWS),
             window=window,
-            difference=difference_words,
         )
 
     return router
@@ -81,12 +83,18 @@ def ledgers(audit: Audit) -> Sequence[Ledger]:
         audit: What was found.
 
     Returns:
-        The queues: first those of which messages are missing.
+        Streams and queues: first those of which messages are missing or doubled.
     """
+    positions = {position.stream: position for position in audit.positions}
     depths = {depth.queue: depth for depth in audit.waiting}
     by_queue = {queue: list(balances) for queue, balances in groupby(audit.balances, lambda each: each.tally.queue)}
     found = [
-        Ledger(queue=queue, balances=by_queue.get(queue, [])[::-1], depth=depths.get(queue))
-        for queue in dict.fromkeys([*depths, *by_queue])
+        Ledger(
+            queue=queue,
+            balances=by_queue.get(queue, [])[::-1],
+            position=positions.get(queue),
+            depth=depths.get(queue),
+        )
+        for queue in dict.fromkeys([*positions, *depths, *by_queue])
     ]
-    return sorted(found, key=lambda ledger: not ledger.missing)
+    return sorted(found, key=lambda ledger: not ledger.wrong)

@@ -110,5 +110,5 @@ async def _trial(parts: Parts, group_id: str, typed: OneGroupQuery) -> Trial | N
 
 
 def _targets(parts: Parts, origin: str) -> list[str]:
-    """Name the queues that letters may well be sent to, for a field to offer."""
-    return [queue for queue in dict.fromkeys([origin, parts.settings.reply_queue]) if queue]
+    """Name the queues and streams that letters may well be sent to, for a field to offer."""
+    return [queue for queue in dict.fromkeys([origin, *parts.settings.reply_streams]) if queue]

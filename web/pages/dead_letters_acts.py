@@ -32,6 +32,8 @@ class Act(Selection):
     to: str = ""
     rate: str = ""
     how: str = "staged"
+    repeated: str = ""
+    """Also what may be repetitions of other letters is to be replayed."""
 
 
 class Edit(BaseModel):
@@ -75,7 +77,12 @@ def _add_moves(router: APIRouter, parts: Parts) -> None:
         wanted = asked.wanted(datetime.now(UTC))
         try:
             begun = await parts.letter_acts.replay(
-                asker, wanted, target=asked.to.strip() or None, rate=_rate(asked.rate), staged=asked.how != "at-once"
+                asker,
+                wanted,
+                target=asked.to.strip() or None,
+                rate=_rate(asked.rate),
+                staged=asked.how != "at-once",
+                include_repeated=bool(asked.repeated),
             )
         except BusyError:
             return _on(f"/dead-letters/held{query(**_selected(asked))}")

@@ -14,6 +14,7 @@ from web.render import query
 
 LETTERS = "/dead-letters/letters"
 _TEXTS = ("group", "queue", "origin", "reason", "extractor", "job", "replay")
+_YES_NO = {"true": True, "false": False}
 TICKED = "ticked"
 """The letters that were ticked, and not all that match."""
 
@@ -29,6 +30,7 @@ class Filters(BaseModel):
     extractor: str = ""
     job: str = ""
     replay: str = ""
+    maybe_repeated: str = ""
     since: str = ""
     until: str = ""
 
@@ -50,6 +52,9 @@ class Filters(BaseModel):
         kind = self.kind.strip() or None
         if kind is not None and kind not in set(LetterKind):
             problems["kind"] = f"There is no kind {kind[:40]!r}."
+        repeated = self.maybe_repeated.strip()
+        if repeated and repeated not in _YES_NO:
+            problems["maybe_repeated"] = "It is true or false."
         texts = {name: getattr(self, name).strip() or None for name in _TEXTS}
         return LetterFilter(
             cause_id=texts["group"],
@@ -60,6 +65,7 @@ class Filters(BaseModel):
             extractor_id=texts["extractor"],
             job_id=texts["job"],
             replay_id=texts["replay"],
+            maybe_repeated=_YES_NO.get(repeated),
             since=moments["since"],
             until=moments["until"],
         ), problems
@@ -164,9 +170,9 @@ def read_form(typed: LetterQuery, now: datetime) -> LetterForm:
 
 
 def _chips(typed: LetterQuery) -> Iterator[Chip]:
-    for name in (*_TEXTS, "kind", "since", "until"):
+    for name in (*_TEXTS, "kind", "maybe_repeated", "since", "until"):
         if value := getattr(typed, name).strip():
-            yield Chip(name=name, value=value, without=typed.address(**{name: ""}))
+            yield Chip(name=name.replace("_", " "), value=value, without=typed.address(**{name: ""}))
     for word in typed.state:
         others = [other for other in typed.state if other != word]
         yield Chip(name="state", value=word, without=typed.address(state=others))

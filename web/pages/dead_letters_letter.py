@@ -68,7 +68,7 @@ def dead_letter_page_router(parts: Parts) -> APIRouter:
             here=address("dead-letters", letter_id),
             words=STATE_WORDS,
             told=typed.words(),
-            targets=[queue for queue in dict.fromkeys([page.letter.cause.origin, parts.settings.reply_queue]) if queue],
+            targets=_targets(parts, page.letter),
         )
 
     return router
@@ -77,6 +77,12 @@ def dead_letter_page_router(parts: Parts) -> APIRouter:
 async def _read(parts: Parts, letter_id: str) -> LetterPage:
     view = await look_at(parts.settings, parts.database, letter_id)
     return LetterPage(view=view, replay=await _replay(parts, view.letter), editable=_editable(view.letter))
+
+
+def _targets(parts: Parts, letter: Letter) -> list[str]:
+    """Name the queues and streams that the letter may well be sent to, for a field to offer."""
+    stream = parts.settings.reply_to(letter.job_id or letter.id)
+    return [queue for queue in dict.fromkeys([letter.cause.origin, stream]) if queue]
 
 
 async def _replay(parts: Parts, letter: Letter) -> Replay | None:

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
-from consumer.queue_depth import QueueDepth
+from broker.queue_depth import QueueDepth
 from desk.extractor_list import JudgedExtractor, list_extractors
 from desk.figures import Figures, Period, Window
 from desk.one_extractor import find_extractor

@@ -118,7 +118,8 @@ async def _submit(parts: Parts, job: Job, queue: str, kind: Literal["file", "dat
             extractor_id=job.extractor_id,
             user_id=job.user_id,
             resource_type=kind,
-            reply_queue=parts.settings.reply_queue,
+            reply_queue=parts.settings.reply_stream,
+            partitions=parts.settings.reply_partitions,
         )
     except JobTrailError as error:
         return "", *_refusal(error)

@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
+from broker.address import broker_address
 from desk.extractor_list import list_extractors
 from desk.figures import Window
 from desk.workload import MOST_COUNTED, read_load, read_running
 from models.status import Status
-from publisher.connection import broker_address
 from store.jobs import JobFilter
 from web.charts import duration_chart, outcome_chart
 from web.identity import Identity
@@ -48,7 +48,7 @@ async def _first_steps(parts: Parts, request: Request, asker: Identity) -> HTMLR
         asker,
         "first_steps.html",
         broker=broker_address(url.get_secret_value()) if url else None,
-        reply_queue=parts.settings.reply_queue,
+        reply_streams=parts.settings.reply_streams,
         docs_url=parts.settings.docs_url,
     )
 
@@ -83,5 +83,6 @@ async def _overview(parts: Parts, request: Request, asker: Identity, window: Win
         failures=failures.jobs,
         extractors=extractors,
         offline=sorted(offline, key=lambda each: each.record.last_seen, reverse=True),
+        incidents=await parts.incidents.unacknowledged(),
         rows_shown=ROWS_SHOWN,
     )

@@ -24,7 +24,7 @@ def broker(amqp_url: str, names: Names, settings: Settings) -> Iterator[Blocking
     """With a workers' queue, `names.extractor()`, and the reply queue."""
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         channel = connection.channel()
-        for queue in (names.extractor(), settings.reply_queue):
+        for queue in (names.extractor(), settings.reply_stream):
             channel.queue_declare(queue, durable=True)
         yield channel
 
@@ -63,7 +63,7 @@ async def test_a_job_is_submitted_and_taken_back(
     assert submitted.status_code == 202, submitted.text
     assert submitted.json() == {"job_id": job_id, "queue": names.extractor(), "resource_id": "f/1"}
     assert submitted.headers["Location"] == f"/api/v1/jobs/{names.job()}%2F%C3%BC"
-    [update] = taken(broker, settings.reply_queue)
+    [update] = taken(broker, settings.reply_stream)
     assert (update["job_id"], update["extractor_id"], update["message_type"]) == (job_id, "shown.as", "SUBMITTED")
 
     store(trail, a_job(job_id, Status.SUBMITTED, extractor_id=names.extractor(), user_id="alice"))
@@ -73,7 +73,7 @@ async def test_a_job_is_submitted_and_taken_back(
     told = {"job_id": job_id, "status": "CANCELLED", "queue": names.extractor(), "resource_id": "f/1"}
     assert cancelled.json() == told
     assert taken(broker, names.extractor()) == []
-    [update] = taken(broker, settings.reply_queue)
+    [update] = taken(broker, settings.reply_stream)
     assert (update["job_id"], update["message_type"], update["user_id"]) == (job_id, "CANCELLED", "alice")
     assert records(trail) == [("operator", "job.submit", job_id, "done"), ("operator", "job.cancel", job_id, "done")]
 

@@ -244,8 +244,8 @@ async def test_the_conservation_of_messages_is_audited_for_a_bounded_time(
     api: httpx.AsyncClient, settings: Settings
 ) -> None:
     told = await get(api, "/conservation")
-    assert (told["missing"], told["balances"]) == (0, [])
-    assert {each["queue"] for each in told["queues"]} == {settings.reply_queue, settings.dead_letter_queue}
+    assert (told["missing"], told["doubled"], told["balances"]) == (0, 0, [])
+    assert ({each["queue"] for each in told["queues"]}, told["streams"]) == ({settings.dead_letter_queue}, [])
     assert (await get(api, "/conservation", since="7d"))["since"] < told["since"]
     for wrong in ("5w", "2999-01-01"):
         assert_problem(await api.get("/api/v1/conservation", params={"since": wrong}), 400, "since")

@@ -55,7 +55,7 @@ async def test_raw_messages_are_told_as_they_came_in(api: httpx.AsyncClient, set
     assert message["status"] == "StatusMessage.processing: half of it"
     assert {name: message[name] for name in sent} == sent
     assert (message["job_id"], message["position"], message["start"]) == ("j-1", 1, at)
-    assert (message["queue"], message["message_id"]) == (settings.reply_queue, None)
+    assert (message["queue"], message["message_id"]) == (settings.reply_stream, None)
 
 
 async def test_raw_messages_are_paged_as_the_events_are(api: httpx.AsyncClient, job: str) -> None:
@@ -106,7 +106,17 @@ async def test_an_event_is_told_with_its_place(api: httpx.AsyncClient, job: str)
         "late": False,
         "replay_id": None,
         "letter_id": None,
+        "maybe_repeated": None,
     }
+
+
+async def test_an_event_that_may_be_a_repetition_names_the_earlier_one(
+    api: httpx.AsyncClient, job: str, trail: Database[Any]
+) -> None:
+    first, second = (await get(api, job, limit=2))["events"]
+    trail["extractions"].update_one({"id": second["id"]}, {"$set": {"maybe_repeated": first["id"]}})
+    told = (await get(api, job, limit=3))["events"]
+    assert [event["maybe_repeated"] for event in told] == [None, first["id"], None]
 
 
 async def test_wrong_positions_and_jobs_are_refused(api: httpx.AsyncClient, job: str, trail: Database[Any]) -> None:

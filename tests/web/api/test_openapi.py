@@ -112,7 +112,7 @@ async def test_every_answer_is_as_described(
     await fill(settings, database, mongo_client[settings.console_database])
     token = await tokens.make("fuzz", role=Role.OPERATOR, user="ann")
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
-        connection.channel().queue_declare(settings.reply_queue, durable=True)
+        connection.channel().queue_declare(settings.reply_stream, durable=True)
     async with serving(settings) as web:
         answer = await web.get("/api/openapi.json")
         session = requests.Session()

@@ -35,11 +35,8 @@ def get(client: httpx.AsyncClient) -> Get:
 @pytest.fixture
 def store(settings: Settings) -> Store:
     """Stores status updates as the consumer does; they may be stored in several goes."""
-    stored = 0
 
     async def keep(*updates: dict[str, object]) -> None:
-        nonlocal stored
-        await store_updates(settings, updates, first_seq=stored + 1)
-        stored += len(updates)
+        await store_updates(settings, updates)
 
     return keep

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
-from models.delivery import FINGERPRINT_BYTES, Batch, Delivery
+from models.delivery import Entry
 from models.status import Status
 from models.wire import StatusUpdate
 from store.database import Database
-from store.trail import Trail
+from store.log import Log
 
 Wish = tuple[str | None, str, str]
 """Job, resource and message of an update."""
@@ -16,27 +16,28 @@ class Writer:
     """Stores updates in batches, each in one transaction."""
 
     def __init__(self, database: Database) -> None:
-        self._trail = Trail(database)
-        self._seq = 0
+        self._log = Log(database, "q")
 
     async def start(self) -> None:
-        await self._trail.take_over("q")
+        await self._log.take_over()
+        self._position = await self._log.position()
 
     async def close(self) -> None:
-        await self._trail.close()
+        await self._log.close()
 
     async def store(self, *wishes: Wish) -> None:
         """Store updates in one transaction."""
-        deliveries = [_delivery(*wish) for wish in wishes]
-        await self._trail.store(Batch(queue="q", first_seq=self._seq + 1, deliveries=deliveries, anchors=[1]))
-        self._seq += len(deliveries)
+        begun = self._position
+        entries = [_entry(seq, *wish) for seq, wish in enumerate(wishes, begun.seq + 1)]
+        self._position = begun.advanced(begun.offset + len(entries), {}, entries[-1].received_at, {})
+        await self._log.append(begun, entries, self._position)
 
     async def say(self, *messages: str, job: str | None = "j-1", resource: str = "f-1") -> None:
         """Store updates of one job in one transaction."""
         await self.store(*((job, resource, message) for message in messages))
 
 
-def _delivery(job_id: str | None, resource_id: str, message: str) -> Delivery:
+def _entry(seq: int, job_id: str | None, resource_id: str, message: str) -> Entry:
     now = datetime.now(UTC)
     update = StatusUpdate(
         extractor_id="x",
@@ -47,4 +48,4 @@ def _delivery(job_id: str | None, resource_id: str, message: str) -> Delivery:
         message=message,
         event_time=now,
     )
-    return Delivery(fingerprint=bytes(FINGERPRINT_BYTES), received_at=now, update=update)
+    return Entry(seq=seq, received_at=now, update=update)

@@ -10,7 +10,7 @@ from pymongo import MongoClient
 from pymongo.database import Database as Trail
 
 from deadletters.conservation import Audit
-from models.conservation import Balance, Findings, Tally
+from models.conservation import Balance, Tally
 from models.letter import LetterFilter, LetterState
 from models.replay import Replay, ReplayState
 from models.settings import Settings
@@ -356,11 +356,11 @@ async def test_an_hour_of_which_messages_are_missing_is_a_red_row(
     web: httpx.AsyncClient, settings: Settings, trail: Trail[Any]
 ) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    tally = {"queue": settings.reply_queue, "hour": hour, "first_seq": 1, "last_seq": 9, "handed_out": 9, "stored": 9}
+    tally = {"queue": settings.reply_stream, "hour": hour, "first_seq": 1, "last_seq": 9, "handed_out": 9, "stored": 9}
     trail["tallies"].insert_one({"_id": "t", "duplicates": 0, "dead_lettered": 0, **tally})
     page = seen(await web.get(f"{GROUPS}/conservation"))
     assert "9 messages are missing" in page.one(id="sum").text
-    assert "9 stored, 0 found" in page.one("tr", of="wrong").text
+    assert "9 not found: 1, 2, 3" in page.one("tr", of="wrong").text
 
 
 def test_queues_of_which_messages_are_missing_come_first() -> None:
@@ -375,10 +375,10 @@ def test_queues_of_which_messages_are_missing_come_first() -> None:
             duplicates=0,
             dead_lettered=0,
         )
-        return Balance(tally=tally, found=Findings(stored=found, letters=0), waiting=0)
+        return Balance(tally=tally, missing=stored - found, doubled=0, difference="")
 
-    audit = Audit(since=NOW, at=NOW, balances=[balance("a", 5, 5), balance("b", 5, 4)], waiting=[])
-    assert [(ledger.queue, ledger.missing) for ledger in ledgers(audit)] == [("b", 1), ("a", 0)]
+    audit = Audit(since=NOW, at=NOW, balances=[balance("a", 5, 5), balance("b", 5, 4)], positions=[], waiting=[])
+    assert [(ledger.queue, ledger.wrong) for ledger in ledgers(audit)] == [("b", 1), ("a", 0)]
 
 
 async def test_lists_are_paged_and_only_the_first_page_follows(web: httpx.AsyncClient, database: Database) -> None:

@@ -107,6 +107,21 @@ async def test_a_job_tells_its_figures_facts_and_events_in_order(web: httpx.Asyn
     }
 
 
+async def test_an_update_that_may_be_a_repetition_is_marked(web: httpx.AsyncClient, database: Database) -> None:
+    await tell(database, steady(4), job="j-1")
+    first = await database.extractions.find_one({"position": 2})
+    assert first is not None
+    await database.extractions.update_one({"position": 3}, {"$set": {"maybe_repeated": first["id"]}})
+
+    page = seen(await web.get("/jobs/j-1"))
+    listed = seen(await web.get("/resources/r-1?open=x&job=j-1"))
+
+    assert [row[3] for row in events(page) if row[0] == "3"] == ["PROCESSING may be a repetition"]
+    for shown in (page, listed):
+        (mark,) = [each for each in shown.all("span") if each.text == "may be a repetition"]
+        assert first["id"] in mark["title"]
+
+
 async def test_the_timeline_is_drawn_to_scale_and_told_as_a_table_too(
     web: httpx.AsyncClient, database: Database
 ) -> None:
@@ -331,8 +346,8 @@ def work_queue(amqp_url: str, names: Names) -> str:
 def reply_queue(amqp_url: str, settings: Settings) -> str:
     """The reply queue where no consumer runs."""
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
-        connection.channel().queue_declare(settings.reply_queue, durable=True)
-    return settings.reply_queue
+        connection.channel().queue_declare(settings.reply_stream, durable=True)
+    return settings.reply_stream
 
 
 async def submit_one(settings: Settings, queue: str, job_id: str) -> None:
@@ -347,7 +362,7 @@ async def submit_one(settings: Settings, queue: str, job_id: str) -> None:
                 resource_id="file-1",
                 user_id="ann",
                 job_id=job_id,
-                reply_queue=settings.reply_queue,
+                reply_queue=settings.reply_stream,
             )
         except (NotFoundError, BrokerError):  # RabbitMQ refuses what comes for a queue that is just being made
             return False

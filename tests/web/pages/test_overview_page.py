@@ -67,7 +67,7 @@ async def test_it_says_what_to_do_next_where_there_was_never_a_job(
     page = seen(await web.get("/"))
     assert page.one("h1").text == "No job has told anything yet"
     assert "jobtrail up --demo" in page.text
-    assert settings.reply_queue in page.text
+    assert settings.reply_stream in page.text
     assert settings.require_amqp_url().split("@")[1].split("/")[0] in page.text
     assert settings.require_amqp_url().split(":")[2].split("@")[0] not in page.text  # the password
     await succeed(database, "first", 5)

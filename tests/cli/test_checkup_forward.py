@@ -1,0 +1,106 @@
+"""What `jobtrail doctor` says of the forwarder."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from cli.checkup import Check, Outcome
+from cli.checkup_forward import check_forward
+from models.settings import Settings
+from store.database import Database
+from store.log import StreamPosition
+from tests.support import Names
+
+
+@pytest.fixture
+def channel(amqp_url: str) -> Iterator[BlockingChannel]:
+    """A channel of the test's own."""
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        yield connection.channel()
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """The trail's database."""
+    async with Database(settings.require_mongo_url(), settings.database) as database:
+        yield database
+
+
+@pytest.fixture
+def forwarding(settings: Settings, names: Names) -> Settings:
+    """Settings with a target and two streams."""
+    return settings.model_copy(update={"forward_to": names.queue("target"), "reply_partitions": 2})
+
+
+async def move(database: Database, reader: str, stream: str, offset: int) -> None:
+    """Store the position of a reader in a stream."""
+    of_reader = StreamPosition(database, f"{reader} {stream}", stream)
+    position = await of_reader.position()
+    await of_reader.move(position, replace(position, offset=offset, received_at=datetime.now(UTC)))
+    await of_reader.close()
+
+
+async def only_check(settings: Settings) -> Check:
+    [check] = await check_forward(settings)
+    return check
+
+
+async def test_nothing_is_checked_where_nothing_is_forwarded(settings: Settings) -> None:
+    assert await check_forward(settings) == []
+
+
+async def test_a_missing_target_is_told(forwarding: Settings) -> None:
+    check = await only_check(forwarding)
+
+    assert (check.outcome, check.found) == (Outcome.WARNING, f"{forwarding.forward_to} is not there")
+    assert "JOBTRAIL_FORWARD_TO" in check.advice
+
+
+async def test_a_forwarder_that_never_ran_is_told(
+    channel: BlockingChannel, database: Database, forwarding: Settings
+) -> None:
+    channel.queue_declare(forwarding.forward_to or "", durable=True)
+    await move(database, "stream", forwarding.reply_streams[0], 9)
+    await move(database, "forward other", forwarding.reply_streams[0], 9)
+
+    check = await only_check(forwarding)
+
+    assert check.outcome is Outcome.WARNING
+    assert check.found == f"nothing was copied to {forwarding.forward_to} yet"
+    assert "jobtrail forward" in check.advice
+
+
+@pytest.mark.parametrize(
+    ("stored", "copied", "outcome", "words"),
+    [
+        ((9, 4), (9, 4), Outcome.OK, "has all that is stored"),
+        ((9, 4), (9, 7), Outcome.OK, "has all that is stored"),
+        ((9, 4), (8, 7), Outcome.OK, "1 stored update is not copied yet"),
+        ((9, 4), (9, None), Outcome.OK, "5 stored updates are not copied yet"),
+        ((20_000, 4), (9, 4), Outcome.WARNING, "19,991 stored updates are not copied yet"),
+    ],
+)
+async def test_how_far_it_is_behind_the_consumer_is_told(
+    channel: BlockingChannel,
+    database: Database,
+    forwarding: Settings,
+    stored: tuple[int, int],
+    copied: tuple[int, int | None],
+    outcome: Outcome,
+    words: str,
+) -> None:
+    channel.queue_declare(forwarding.forward_to or "", durable=True)
+    for stream, consumers, ours in zip(forwarding.reply_streams, stored, copied, strict=True):
+        await move(database, "stream", stream, consumers)
+        if ours is not None:
+            await move(database, "forward forward", stream, ours)
+
+    check = await only_check(forwarding)
+
+    assert check.outcome is outcome
+    assert words in check.found
+    assert (forwarding.forward_to or "") in check.found

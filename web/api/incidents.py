@@ -1,0 +1,51 @@
+"""Incidents: a stream was not what its reader had left."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
+
+from desk.schemas.incidents import IncidentListSchema, IncidentSchema
+from web.api import incident_examples as examples
+from web.api.answers import answer, documented, next_link
+from web.api.parameters import AskedPage
+from web.identity import Identity
+from web.parts import Parts
+from web.paths import PathId
+
+
+class AskedIncidents(AskedPage):
+    """Which incidents."""
+
+    open: bool = Field(default=False, description="Only those that nobody has acknowledged.")
+
+
+def incidents_router(parts: Parts) -> APIRouter:
+    """Make the endpoints.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(prefix="/incidents", tags=["incidents"])
+
+    @router.get("", summary="List incidents", **documented(examples.INCIDENT_LIST, 400))
+    async def incidents(request: Request, asked: Annotated[AskedIncidents, Query()]) -> Response:
+        """Where a stream was deleted, cut short, or lost updates before they were read: the latest first."""
+        page = await parts.incidents.list(limit=asked.limit, cursor=asked.cursor, open_only=asked.open)
+        return answer(IncidentListSchema.of(page), next_link(request, page.next))
+
+    @router.post(
+        "/{incident_id}/acknowledge", summary="Acknowledge an incident", **documented(examples.ACKNOWLEDGED, 400, 404)
+    )
+    async def acknowledge(
+        incident_id: PathId, asker: Annotated[Identity, Depends(parts.doorkeeper.operator)]
+    ) -> Response:
+        """Notes that somebody knows of it; who did so first stays."""
+        incident = await parts.incidents.acknowledge(incident_id, asker.name)
+        await parts.audit.note(asker, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})
+        return answer(IncidentSchema.of(incident))
+
+    return router

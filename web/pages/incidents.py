@@ -1,0 +1,60 @@
+"""The page of incidents: where a stream was not what its reader had left, and noting that somebody knows."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel
+
+from web.identity import Identity
+from web.parts import Parts
+from web.paths import PathId
+from web.render import query
+
+ROWS_PER_PAGE = 25
+_HERE = "/incidents"
+
+
+class IncidentQuery(BaseModel):
+    """What stands in the address."""
+
+    cursor: str = ""
+
+
+def incidents_page_router(parts: Parts) -> APIRouter:
+    """Make the page and its act.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    @router.get(_HERE)
+    async def incidents(
+        request: Request,
+        asker: Annotated[Identity, Depends(parts.doorkeeper)],
+        typed: Annotated[IncidentQuery, Query()],
+    ) -> Response:
+        page = await parts.incidents.list(limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
+        return await parts.renderer.page(
+            request,
+            asker,
+            "incidents.html",
+            incidents=page.rows,
+            first=_HERE if typed.cursor else None,
+            older=f"{_HERE}{query(cursor=page.next)}" if page.next else None,
+        )
+
+    @router.post(f"{_HERE}/{{incident_id}}/acknowledge")
+    async def acknowledge(
+        incident_id: PathId, asker: Annotated[Identity, Depends(parts.doorkeeper.operator)]
+    ) -> RedirectResponse:
+        incident = await parts.incidents.acknowledge(incident_id, asker.name)
+        await parts.audit.note(asker, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})
+        return RedirectResponse(_HERE, HTTPStatus.SEE_OTHER)
+
+    return router
