@@ -19,7 +19,7 @@ from benchmarks.datasets import dataset_latency, dataset_run
 from benchmarks.dead_letters import letter_groups, letters
 from benchmarks.figures import Figure
 from benchmarks.heartbeats import heartbeats
-from benchmarks.ingest import ingest, one_at_a_time
+from benchmarks.ingest import ingest, one_at_a_time, partitions
 from benchmarks.latency import latency
 from benchmarks.memory import memory
 from benchmarks.reporting import reporting
@@ -33,6 +33,7 @@ Benchmark = Callable[[Workbench, Scale], Iterator[Figure]]
 
 BENCHMARKS: dict[str, Benchmark] = {
     "ingest": ingest,
+    "partitions": partitions,
     "one-at-a-time": one_at_a_time,
     "latency": latency,
     "big-store": big_store,

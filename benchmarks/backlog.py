@@ -11,7 +11,8 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from benchmarks.workbench import BenchmarkError, Lane
 from cli.progress import ProgressTeller
-from models.topology import dead_letter_queue_arguments, reply_queue_arguments
+from models.settings import load_settings
+from models.topology import dead_letter_queue_arguments, stream_arguments, stream_names, stream_of
 
 UPDATES_PER_JOB = 10
 JOBS_AT_ONCE = 20
@@ -79,10 +80,17 @@ def body(job_id: str, kind: str, message: str, resource_id: str = "5cb2d2d3a4be0
     return json.dumps(update).encode()
 
 
-def declare(channel: BlockingChannel, queue: str, dead_letter_queue: str) -> None:
-    """Declare a reply queue and its dead-letter queue as the consumer does."""
+def declare(channel: BlockingChannel, streams: Iterable[str], dead_letter_queue: str) -> None:
+    """Declare streams of updates and the dead-letter queue as the services do."""
+    settings = load_settings()
+    arguments = stream_arguments(
+        retention_days=settings.stream_retention_days,
+        retention_gb=settings.stream_retention_gb,
+        segment_mb=settings.stream_segment_mb,
+    )
+    for stream in streams:
+        channel.queue_declare(stream, durable=True, arguments=arguments)
     channel.queue_declare(dead_letter_queue, durable=True, arguments=dead_letter_queue_arguments())
-    channel.queue_declare(queue, durable=True, arguments=reply_queue_arguments(dead_letter_queue))
 
 
 def properties(correlation_id: str) -> pika.BasicProperties:
@@ -91,40 +99,45 @@ def properties(correlation_id: str) -> pika.BasicProperties:
 
 
 def fill(lanes: Sequence[Lane], updates: Iterable[tuple[bytes, str]], count: int) -> None:
-    """Publish the same messages to the reply queue of each lane, and wait until all of them wait there.
+    """Publish the same messages to the streams of each lane, and wait until all of them are there.
 
     Args:
-        lanes: Whose queues; they must be empty.
-        updates: Bodies and correlation ids.
+        lanes: Whose streams; all have as many.
+        updates: Bodies and correlation ids, which are job ids.
         count: How many there are.
 
     Raises:
         BenchmarkError: They did not arrive.
     """
-    connection = pika.BlockingConnection(pika.URLParameters(lanes[0].urls.amqp_url))
-    try:
+    partitions, exchange = lanes[0].partitions, f"{lanes[0].name}.fill"
+    with pika.BlockingConnection(pika.URLParameters(lanes[0].urls.amqp_url)) as connection:
         channel = connection.channel()
-        exchange = f"{lanes[0].name}.fill"
-        channel.exchange_declare(exchange, exchange_type="fanout", durable=True)
+        channel.exchange_declare(exchange, exchange_type="direct", durable=True)
         for lane in lanes:
-            declare(channel, lane.queue, lane.dead_letter_queue)
-            channel.queue_bind(lane.queue, exchange)
+            declare(channel, lane.streams, lane.dead_letter_queue)
+            for stream, key in zip(lane.streams, stream_names(exchange, partitions), strict=True):
+                channel.queue_bind(stream, exchange, key)
+        expected = [_kept(channel, lane) + count for lane in lanes]
         with ProgressTeller("publishing") as progress:
             progress.total = count
-            for number, (message, correlation_id) in enumerate(updates):
-                channel.basic_publish(exchange, "", message, properties(correlation_id))
+            for number, (message, job_id) in enumerate(updates):
+                key = stream_of(exchange, partitions, job_id)
+                channel.basic_publish(exchange, key, message, properties(job_id))
                 if number % 1000 == 0:
                     progress.note(number)
-        for lane in lanes:
-            _wait_until_filled(channel, lane.queue, count)
+        for lane, kept in zip(lanes, expected, strict=True):
+            _wait_until_kept(channel, lane, kept)
         channel.exchange_delete(exchange)
-    finally:
-        connection.close()
 
 
-def _wait_until_filled(channel: BlockingChannel, queue: str, count: int) -> None:
+def _wait_until_kept(channel: BlockingChannel, lane: Lane, count: int) -> None:
     deadline = time.monotonic() + _SETTLE_S
-    while (ready := channel.queue_declare(queue, passive=True).method.message_count) != count:
+    while (kept := _kept(channel, lane)) < count:
         if time.monotonic() > deadline:
-            raise BenchmarkError(f"{ready:,} messages wait in the queue, {count:,} were published")
+            raise BenchmarkError(f"{kept:,} messages are in {lane.stream}, {count:,} were published")
         time.sleep(0.05)
+
+
+def _kept(channel: BlockingChannel, lane: Lane) -> int:
+    """Count what a lane's streams keep, read or not; the broker tells it some seconds late."""
+    return sum(channel.queue_declare(stream, passive=True).method.message_count for stream in lane.streams)

@@ -28,7 +28,7 @@ _STALL_S = 60.0
 
 
 def letters(workbench: Workbench, scale: Scale) -> Iterator[Figure]:
-    """Capture letters of forty causes, then replay all of them to the reply queue, without stages and rate.
+    """Capture letters of forty causes, then replay all of them to the stream, without stages and rate.
 
     Args:
         workbench: The services.
@@ -102,16 +102,16 @@ def _fill(lane: Lane, count: int) -> None:
     """Put letters into the dead-letter queue as a consumer does."""
     with pika.BlockingConnection(pika.URLParameters(lane.urls.amqp_url)) as connection:
         channel = connection.channel()
-        declare(channel, lane.queue, lane.dead_letter_queue)
+        declare(channel, lane.streams, lane.dead_letter_queue)
         with ProgressTeller("publishing") as progress:
             progress.total = count
             for seq in range(1, count + 1):
                 headers = dead_letter_headers(
                     reason="missing_field",
                     error=f"field_{chr(97 + seq % CAUSES // 2)}{seq % 2 * 'b'} of update {seq} is missing",
-                    queue=lane.queue,
+                    queue=lane.stream,
                     exchange="",
-                    routing_key=lane.queue,
+                    routing_key=lane.stream,
                     received_at=datetime.now(UTC),
                     seq=seq,
                 )
@@ -121,7 +121,7 @@ def _fill(lane: Lane, count: int) -> None:
                     body(f"job-{seq % 1000}", "processing", f"Step {seq} of the work on this file"),
                     pika.BasicProperties(
                         delivery_mode=2,
-                        message_id=f"{lane.queue}/{seq}",
+                        message_id=f"{lane.stream}/{seq}",
                         headers=headers,  # type: ignore[arg-type]
                     ),
                 )

@@ -4,15 +4,15 @@ Find the job, update it, insert the event, acknowledge; then the next message.
 """
 
 import asyncio
-import signal
 from datetime import UTC, datetime
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 from bson import ObjectId
 
+from benchmarks.yardstick import run_until_sigterm
 from models.job import Event, fold
-from models.settings import Settings, load_settings
+from models.settings import Settings
 from models.wire import decode_status_update
 from store.database import Database
 from store.documents import event_document, job_document, job_from
@@ -28,8 +28,8 @@ async def consume(settings: Settings, database: Database) -> None:
     async with await aio_pika.connect(settings.require_amqp_url()) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=settings.prefetch)
-        queue = await channel.get_queue(settings.reply_queue)
-        async with queue.iterator() as messages:
+        stream = await channel.get_queue(settings.reply_stream)
+        async with stream.iterator(arguments={"x-stream-offset": "first"}) as messages:
             async for message in messages:
                 await store(message, settings, database)
                 await message.ack()
@@ -50,7 +50,7 @@ async def store(message: AbstractIncomingMessage, settings: Settings, database: 
     await database.jobs.replace_one({"_id": job.job_id}, job_document(job), upsert=True)
     event = Event(
         id=str(ObjectId()),
-        queue=settings.reply_queue,
+        queue=settings.reply_stream,
         seq=message.delivery_tag or 0,
         received_at=received_at,
         update=update,
@@ -60,17 +60,5 @@ async def store(message: AbstractIncomingMessage, settings: Settings, database: 
     await database.extractions.insert_one(event_document(event))
 
 
-async def main() -> None:
-    """Take in until SIGTERM."""
-    settings = load_settings()
-    async with Database(settings.require_mongo_url(), settings.database) as database:
-        await database.ensure_indexes()
-        work = asyncio.create_task(consume(settings, database))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
-        await asyncio.wait([work])
-        if not work.cancelled():
-            work.result()
-
-
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(run_until_sigterm(consume))

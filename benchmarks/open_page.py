@@ -44,7 +44,7 @@ def shown_after_ms(lane: Lane, address: str, spool: Path, count: int) -> list[fl
     with (
         sync_playwright() as playwright,
         launch(playwright) as browser,
-        Reporter(lane.urls.amqp_url, "bench.shown", reply_queue=lane.queue, spool_path=spool) as reporter,
+        Reporter(lane.urls.amqp_url, "bench.shown", reply_queue=lane.stream, spool_path=spool) as reporter,
     ):
         page = browser.new_page()
         with reporter.job("a-file") as job:

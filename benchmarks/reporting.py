@@ -30,12 +30,12 @@ def reporting(workbench: Workbench, scale: Scale) -> Iterator[Figure]:
     for number in range(scale.rounds):
         lane = workbench.lane("reporter")
         connection = pika.BlockingConnection(pika.URLParameters(lane.urls.amqp_url))
-        declare(connection.channel(), lane.queue, lane.dead_letter_queue)
+        declare(connection.channel(), lane.streams, lane.dead_letter_queue)
         connection.close()
         workbench.say(f"reporting, round {number + 1} of {scale.rounds}: {scale.updates:,} updates")
         spool = workbench.folder / f"spool-{number}"
         with (
-            Reporter(lane.urls.amqp_url, "bench.reporter", reply_queue=lane.queue, spool_path=spool) as reporter,
+            Reporter(lane.urls.amqp_url, "bench.reporter", reply_queue=lane.stream, spool_path=spool) as reporter,
             reporter.job("5cb2d2d3a4be0f9fd3400001") as job,
         ):
             if not reporter.flush(FLUSH_S):

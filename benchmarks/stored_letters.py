@@ -44,7 +44,7 @@ def store_letters(workbench: Workbench, lane: Lane, count: int, causes: int) -> 
                 sample = samples[number % causes]
                 letter = replace(
                     sample, id=str(ObjectId()), seq=number + 1, captured_at=moment, happened_at=moment,
-                    origin_seq=number + 1, key=f"{lane.queue}/{number + 1}", job_id=f"job-{number // 10}",
+                    origin_seq=number + 1, key=f"{lane.stream}/{number + 1}", job_id=f"job-{number // 10}",
                 )  # fmt: skip
                 some.append(letter_document(letter))
             database["dead_letters"].insert_many(some, ordered=False)
@@ -90,7 +90,7 @@ def _letter(lane: Lane, number: int) -> Letter:
         cause_id="",
         cause=Cause(
             queue=lane.dead_letter_queue,
-            origin=lane.queue,
+            origin=lane.stream,
             reason="missing_field",
             error="",
             extractor_id=f"ncsa.extractor{number}",

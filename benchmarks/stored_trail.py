@@ -44,7 +44,7 @@ def store_trail(workbench: Workbench, lane: Lane, shape: TrailShape) -> None:
 
     Args:
         workbench: The services.
-        lane: Whose database is filled; the queue's numbering begins anew with the first real message.
+        lane: Whose database is filled; the stream's numbering begins anew with the first real message.
         shape: How many, of which kind.
     """
     database = workbench.client[lane.database]

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pika
 from pymongo import MongoClient
 
+from models.topology import stream_names
 from stack.processes import ChildProcess, spawn
 from stack.state import StackUrls
 from store.database import Document
@@ -29,15 +31,21 @@ class BenchmarkError(Exception):
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Lane:
-    """Queues and a database of their own, for one side of one measurement."""
+    """Streams, queues and a database of their own, for one side of one measurement."""
 
     urls: StackUrls = field(repr=False)
     name: str
+    partitions: int = 1
 
     @property
-    def queue(self) -> str:
-        """The reply queue."""
-        return f"{self.name}.replies"
+    def stream(self) -> str:
+        """The stream of updates, or the common name of several."""
+        return f"{self.name}.updates"
+
+    @property
+    def streams(self) -> list[str]:
+        """The streams of updates, by partition."""
+        return stream_names(self.stream, self.partitions)
 
     @property
     def dead_letter_queue(self) -> str:
@@ -61,7 +69,8 @@ class Lane:
             "JOBTRAIL_AMQP_URL": self.urls.amqp_url,
             "JOBTRAIL_MONGO_URL": self.urls.mongo_url,
             "JOBTRAIL_DATABASE": self.database,
-            "JOBTRAIL_REPLY_QUEUE": self.queue,
+            "JOBTRAIL_REPLY_STREAM": self.stream,
+            "JOBTRAIL_REPLY_PARTITIONS": str(self.partitions),
             "JOBTRAIL_DEAD_LETTER_QUEUE": self.dead_letter_queue,
             "JOBTRAIL_HEARTBEAT_QUEUE": f"{self.name}.heartbeats",
             "JOBTRAIL_CONSUMER_HEALTH_PORT": "0",
@@ -125,20 +134,25 @@ class Workbench:
         self._lanes = 0
         self._processes = 0
 
-    def lane(self, what: str) -> Lane:
+    def lane(self, what: str, partitions: int = 1) -> Lane:
         """Make a lane that nobody has used yet.
 
         Args:
             what: What it is for, in one word.
+            partitions: Over how many streams its updates are spread.
 
         Returns:
-            The lane; its queues and its database come into being when they are used.
+            The lane; its streams, its queues and its database come into being when they are used.
         """
         self._lanes += 1
-        return Lane(urls=self.urls, name=f"bench_{self._lanes}_{what}")
+        return Lane(urls=self.urls, name=f"bench_{self._lanes}_{what}", partitions=partitions)
 
     def drop(self, lane: Lane) -> None:
-        """Remove a lane's databases."""
+        """Remove a lane's streams, which keep what was read, and its databases."""
+        with pika.BlockingConnection(pika.URLParameters(lane.urls.amqp_url)) as connection:
+            channel = connection.channel()
+            for stream in lane.streams:
+                channel.queue_delete(stream)
         for name in (lane.database, lane.console_database):
             self.client.drop_database(name)
 

@@ -24,12 +24,13 @@ from pika.exceptions import (
 )
 
 from broker.address import CONNECT_TIMEOUT_S, broker_address
-from models.errors import BrokerError
+from models.errors import BrokerError, BusyError, NotFoundError
 from models.redaction import redact
 
 NOT_FOUND = 404
 RESOURCE_LOCKED = 405
 PRECONDITION_FAILED = 406
+_NO_SUCH = "NOT_FOUND - no "
 _MOST_CHARS = 300
 _NOT_ALLOWED = "the user may not use this virtual host, or there is no such"
 _WRONG_USER = "wrong user or password"
@@ -57,7 +58,7 @@ def broker_failures(amqp_url: str) -> Iterator[None]:
     try:
         yield
     except ChannelClosedByBroker as error:
-        raise BrokerError(f"the broker closed the channel: {redact(_text(error.reply_text))}") from error
+        raise BrokerError(f"the broker closed the channel: {redact(readable(error.reply_text))}") from error
     except NackError as error:
         raise BrokerError("the broker refused a message; its queue is full, or only just being made") from error
     except (AMQPError, AMQPConnectorException, OSError) as error:
@@ -76,7 +77,7 @@ def plain_words(error: BaseException) -> str:
     cause = _cause(error)
     words = _PLAIN.get(type(cause))
     if words is None:
-        words = _text(cause.reply_text) if isinstance(cause, ConnectionClosed) else str(cause)
+        words = readable(cause.reply_text) if isinstance(cause, ConnectionClosed) else str(cause)
     return redact(words)[:_MOST_CHARS] or type(cause).__name__
 
 
@@ -95,6 +96,32 @@ def _cause(error: BaseException) -> BaseException:
         error = inner
 
 
-def _text(words: str | bytes) -> str:
+def readable(words: str | bytes) -> str:
     """What the broker says may repeat a name that is not UTF-8; pika leaves it as bytes then."""
     return words.decode("utf-8", "backslashreplace") if isinstance(words, bytes) else words
+
+
+def translated(error: BaseException, amqp_url: str) -> Exception:
+    """Turn the reason why a channel was closed into an error of ours.
+
+    Args:
+        error: The reason.
+        amqp_url: The broker.
+
+    Returns:
+        `NotFoundError` where there is no such queue or exchange, `BusyError` where it is another connection's, else
+        `BrokerError`.
+    """
+    if isinstance(error, BrokerError):
+        return BrokerError(str(error))
+    if isinstance(error, ChannelClosedByBroker):
+        words = readable(error.reply_text)
+        if error.reply_code == NOT_FOUND and _NO_SUCH in words:  # one whose node is coming back is told by 404 too
+            return NotFoundError(words)
+        if error.reply_code == RESOURCE_LOCKED:
+            return BusyError(words)
+    try:
+        with broker_failures(amqp_url):
+            raise error
+    except BrokerError as broker_error:
+        return broker_error

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
 from pika.spec import Basic
 
-from broker.connection import Channel, Connection, lock
+from broker.channel import Channel
+from broker.connection import Connection
+from broker.declaring import lock
 from broker.frames import RawProperties
 from models.errors import BrokerError, BusyError, NotFoundError, PoisonError
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 from pika.exceptions import AuthenticationError, ProbableAuthenticationError
 
 from broker.address import broker_address
-from broker.connection import Arguments, Channel, Connection
+from broker.channel import Arguments, Channel
+from broker.connection import Connection
 from cli.checkup import Check, failed, ok, warning
 from cli.checkup_letters import consumer_words, judge_captured, waiting_words
 from cli.checkup_streams import check_bridged_queues, check_streams

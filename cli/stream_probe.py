@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pika.exceptions import ChannelClosedByBroker
 
 from broker.address import broker_urls
-from broker.connection import Arguments, Connection
+from broker.channel import Arguments
+from broker.connection import Connection
 from broker.errors import PRECONDITION_FAILED
 from models.errors import BrokerError, NotFoundError
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 import structlog
 from prometheus_client import Counter
 
-from broker.connection import Connection, Delivery
+from broker.channel import Delivery
+from broker.connection import Connection
 from broker.inbox import Inbox
 from broker.poison import poison_in
 from broker.properties import changed

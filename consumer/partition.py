@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from broker.connection import Connection, declare_as_it_is
+from broker.connection import Connection
+from broker.declaring import declare_as_it_is
 from broker.properties import ids
 from consumer.metrics import StreamMetrics
 from consumer.order import Order

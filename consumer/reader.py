@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from broker.connection import Channel, Connection, Delivery
+from broker.channel import Channel, Delivery
+from broker.connection import Connection
 from broker.inbox import MAX_WAITING_BYTES, size_of
 from broker.properties import stream_offset
 from models.errors import BrokerError

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from broker.connection import Delivery
+from broker.channel import Delivery
 from broker.properties import decode, ids, without_offset
 from consumer.bridge_mark import read_mark
 from models.dead_letter import LETTER_HEADER, REPLAY_HEADER, letter_header, text_header

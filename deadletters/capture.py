@@ -12,7 +12,9 @@ from hashlib import sha256
 
 import structlog
 
-from broker.connection import Channel, Connection, Delivery, declare_as_it_is, lock
+from broker.channel import Channel, Delivery
+from broker.connection import Connection
+from broker.declaring import declare_as_it_is, lock
 from broker.inbox import Inbox
 from deadletters.letter_maker import LetterMaker, fingerprint, unstorable
 from deadletters.metrics import CaptureMetrics

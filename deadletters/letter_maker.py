@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 import structlog
 
-from broker.connection import Delivery
+from broker.channel import Delivery
 from broker.properties import changed, decode
 from deadletters.reading import GAVE_UP, Found, caused, read_letter
 from models.errors import DecodeError

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
 
-from broker.connection import Delivery
+from broker.channel import Delivery
 from models.errors import DecodeError
 from models.heartbeat import Heartbeat, decode_heartbeat
 

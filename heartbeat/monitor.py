@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import structlog
 from prometheus_client import CollectorRegistry
 
-from broker.connection import Delivery
+from broker.channel import Delivery
 from heartbeat.health import Health, HealthServer
 from heartbeat.inbox import Batch, Inbox, Reject
 from heartbeat.letters import letter_of, stub_of

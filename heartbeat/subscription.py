@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 from pika.exceptions import ChannelClosedByBroker
 
-from broker.connection import Channel, Connection, Delivery
+from broker.channel import Channel, Delivery
+from broker.connection import Connection
 from broker.errors import PRECONDITION_FAILED
 from heartbeat.pause import pause
 from models.errors import BrokerError

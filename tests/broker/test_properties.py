@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.connection import Connection, Delivery
+from broker.channel import Delivery
+from broker.connection import Connection
 from broker.properties import changed, decode, encode, header_text, ids, split, stream_offset, without_offset
 from broker.sender import BulkSender, Message
 from models.dead_letter import text_header

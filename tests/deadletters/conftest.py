@@ -13,7 +13,8 @@ import pika
 import pytest
 from pydantic import SecretStr
 
-from broker.connection import Channel, Connection, Delivery
+from broker.channel import Channel, Delivery
+from broker.connection import Connection
 from broker.properties import decode, encode, without_offset
 from broker.sender import BulkSender, Message
 from consumer.service import run_consumer

@@ -9,7 +9,8 @@ from typing import cast
 import pika
 import pytest
 
-from broker.connection import Connection, Delivery
+from broker.channel import Delivery
+from broker.connection import Connection
 from broker.inbox import MAX_WAITING_BYTES, Inbox
 from broker.properties import decode
 from deadletters import letter_maker

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from broker.connection import Connection, Delivery
+from broker.channel import Delivery
+from broker.connection import Connection
 from broker.properties import decode
 from deadletters.outcomes import OutcomeJudge
 from deadletters.replayer import Replayer

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from pymongo import MongoClient
 from structlog.testing import capture_logs
 
-from broker.connection import Delivery
+from broker.channel import Delivery
 from heartbeat.inbox import Inbox, Reject
 from heartbeat.letters import letter_of
 from heartbeat.liveness import Basis, online
