@@ -122,6 +122,10 @@ class Connection:
                 async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                     await self._ended.wait()
 
+    def another(self) -> "Connection":
+        """Make a connection like this one, for questions whose answers can't wait behind what this one has to read."""
+        return Connection(self.url, self._name, self._first_node)
+
     def pause(self) -> None:
         """Read nothing more from the broker for now; not for longer than its patience, which is some seconds."""
         if self._loop is not None and not self._loop.paused:

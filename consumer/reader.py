@@ -73,6 +73,7 @@ class StreamReader:
     async def detach(self) -> None:
         """Read no more, and forget what waits."""
         channel, self._channel = self._channel, None
+        self._connection.resume()  # else the end of the channel would not be read
         if channel is not None:
             await channel.close()
         self._waiting.clear()
@@ -165,7 +166,7 @@ async def peek(connection: Connection, stream: str, offset: int | str, wait_s: f
     """Look at one message without reading on.
 
     Args:
-        connection: An open connection.
+        connection: The reader's connection; the question gets one of its own, as this one may be paused.
         stream: The stream.
         offset: Where to look; see `StreamReader.attach`.
         wait_s: How long it may take to come.
@@ -176,20 +177,18 @@ async def peek(connection: Connection, stream: str, offset: int | str, wait_s: f
     Raises:
         BrokerError: The broker refuses or is lost.
     """
-    reader = StreamReader(connection, stream, 1)
-    await reader.attach(offset)
-    try:
+    async with connection.another() as own:
+        reader = StreamReader(own, stream, 1)
+        await reader.attach(offset)
         taken = await reader.take(max_count=1, max_bytes=1, wait_s=wait_s)
         return taken[0] if taken else None
-    finally:
-        await reader.detach()
 
 
 async def last_offset(connection: Connection, stream: str, wait_s: float, enough: int) -> int | None:
     """Find out where a stream ends.
 
     Args:
-        connection: An open connection.
+        connection: As for `peek`.
         stream: The stream.
         wait_s: How long its last messages may take to come.
         enough: An offset behind which it need not be known any more.
@@ -200,10 +199,10 @@ async def last_offset(connection: Connection, stream: str, wait_s: float, enough
     Raises:
         BrokerError: The broker refuses or is lost.
     """
-    reader = StreamReader(connection, stream, _PEEK_PREFETCH)
-    await reader.attach(LAST)
     last: int | None = None
-    try:
+    async with connection.another() as own:
+        reader = StreamReader(own, stream, _PEEK_PREFETCH)
+        await reader.attach(LAST)
         while last is None or last < enough:
             idle_s = wait_s if last is None else _PEEK_IDLE_S
             taken = await reader.take(max_count=_PEEK_PREFETCH, max_bytes=MAX_WAITING_BYTES, wait_s=idle_s)
@@ -212,5 +211,3 @@ async def last_offset(connection: Connection, stream: str, wait_s: float, enough
             last = taken[-1].offset
             reader.done(taken)
         return last
-    finally:
-        await reader.detach()

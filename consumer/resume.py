@@ -162,7 +162,7 @@ async def has_lost(connection: Connection, position: Position, offset: int) -> b
     Raises:
         BrokerError: The broker refuses or is lost.
     """
-    if offset <= position.offset + 1 + _OWN_OFFSETS and position.offset >= 0:
+    if offset == position.offset + 1 or (offset == position.offset + 1 + _OWN_OFFSETS and position.offset >= 0):
         return False
     oldest = await peek(connection, position.stream, FIRST, _LOOK_WAIT_S)
     return oldest is not None and oldest.offset > position.offset + 1

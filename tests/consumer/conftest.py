@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +99,10 @@ class Bench:
 
     def disconnect(self) -> None:
         """Close the connection to the broker; the next use opens another."""
-        if self._connection is not None and self._connection.is_open:
-            self._connection.close()
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.is_open:
+            with suppress(pika.exceptions.AMQPError):  # it may have been idle for too long
+                connection.close()
 
     def close(self) -> None:
         """Close the connections."""
@@ -123,6 +125,18 @@ class Bench:
                 self._channel.queue_declare(stream, durable=True, arguments=arguments)
             self._channel.confirm_delivery()
         return self._channel
+
+    def await_stream(self) -> None:
+        """Wait until a broker that was started anew has its streams again."""
+
+        def is_back() -> bool:
+            self.disconnect()
+            try:
+                return bool(self.channel)
+            except pika.exceptions.AMQPError:
+                return False
+
+        eventually(is_back)
 
     def publish(self, *bodies: bytes, **properties: Any) -> None:
         """Publish persistent messages to the stream, each confirmed."""

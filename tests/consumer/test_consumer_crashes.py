@@ -211,6 +211,7 @@ def test_the_broker_restarted_under_load_loses_and_doubles_nothing(
     own_bench.disconnect()
     getattr(own_stack.rabbitmq, how)()
     own_stack.rabbitmq.start()
+    own_bench.await_stream()
     own_bench.publish(*(body for body, _words in second))
     eventually(lambda: events.count_documents({}) >= len(updates), 60)
     assert consumer.terminate() == 0

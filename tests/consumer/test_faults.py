@@ -180,7 +180,7 @@ def test_random_faults_lose_double_and_disorder_nothing(
         sender.stop()
         assert reporter.flush(SETTLE_S)
 
-    bench.disconnect()
+    bench.await_stream()
     eventually(lambda: bench.channel.queue_declare("clowders.own", passive=True).method.message_count == 0, SETTLE_S)
     logs = {stream: read_log(bench, stream) for stream in settings.reply_streams}
     eventually(lambda: all(stored_up_to(bench, stream) == logs[stream][-1][0] for stream in logs), SETTLE_S)
