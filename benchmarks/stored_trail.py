@@ -17,6 +17,7 @@ from models.status import Status
 from models.wire import StatusUpdate
 from store.database import Database, Document
 from store.documents import event_document, job_document
+from store.upgrade import upgrade
 
 _JOBS_PER_CHUNK = 500
 _EXTRACTORS = 40
@@ -48,6 +49,9 @@ def store_trail(workbench: Workbench, lane: Lane, shape: TrailShape) -> None:
         shape: How many, of which kind.
     """
     database = workbench.client[lane.database]
+    asyncio.run(_upgrade(lane))
+    for name in ("extractions", "jobs"):
+        database[name].drop_indexes()  # what is stored is indexed faster at the end
 
     def store(first_job: int) -> None:
         events: list[Document] = []
@@ -113,6 +117,12 @@ def _updates(number: int, shape: TrailShape) -> Iterator[StatusUpdate]:
             message=message,
             event_time=shape.begun_at + timedelta(seconds=shape.interval_s * number + step),
         )
+
+
+async def _upgrade(lane: Lane) -> None:
+    """Note that nothing in the store is of an earlier version, or the first consumer would make all jobs anew."""
+    async with Database(lane.urls.mongo_url, lane.database) as database:
+        await upgrade(database)
 
 
 async def _index(lane: Lane) -> None:
