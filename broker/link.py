@@ -110,6 +110,11 @@ class Link:
         self._stopped = True
         self.call(self.close)
 
+    def drop(self, reason: str) -> None:
+        """End the connection without a word to a broker that does not do its part."""
+        if self._connection is not None:
+            _abort(self._connection, reason)
+
     def close(self) -> None:
         """Close the connection, also one that is still opening; `run` then returns, even if the broker is silent."""
         connection, self._closing = self._connection, True

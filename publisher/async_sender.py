@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryErr
 from broker.address import CONNECT_TIMEOUT_S, HEARTBEAT_S, broker_urls
 from broker.errors import plain_words
 from models.ending import end
+from publisher import dispatch
 from publisher.backoff import Backoff
 from publisher.dispatch import Dispatch, Outcome
 from publisher.ledger import Ledger
@@ -168,6 +170,7 @@ class _Session:
         self._news = news
         self._tasks: set[asyncio.Task[None]] = set()
         self._outcomes: list[Outcome] = []
+        self._answered_at = time.monotonic()
         self._lost: BaseException | None = None
         channel.close_callbacks.add(self._on_close)
         self._watch = asyncio.create_task(self._ask_again_and_again())
@@ -180,6 +183,8 @@ class _Session:
 
     def publish(self, spooled: Spooled) -> None:
         """Publish one update, without waiting for the broker's answer."""
+        if not self._tasks:
+            self._answered_at = time.monotonic()
         task = asyncio.create_task(self._publish(spooled))
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
@@ -222,6 +227,9 @@ class _Session:
                 await answer
             finally:
                 answer.cancel()
+            silent_s = time.monotonic() - self._answered_at
+            if self._tasks and silent_s > dispatch.CONFIRM_TIMEOUT_S:
+                raise ConnectionError(f"RabbitMQ has not confirmed an update for {silent_s:.0f} s")
 
     async def _is_blocked(self) -> bool:
         """Whether the broker takes nothing for now, its memory or disk being short: then it does not answer either."""
@@ -237,6 +245,7 @@ class _Session:
 
     def _on_done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
+        self._answered_at = time.monotonic()
         if task.cancelled():
             self._lost = self._lost or AMQPError("the channel was closed")
         elif error := task.exception():

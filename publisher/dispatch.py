@@ -23,6 +23,11 @@ WINDOW = 512
 DELETE_AT = 128
 """Confirmed updates are deleted from the spool this many at a time while more are in flight."""
 
+CONFIRM_TIMEOUT_S = 20.0
+"""Seconds without an answer after which an update that was sent is sent again over another connection. RabbitMQ 3.10
+seems to swallow what it gets for a stream that it is just bringing back after a kill. Receivers know repeats by their
+id."""
+
 
 @dataclass(slots=True, frozen=True)
 class Outcome:

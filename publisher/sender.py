@@ -3,13 +3,15 @@
 import encodings.idna  # noqa: F401  # pika's look-up of names would import it in our thread: no fork survives that
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pika
 
 from broker.errors import plain_words
-from broker.link import Link
+from broker.link import LOOK_S, Link
+from publisher import dispatch
 from publisher.backoff import Backoff
 from publisher.connection import publish_properties
 from publisher.dispatch import Dispatch, Outcome
@@ -48,6 +50,8 @@ class Sender:
         self._unanswered: dict[int, Spooled] = {}
         self._returned: set[str] = set()
         self._outcomes: list[Outcome] = []
+        self._answered_at = 0.0
+        """When the broker last answered to an update, or had none to answer to, on a clock that only goes forward."""
         self._latest_tag = 0
         self._awake = False
         self._pump_due = False
@@ -111,6 +115,17 @@ class Sender:
             logger.info("RabbitMQ is back", extra={"action": "publisher.connected"})
         self._adopt()
         self._pump()
+        self._link.call_later(LOOK_S, self._look_at_confirms)
+
+    def _look_at_confirms(self) -> None:
+        """Give up a connection on which the broker answers all but our updates: another one may do better."""
+        if self._link.channel is None:
+            return
+        silent_s = time.monotonic() - self._answered_at
+        if self._unanswered and silent_s > dispatch.CONFIRM_TIMEOUT_S and not self._link.blocked:
+            self._link.drop(f"RabbitMQ has not confirmed an update for {silent_s:.0f} s")
+            return
+        self._link.call_later(LOOK_S, self._look_at_confirms)
 
     def _complain(self, reason: BaseException) -> None:
         if not self._complained:
@@ -129,6 +144,7 @@ class Sender:
             self._returned.add(properties.message_id)
 
     def _on_confirm(self, frame: "Method[Basic.Ack | Basic.Nack]") -> None:
+        self._answered_at = time.monotonic()
         method = frame.method
         acknowledged = method.NAME == "Basic.Ack"
         tag = int(method.delivery_tag)
@@ -162,6 +178,8 @@ class Sender:
         if channel is None or not self._ready:
             return
         outcomes, self._outcomes = self._outcomes, []
+        if not self._unanswered:
+            self._answered_at = time.monotonic()
         for spooled in self._dispatch.step(outcomes):
             update = spooled.update
             self._latest_tag += 1
