@@ -122,6 +122,8 @@ class Monitor:
             self._take(delivery)
             if self._inbox.is_full:
                 subscription.pause()
+            else:
+                subscription.gather()
 
         await subscription.consume(take)
         self._note_connected(connected=True)

@@ -14,6 +14,7 @@ from models.errors import BrokerError
 from models.settings import Settings
 from models.topology import HEARTBEAT_EXCHANGE, heartbeat_queue_arguments
 
+_GATHER_S = 0.01
 MAX_WAITING = 20_000
 """Heartbeats that wait in the queue at the most: two of each instance of a large fleet."""
 
@@ -31,8 +32,31 @@ class Subscription:
         self._queue = queue
         self._consumer_tag = ""
         self._ended = False
-        self.pause = channel.connection.pause
-        self.resume = channel.connection.resume
+        self._is_held = False
+        self._is_gathering = False
+
+    def pause(self) -> None:
+        """Read nothing more until `resume`."""
+        self._is_held = True
+        self._channel.connection.pause()
+
+    def resume(self) -> None:
+        """Read on."""
+        self._is_held = False
+        if not self._is_gathering:
+            self._channel.connection.resume()
+
+    def gather(self) -> None:
+        """Let some heartbeats come together before more are read: to wake up for each takes longer than the rest."""
+        if not self._is_gathering:
+            self._is_gathering = True
+            self._channel.connection.pause()
+            asyncio.get_running_loop().call_later(_GATHER_S, self._read_on)
+
+    def _read_on(self) -> None:
+        self._is_gathering = False
+        if not self._is_held:
+            self._channel.connection.resume()
 
     @property
     def is_lost(self) -> bool:

@@ -23,7 +23,7 @@ from store.letter_returns import CAN_FAIL_AGAIN, note_returns
 from store.letters import new_letters, write_letters
 from store.refusals import refusals
 from store.sole_writer import SoleWriter
-from store.tallies import tally
+from store.tallies import counted, keep
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,7 +117,8 @@ class LetterTrail:
             stored = StoredBatch(
                 stored=len(new), duplicates=len(letters) - len(new), maybe_repeated=len(new) - len(firsts)
             )
-            await tally(self._database, self._queue, numbers, at=at, stored=stored, session=session)
+            counts, _ = counted(None, self._queue, numbers, at=at, stored=stored)
+            await keep(self._database, counts, session)
         return stored
 
     async def _move(self, numbers: range, at: datetime, session: AsyncClientSession) -> None:

@@ -22,7 +22,7 @@ from store.documents import event_from
 from store.incidents import IncidentRepository
 from store.refusals import refusals
 from store.sole_writer import SoleWriter
-from store.tallies import tally
+from store.tallies import counted, keep
 from store.trail import prepare
 
 
@@ -41,6 +41,8 @@ class StreamPosition:
         self._id = reader_id
         self._positions = database.collection("positions")
         self._writer = SoleWriter(database)
+        self._counts: Document | None = None
+        """What was counted of the latest hour; see `store.tallies`."""
 
     async def close(self) -> None:
         """Give the session back to the server."""
@@ -65,6 +67,7 @@ class StreamPosition:
             document: Mapping[str, Any] | None = await self._positions.find_one_and_update(
                 {"_id": self._id}, {"$setOnInsert": new}, upsert=True, return_document=ReturnDocument.AFTER
             )
+        self._counts = (document or {}).get("tally")
         return position_from(document or new)
 
     async def move(
@@ -94,7 +97,9 @@ class StreamPosition:
 
         await self._writer.transact(attempt)
 
-    async def _move(self, position: Position, to: Position, session: AsyncClientSession) -> None:
+    async def _move(
+        self, position: Position, to: Position, session: AsyncClientSession, counts: Document | None = None
+    ) -> None:
         """Change the position, first of all writes: of two owners only one gets further."""
         change: Document = {
             "epoch": to.epoch,
@@ -107,6 +112,8 @@ class StreamPosition:
             change["received_at"] = to.received_at
         if to.bridges:
             change["bridges"] = [{"queue": queue, "term": term} for queue, term in to.bridges.items()]
+        if counts is not None:
+            change["tally"] = counts
         begun: Document = {"_id": self._id, "epoch": position.epoch, "offset": position.offset}
         moved = await self._positions.update_one(begun, {"$set": change}, session=session)
         if not moved.matched_count:
@@ -141,23 +148,20 @@ class Log(StreamPosition):
             StoreError: The database can't be reached or refused; `position` tells whether the batch was stored.
         """
 
-        async def attempt(session: AsyncClientSession) -> StoredBatch:
+        async def attempt(session: AsyncClientSession) -> tuple[StoredBatch, Document]:
             prepared = await prepare(self._database, position, entries, session)
             with refusals():
-                await self._move(position, last, session)
-                await prepared.write(session)
                 numbers = range(position.seq + 1, last.seq + 1)
-                await tally(
-                    self._database,
-                    self._stream,
-                    numbers,
-                    at=entries[-1].received_at,
-                    stored=prepared.stored,
-                    session=session,
-                )
-            return prepared.stored
+                at = entries[-1].received_at
+                counts, ended = counted(self._counts, self._stream, numbers, at=at, stored=prepared.stored)
+                await self._move(position, last, session, counts)
+                await prepared.write(session)
+                if ended is not None:
+                    await keep(self._database, ended, session)
+            return prepared.stored, counts
 
-        return await self._writer.transact(attempt)
+        stored, self._counts = await self._writer.transact(attempt)
+        return stored
 
     async def note_caught_up(self) -> None:
         """Note that everything which the broker handed out so far is stored; see `consumer.order`."""

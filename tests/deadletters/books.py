@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from models.delivery import StoredBatch
 from store.database import Database
-from store.tallies import tally
+from store.tallies import counted, keep
 
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 """The hour that the books end with."""
@@ -45,9 +45,8 @@ class Books:
         counts = Counter(outcomes)
         stored = StoredBatch(stored=counts[EVENT], duplicates=counts[DUPLICATE], dead_lettered=counts[LETTER])
         at = NOW - timedelta(hours=hours_ago)
-        await self._database.transact(
-            lambda session: tally(self._database, self._stream, numbers, at=at, stored=stored, session=session)
-        )
+        counted_now, _ = counted(None, self._stream, numbers, at=at, stored=stored)
+        await self._database.transact(lambda session: keep(self._database, counted_now, session))
         self._seq = numbers.stop - 1
         return numbers
 

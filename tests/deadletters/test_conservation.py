@@ -269,8 +269,8 @@ async def publish(bench: LetterBench) -> None:
 
 async def wait_until_stored(bench: LetterBench) -> None:
     async def stored() -> bool:
-        tally = bench.database["tallies"].find_one({"queue": bench.settings.reply_stream})
-        return tally is not None and tally["handed_out"] == UPDATES + GARBAGE + 2
+        position = bench.database["positions"].find_one({"_id": f"stream {bench.settings.reply_stream}"}) or {}
+        return "tally" in position and position["tally"]["handed_out"] == UPDATES + GARBAGE + 2
 
     await eventually_async(stored)
 

@@ -159,7 +159,8 @@ async def test_each_letter_is_stored_once_and_resolved_however_often_its_replaye
     jobs = Counter(event["job_id"] for event in bench.events())
     assert jobs == {f"job-{n}": 1 for n in range(COUNT)}
     assert {event["replay_id"] for event in bench.events()} == {replay.id}
-    (tally,) = bench.database["tallies"].find({"queue": settings.reply_stream})
+    (position,) = bench.database["positions"].find({"_id": f"stream {settings.reply_stream}"})
+    tally = position["tally"]
     assert (tally["handed_out"], tally["duplicates"]) == (COUNT, 0), "not one was even sent twice"
     await assert_counted(database, replay.id, COUNT)
 
