@@ -7,23 +7,23 @@ former layout go on to be read, whatever still comes.
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from heartbeat.pause import pause
 from store.database import Database
 from store.layout import Layout, LayoutRepository
-from store.log import Log
 
 log = structlog.get_logger()
 
 _MARGIN = timedelta(seconds=1)
 """How long a confirmed update may take until the owner of its stream has it."""
 _POLL_S = 0.1
-_NOTE_EVERY_S = 0.5
+_LOOK_EVERY_S = 1.0
 _MAX_WAIT_S = 30.0
-"""Seconds after which a batch goes on all the same: a stream that nobody reads must not stop the others."""
+"""Seconds without any progress there after which a batch goes on all the same: a stream that nobody reads must not stop
+the others."""
 
 
 class Order:
@@ -36,12 +36,19 @@ class Order:
     def __init__(self, database: Database) -> None:
         self._repository = LayoutRepository(database)
         self._layout = Layout(before={})
-        self._noted: dict[str, float] = {}
+        self._looked: dict[str, float] = {}
+        self._ahead = timedelta()
+        """By how much the database's clock is ahead of ours."""
 
     @property
     def known(self) -> Sequence[str]:
         """The streams that were ever read and are not gone."""
         return self._layout.known
+
+    @property
+    def present(self) -> Sequence[str]:
+        """The streams that updates are sent to now, as the database knows it."""
+        return self._layout.present
 
     async def refresh(self) -> None:
         """Read the layout anew.
@@ -50,12 +57,15 @@ class Order:
             StoreError: The database can't be reached.
         """
         self._layout = await self._repository.read()
+        if self._layout.before:
+            self._ahead = await self._repository.now() - datetime.now(UTC)
 
-    async def wait(self, stream: str, stop: asyncio.Event) -> bool:
+    async def wait(self, stream: str, received_at: datetime, stop: asyncio.Event) -> bool:
         """Wait, before a batch is stored, for what had arrived before it in the streams from which its jobs may come.
 
         Args:
             stream: The batch's stream.
+            received_at: When its last message came, by our clock.
             stop: Ends the wait.
 
         Returns:
@@ -67,34 +77,41 @@ class Order:
         before = self._layout.before.get(stream)
         if not before:
             return True
-        arrived = await self._repository.now()
-        deadline = asyncio.get_running_loop().time() + _MAX_WAIT_S
+        arrived = received_at + self._ahead
+        loop = asyncio.get_running_loop()
+        offsets: list[int] = []
+        deadline = loop.time() + _MAX_WAIT_S
         while not stop.is_set():
-            caught_up = await self._repository.caught_up(before)
-            behind = [name for name, moment in caught_up.items() if not _is_drained(moment, arrived)]
+            progress = await self._repository.progress(before)
+            behind = [name for name, (moment, _) in progress.items() if not _is_drained(moment, arrived)]
             if not behind:
                 return True
-            if asyncio.get_running_loop().time() > deadline:
+            now = [progress[name][1] for name in behind]
+            if now != offsets:
+                offsets, deadline = now, loop.time() + _MAX_WAIT_S
+            if loop.time() > deadline:
                 log.warning("former streams are not drained", action="consumer.not_drained", streams=behind)
                 return True
             await pause(_POLL_S, stop)
         return False
 
-    async def note_caught_up(self, stream: str, log_of: Log) -> None:
-        """Note that a stream is drained, for those that wait for it, while a change of the layout is recent.
+    async def look(self, stream: str) -> datetime | None:
+        """Tell whether it is time to look how far a stream goes: for some time after a change of the layout.
 
         Args:
-            stream: The stream, of which nothing waits to be stored.
-            log_of: Its position.
+            stream: The stream.
+
+        Returns:
+            The moment of the look, by the database's clock; None where none is needed now.
 
         Raises:
             StoreError: The database can't be reached.
         """
         now_s = asyncio.get_running_loop().time()
-        if not self._layout.before or now_s < self._noted.get(stream, 0.0) + _NOTE_EVERY_S:
-            return
-        self._noted[stream] = now_s
-        await log_of.note_caught_up()
+        if not self._layout.before or now_s < self._looked.get(stream, 0.0) + _LOOK_EVERY_S:
+            return None
+        self._looked[stream] = now_s
+        return await self._repository.now()
 
 
 def _is_drained(caught_up: datetime | None, arrived: datetime) -> bool:

@@ -12,7 +12,7 @@ from broker.declaring import declare_as_it_is
 from broker.properties import ids
 from consumer.metrics import StreamMetrics
 from consumer.order import Order
-from consumer.reader import Received, StreamReader
+from consumer.reader import Received, StreamReader, end_by_now
 from consumer.resume import Resumed, Resumption, begin_epoch, look_at_end, look_at_gaps, new_epoch
 from consumer.status_updates import UpdateReader
 from models.delivery import Entry
@@ -30,6 +30,7 @@ log = structlog.get_logger()
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 IDLE_S = 1.0
 """Seconds without a message after which the owner notes that it has caught up."""
+_LOOK_WAIT_S = 0.5
 _WATCH_EVERY = 10
 """Idle seconds after which it looks whether the stream really ends where it stands."""
 
@@ -70,6 +71,8 @@ class Partition:
         self._reader = StreamReader(self._connection, stream, settings.prefetch)
         self._received_at: datetime | None = None
         self._received_ms = 0
+        self._look: tuple[datetime, int] | None = None
+        """When it was looked how far the stream goes, and how far it went."""
 
     async def open(self) -> Position | None:
         """Connect, and attach behind what is stored.
@@ -119,8 +122,8 @@ class Partition:
             if taken:
                 idle = 0
                 position = await self._process(taken, position)
-                if self._reader.is_empty and not self._stop.is_set():
-                    await self._order.note_caught_up(self._stream, self._log)
+                if not self._stop.is_set():
+                    await self._note_caught_up(position)
             elif not self._stop.is_set():
                 idle += 1
                 await self._rest(position, idle)
@@ -146,7 +149,8 @@ class Partition:
             return position
         except NotFoundError:
             if self._stream not in self._settings.reply_streams:
-                await self._log.note_gone()
+                if self._stream not in self._order.present:
+                    await self._log.note_gone()
                 raise
             if position.seq:
                 resumed = new_epoch(position, CONSUMER, IncidentKind.RECREATED, 0)
@@ -179,7 +183,7 @@ class Partition:
             self._updates.read(received.delivery, position.seq_of(received.offset), self._arrival(received.received_ms))
             for received in taken
         ]
-        if not await self._order.wait(self._stream, self._stop):
+        if not await self._order.wait(self._stream, entries[-1].received_at, self._stop):
             return position  # what is not stored is read again, by whoever comes next
         position = await self._store(taken, entries, position)
         self._reader.done(taken)
@@ -237,6 +241,19 @@ class Partition:
 
     async def _rest(self, position: Position, idle: int) -> None:
         """Nothing came for a while."""
-        await self._order.note_caught_up(self._stream, self._log)
+        await self._note_caught_up(position)
         if idle % _WATCH_EVERY == 0:
             await look_at_end(self._connection, position, self._reader)
+
+    async def _note_caught_up(self, position: Position) -> None:
+        """Note up to which moment all is stored, for the streams that wait for this one."""
+        if self._look is None:
+            moment = await self._order.look(self._stream)
+            if moment is None:
+                return
+            end = await end_by_now(self._connection, self._stream, _LOOK_WAIT_S)
+            self._look = moment, -1 if end is None else end
+        moment, end = self._look
+        if position.offset >= end:
+            self._look = None
+            await self._log.note_caught_up(moment)

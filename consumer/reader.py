@@ -15,6 +15,8 @@ from models.errors import BrokerError
 
 FIRST, LAST = "first", "last"
 _PEEK_PREFETCH = 5000
+_CHUNK_S = 0.1
+"""Seconds within which the broker hands out what it has written together."""
 _PEEK_IDLE_S = 0.3
 """Seconds without a message after which the end of a stream is reached."""
 
@@ -68,7 +70,12 @@ class StreamReader:
         self._channel = channel = await self._connection.channel()
         channel.on_lost(self._arrived.set)
         await channel.set_prefetch(self._prefetch)
-        await channel.consume(self._stream, self._on_delivery, {"x-stream-offset": offset})
+        # What the broker still owes to a consumer of before must not come among what this one gets.
+        await channel.consume(
+            self._stream,
+            lambda delivery: self._on_delivery(delivery) if self._channel is channel else None,
+            {"x-stream-offset": offset},
+        )
 
     async def detach(self) -> None:
         """Read no more, and forget what waits."""
@@ -211,3 +218,32 @@ async def last_offset(connection: Connection, stream: str, wait_s: float, enough
             last = taken[-1].offset
             reader.done(taken)
         return last
+
+
+async def end_by_now(connection: Connection, stream: str, wait_s: float) -> int | None:
+    """Find an offset that is no less than the last one that a stream has by now, also while more comes.
+
+    Args:
+        connection: As for `peek`.
+        stream: The stream.
+        wait_s: How long its last messages may take to come.
+
+    Returns:
+        The offset; None for an empty stream.
+
+    Raises:
+        BrokerError: The broker refuses or is lost.
+    """
+    loop = asyncio.get_running_loop()
+    last: int | None = None
+    async with connection.another() as own:
+        reader = StreamReader(own, stream, _PEEK_PREFETCH)
+        await reader.attach(LAST)
+        until = loop.time() + wait_s
+        while (left_s := until - loop.time()) > 0:
+            taken = await reader.take(max_count=_PEEK_PREFETCH, max_bytes=MAX_WAITING_BYTES, wait_s=left_s)
+            if taken:
+                until = until if last is not None else loop.time() + _CHUNK_S
+                last = taken[-1].offset
+                reader.done(taken)
+    return last

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from broker.address import broker_urls
 from broker.connection import Connection
 from broker.properties import ids
 from consumer.reader import FIRST, Received, StreamReader, last_offset, peek
@@ -29,8 +30,9 @@ _NEW_WAIT_S = 0.2
 _LOOK_WAIT_S = 5.0
 _OWN_OFFSETS = 1
 """Offsets that the broker takes for itself at the begin of a segment."""
-_SHORTER_LOOKS = 3
-"""Looks that find the stream shorter than what is stored before that is believed: a replica may be behind."""
+_SHORTER_LOOKS, _SHORTER_LOOKS_IN_CLUSTER = 3, 30
+"""Looks that find the stream shorter than what is stored before that is believed: a node's copy may be behind, for a
+minute and more where it has just come back."""
 
 IsStored = Callable[[Received], Awaitable[bool]]
 """Tells whether a message is the one that was stored at its offset."""
@@ -64,6 +66,7 @@ class Resumption:
         self._position = position
         self._is_stored = is_stored
         self._who = who
+        self._is_one_node = len(broker_urls(connection.url)) == 1
 
     async def resume(self, stop: asyncio.Event) -> Resumed | None:
         """Attach, and compare. A stream that is empty, and was not, says nothing yet: its first message is waited for.
@@ -93,7 +96,7 @@ class Resumption:
             if last >= position.offset:
                 raise BrokerError(f"RabbitMQ did not hand out offset {position.offset} of {position.stream}")
             looks += 1
-            if looks >= _SHORTER_LOOKS:
+            if looks >= (_SHORTER_LOOKS if self._is_one_node else _SHORTER_LOOKS_IN_CLUSTER):
                 return await self._diverged()
         return None
 
@@ -107,6 +110,8 @@ class Resumption:
         if first.offset == position.offset and not position.is_new and await self._is_same(first):
             self._reader.done([first])
             return Resumed(position)
+        if position.first_offset <= first.offset < position.offset and await self._is_same(first):
+            raise BrokerError(f"this node's copy of {position.stream} ends before {position.offset}; it is behind")
         return await self._diverged()
 
     async def _is_same(self, received: Received) -> bool:
@@ -127,7 +132,9 @@ class Resumption:
         if oldest is None:
             raise BrokerError(f"{position.stream} is empty again; was it deleted?")
         last = await last_offset(self._connection, position.stream, _LOOK_WAIT_S, position.offset)
-        low, high = max(oldest.offset, position.first_offset), min(last or 0, position.offset)
+        if last is None:
+            raise BrokerError(f"RabbitMQ hands out nothing of {position.stream}")
+        low, high = max(oldest.offset, position.oldest_known), min(last, position.offset)
         common = await self._last_common(low, high)
         begin = oldest.offset if common is None else common + 1
         await self._reader.attach(begin)
@@ -139,7 +146,9 @@ class Resumption:
         while low <= high:
             middle = low if common is None else (low + high + 1) // 2
             received = await peek(self._connection, self._position.stream, middle, _LOOK_WAIT_S)
-            if received is not None and received.offset <= high and await self._is_same(received):
+            if received is None:
+                raise BrokerError(f"RabbitMQ did not hand out offset {middle} of {self._position.stream}")
+            if received.offset <= high and await self._is_same(received):
                 common, low = received.offset, received.offset + 1
             elif common is None:
                 return None
@@ -165,7 +174,9 @@ async def has_lost(connection: Connection, position: Position, offset: int) -> b
     if offset == position.offset + 1 or (offset == position.offset + 1 + _OWN_OFFSETS and position.offset >= 0):
         return False
     oldest = await peek(connection, position.stream, FIRST, _LOOK_WAIT_S)
-    return oldest is not None and oldest.offset > position.offset + 1
+    if oldest is None:
+        raise BrokerError(f"RabbitMQ hands out nothing of {position.stream}")
+    return oldest.offset > position.offset + 1
 
 
 async def look_at_gaps(connection: Connection, position: Position, taken: Sequence[Received]) -> None:
@@ -183,8 +194,10 @@ async def look_at_gaps(connection: Connection, position: Position, taken: Sequen
         return
     at = position
     for received in taken:
-        if received.offset != at.offset + 1 and await has_lost(connection, at, received.offset):
-            raise BrokerError(f"{at.stream} goes on at offset {received.offset} behind {at.offset}")
+        if received.offset != at.offset + 1:
+            there = await peek(connection, at.stream, at.offset + 1, _LOOK_WAIT_S)
+            if there is None or there.offset != received.offset or await has_lost(connection, at, received.offset):
+                raise BrokerError(f"{at.stream} goes on at offset {received.offset} behind {at.offset}")
         at = replace(at, offset=received.offset)
 
 

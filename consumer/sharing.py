@@ -63,7 +63,7 @@ class Sharing:
                     all_pieces = await pieces()
                     self._share(all_pieces, await self._membership.renew())
                     self._error = None
-                except StoreError as error:
+                except (StoreError, OwnershipLostError) as error:
                     if self._error is None:
                         log.warning("database away", action="consumer.database_away", error=str(error))
                     self._error = str(error)

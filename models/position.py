@@ -14,6 +14,7 @@ from hashlib import blake2b
 FINGERPRINT_BYTES = 8
 REMEMBERED = 32
 """The last offsets whose fingerprints are kept."""
+_MAX_FORMER = 20
 _NO_MESSAGE = bytes(FINGERPRINT_BYTES)
 """In place of the fingerprint, at an offset that the broker took for itself."""
 
@@ -50,13 +51,15 @@ class Position:
     """Those of the last offsets, the last one being that of `offset`."""
     received_at: datetime | None = None
     """When the message at `offset` was received; None where nothing ever was."""
+    former: Sequence[tuple[int, int]] = ()
+    """First offset and first number of earlier epochs whose offsets the stream still has, the oldest first."""
     bridges: Mapping[str, int] = field(default_factory=dict)
     """The latest term of each bridge of which a copy was seen; see `consumer.bridge`."""
 
     @property
     def seq(self) -> int:
         """The number of the last stored message in the order of arrival; 0 where nothing ever was."""
-        return self.seq_of(self.offset)
+        return self.offset - self.first_offset + self.first_seq
 
     @property
     def is_new(self) -> bool:
@@ -64,12 +67,19 @@ class Position:
         return self.offset < self.first_offset
 
     def seq_of(self, offset: int) -> int:
-        """Tell the number of an offset of this epoch in the order of arrival.
+        """Tell the number of an offset in the order of arrival.
 
         Args:
-            offset: The offset.
+            offset: The offset, `oldest_known` or a later one.
         """
-        return offset - self.first_offset + self.first_seq
+        epochs = [*self.former, (self.first_offset, self.first_seq)]
+        first_offset, first_seq = next((each for each in reversed(epochs) if each[0] <= offset), epochs[0])
+        return offset - first_offset + first_seq
+
+    @property
+    def oldest_known(self) -> int:
+        """The first offset of the stream of which it is known what was stored."""
+        return self.former[0][0] if self.former else self.first_offset
 
     def advanced(
         self, offset: int, fingerprints: Mapping[int, bytes], received_at: datetime, bridges: Mapping[str, int]
@@ -92,8 +102,10 @@ class Position:
         Args:
             first_offset: The first offset that is to be stored.
         """
+        epochs = [*self.former, (self.first_offset, self.first_seq)][-_MAX_FORMER:]
         return replace(
             self,
+            former=[each for each in epochs if each[0] < first_offset],
             epoch=self.epoch + 1,
             first_offset=first_offset,
             first_seq=self.seq + 1,

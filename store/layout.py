@@ -18,6 +18,8 @@ _MAX_FORMER = 20
 class Layout:
     """The streams of the present and of the past."""
 
+    present: Sequence[str] = ()
+    """Those that updates are sent to now."""
     known: Sequence[str] = ()
     """All streams that were ever read and are not gone."""
     before: Mapping[str, Sequence[str]]
@@ -50,26 +52,33 @@ class LayoutRepository:
                 former = {"stream": layout["stream"], "partitions": layout["partitions"], "until": datetime.now(UTC)}
                 change |= {"$set": now, "$push": {"former": {"$each": [former], "$slice": -_MAX_FORMER}}}
             await self._positions.update_one({"_id": _ID}, change)
+            ids = [f"stream {name}" for name in stream_names(stream, partitions)]
+            await self._positions.update_many({"_id": {"$in": ids}}, {"$unset": {"gone": ""}})
 
     async def read(self) -> Layout:
         """Read the layout."""
         with translated():
             layout: Mapping[str, Any] = await self._positions.find_one({"_id": _ID}) or {}
             gone = {str(position["stream"]) async for position in self._positions.find({"gone": True}, {"stream": 1})}
+        present = stream_names(layout["stream"], layout["partitions"]) if layout else []
+        gone -= {*present}
         known = [name for name in layout.get("known", ()) if name not in gone]
-        return Layout(known=known, before=_before(layout, gone) if layout else {})
+        return Layout(present=present, known=known, before=_before(layout, gone) if layout else {})
 
-    async def caught_up(self, names: Sequence[str]) -> Mapping[str, datetime | None]:
-        """Tell up to when each stream's owner had stored all that it was handed out; None for never.
+    async def progress(self, names: Sequence[str]) -> Mapping[str, tuple[datetime | None, int]]:
+        """Tell up to when each stream's owner had stored all that it held, None for never, and up to which offset.
 
         Args:
             names: The streams.
         """
         ids = [f"stream {name}" for name in names]
+        fields = {"stream": 1, "caught_up_at": 1, "offset": 1}
         with translated():
-            found = self._positions.find({"_id": {"$in": ids}}, {"stream": 1, "caught_up_at": 1})
-            times: dict[str, Any] = {str(position["stream"]): position.get("caught_up_at") async for position in found}
-        return {name: times.get(name) for name in names}
+            positions: list[Mapping[str, Any]] = [
+                position async for position in self._positions.find({"_id": {"$in": ids}}, fields)
+            ]
+        known = {each["stream"]: (each.get("caught_up_at"), each["offset"]) for each in positions}
+        return {name: known.get(name, (None, -1)) for name in names}
 
     async def now(self) -> datetime:
         """Read the database's clock, by which owners note that they have caught up."""

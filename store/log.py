@@ -6,6 +6,7 @@ fails. That is the whole of *exactly once*: what the broker is told, or is not t
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from bson import Binary
@@ -108,6 +109,7 @@ class StreamPosition:
             "offset": to.offset,
             "fingerprints": Binary(b"".join(to.fingerprints)),
         }
+        change["former"] = [{"first_offset": offset, "first_seq": seq} for offset, seq in to.former]
         if to.received_at is not None:
             change["received_at"] = to.received_at
         if to.bridges:
@@ -115,7 +117,7 @@ class StreamPosition:
         if counts is not None:
             change["tally"] = counts
         begun: Document = {"_id": self._id, "epoch": position.epoch, "offset": position.offset}
-        moved = await self._positions.update_one(begun, {"$set": change}, session=session)
+        moved = await self._positions.update_one(begun, {"$set": change, "$unset": {"gone": ""}}, session=session)
         if not moved.matched_count:
             raise OwnershipLostError(f"{self._stream} is not read up to offset {position.offset} any more")
 
@@ -163,10 +165,10 @@ class Log(StreamPosition):
         stored, self._counts = await self._writer.transact(attempt)
         return stored
 
-    async def note_caught_up(self) -> None:
-        """Note that everything which the broker handed out so far is stored; see `consumer.order`."""
+    async def note_caught_up(self, moment: datetime) -> None:
+        """Note that everything which was in the stream at a moment is stored; see `consumer.order`."""
         with translated():
-            await self._positions.update_one({"_id": self._id}, {"$currentDate": {"caught_up_at": True}})
+            await self._positions.update_one({"_id": self._id}, {"$set": {"caught_up_at": moment}})
 
     async def note_gone(self) -> None:
         """Note that the stream, one of a former layout, is not on the broker any more."""
@@ -207,5 +209,6 @@ def position_from(document: Mapping[str, Any]) -> Position:
         offset=document["offset"],
         fingerprints=[packed[at : at + FINGERPRINT_BYTES] for at in range(0, len(packed), FINGERPRINT_BYTES)],
         received_at=document.get("received_at"),
+        former=[(epoch["first_offset"], epoch["first_seq"]) for epoch in document.get("former", ())],
         bridges={bridge["queue"]: bridge["term"] for bridge in document.get("bridges", ())},
     )

@@ -186,8 +186,12 @@ async def test_all_updates_are_copied_in_order_and_tell_where_they_are_from(
         await target.has(*range(1201))
         told = await health(pages)
         assert (told["state"], told["to"]) == ("forwarding", target.queue)
+
+        async def all_is_counted() -> bool:
+            return await metric(pages, "jobtrail_forwarder_offset") == 1200
+
+        await eventually_async(all_is_counted)
         assert await metric(pages, "jobtrail_forwarder_copied_total") == 1201
-        assert await metric(pages, "jobtrail_forwarder_offset") == 1200
 
     assert [copy.message_id for copy in target.copies] == [
         f"{settings.reply_stream}/{offset}" for offset in range(1201)
