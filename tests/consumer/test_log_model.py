@@ -30,7 +30,8 @@ from tests.consumer.conftest import Bench
 from tests.consumer.updates import update
 from tests.support import eventually_async
 
-_EXAMPLES, _STEPS = (200, 20) if os.environ.get("SOAK") else (10, 8)
+_IS_SOAK = bool(os.environ.get("SOAK"))
+_EXAMPLES, _STEPS = (200, 20) if _IS_SOAK else (10, 8)
 _QUICK_S = 0.3
 _numbers = count()
 
@@ -195,5 +196,8 @@ def test_each_update_is_stored_once_and_in_order_whatever_happens(
         monkeypatch.setattr(resume, name, _QUICK_S)
     World.settings, World.bench = settings, bench
     run_state_machine_as_test(
-        World, settings=hypothesis.settings(max_examples=_EXAMPLES, stateful_step_count=_STEPS, deadline=None)
+        World,
+        settings=hypothesis.settings(
+            max_examples=_EXAMPLES, stateful_step_count=_STEPS, deadline=None, derandomize=not _IS_SOAK
+        ),
     )
