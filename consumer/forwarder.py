@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 import structlog
 
 from broker.connection import Connection
-from broker.properties import ids
 from consumer.copies import CopyMaker
 from consumer.forwarder_metrics import ForwarderMetrics
 from consumer.partition import IDLE_S, MAX_BATCH_BYTES
@@ -22,7 +21,7 @@ from consumer.target import Target
 from models.ending import end
 from models.errors import NotFoundError, StoreError
 from models.incident import IncidentKind
-from models.position import REMEMBERED, Position, fingerprint
+from models.position import REMEMBERED, Position
 from models.settings import Settings
 from store.database import Database
 from store.log import StreamPosition
@@ -149,7 +148,7 @@ class Forwarder:
         """
         oldest = position.offset - len(position.fingerprints) + 1
         received = await peek(self._connection, self._stream, oldest, _LOOK_WAIT_S)
-        return received is not None and position.remembered(received.offset) == _mark(received)
+        return received is not None and position.remembered(received.offset) == received.fingerprint
 
     async def _copy_all(self, position: Position) -> None:
         idle = 0
@@ -171,7 +170,7 @@ class Forwarder:
         messages = [copy for copy in copies if copy is not None]
         if not await self._target.send(messages):
             return position
-        marks = {received.offset: _mark(received) for received in taken[-REMEMBERED:]}
+        marks = {received.offset: received.fingerprint for received in taken[-REMEMBERED:]}
         last = position.advanced(taken[-1].offset, marks, datetime.now(UTC), position.bridges)
         await self._log.move(position, last)
         self._reader.done(taken)
@@ -191,7 +190,3 @@ class Forwarder:
             await self._log.close()
         except StoreError as error:
             log.debug("closing failed", action="forwarder.close_failed", error=str(error))
-
-
-def _mark(received: Received) -> bytes:
-    return fingerprint(received.delivery.body, *ids(received.delivery.raw))

@@ -9,7 +9,6 @@ import structlog
 
 from broker.connection import Connection
 from broker.declaring import declare_as_it_is
-from broker.properties import ids
 from consumer.metrics import StreamMetrics
 from consumer.order import Order
 from consumer.reader import Received, StreamReader, end_by_now
@@ -18,7 +17,7 @@ from consumer.status_updates import UpdateReader
 from models.delivery import Entry
 from models.errors import DecodeError, NotFoundError, StoreError
 from models.incident import CONSUMER, IncidentKind
-from models.position import REMEMBERED, Position, fingerprint
+from models.position import REMEMBERED, Position
 from models.settings import Settings
 from models.topology import stream_arguments
 from store.database import Database
@@ -191,7 +190,7 @@ class Partition:
 
     async def _store(self, taken: Sequence[Received], entries: Sequence[Entry], position: Position) -> Position:
         """Store a batch; a document that the database refuses is found by halving, and becomes a dead letter."""
-        marks = {each.offset: fingerprint(each.delivery.body, *ids(each.delivery.raw)) for each in taken[-REMEMBERED:]}
+        marks = {each.offset: each.fingerprint for each in taken[-REMEMBERED:]}
         bridges = latest_terms(position.bridges, [entry.bridge for entry in entries if entry.bridge])
         last = position.advanced(taken[-1].offset, marks, entries[-1].received_at, bridges)
         begun = time.perf_counter()

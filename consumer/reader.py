@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from broker.channel import Channel, Delivery
 from broker.connection import Connection
 from broker.inbox import MAX_WAITING_BYTES, size_of
-from broker.properties import stream_offset
+from broker.properties import ids, stream_offset
 from models.errors import BrokerError
+from models.position import fingerprint
 
 FIRST, LAST = "first", "last"
 _PEEK_PREFETCH = 5000
@@ -34,6 +35,11 @@ class Received:
     def size_bytes(self) -> int:
         """What it takes in memory, about."""
         return size_of(self.delivery)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """By what it is recognised at its offset."""
+        return fingerprint(self.delivery.body, *ids(self.delivery.raw))
 
 
 class StreamReader:

@@ -14,11 +14,10 @@ import structlog
 
 from broker.address import broker_urls
 from broker.connection import Connection
-from broker.properties import ids
 from consumer.reader import FIRST, Received, StreamReader, last_offset, peek
 from models.errors import BrokerError
 from models.incident import Incident, IncidentKind, incident_alert, incident_detail
-from models.position import Position, fingerprint
+from models.position import Position
 from models.slack_entries import slack_entries
 from store.log import StreamPosition
 
@@ -118,7 +117,7 @@ class Resumption:
         remembered = self._position.remembered(received.offset)
         if remembered is None:
             return await self._is_stored(received)
-        return remembered == fingerprint(received.delivery.body, *ids(received.delivery.raw))
+        return remembered == received.fingerprint
 
     def _overtaken(self, first: Received) -> Resumed:
         """Retention has removed what was to be read next."""
