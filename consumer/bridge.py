@@ -21,7 +21,7 @@ from broker.sender import BulkSender, Message
 from consumer.bridge_mark import mark_headers
 from heartbeat.pause import pause
 from models.delivery import BridgeMark
-from models.errors import BrokerError, DecodeError, PoisonError
+from models.errors import BrokerError, DecodeError, NotFoundError, PoisonError
 from models.settings import Settings
 from models.topology import stream_of
 from models.wire import load_object
@@ -72,7 +72,8 @@ class Bridge:
             StoreError: The database can't be reached.
         """
         async with self._source:
-            await self._find_queue()
+            await self._find(self._queue)
+            await self._await_streams(tell)
             await self._sender.open()
             try:
                 await self._copy_all(tell)
@@ -157,7 +158,20 @@ class Bridge:
         key = fields.get("job_id") or f"{fields.get('extractor_id')}/{fields.get('file_id')}"
         return stream_of(settings.reply_stream, settings.reply_partitions, str(key))
 
-    async def _find_queue(self) -> None:
+    async def _await_streams(self, tell: Callable[[str], None]) -> None:
+        """Wait until every stream is there: a batch that only some of them take is copied twice."""
+        while not self._stop.is_set():
+            try:
+                for stream in self._settings.reply_streams:
+                    await self._find(stream)
+                return
+            except NotFoundError as error:
+                tell(f"waiting: {error}")
+                await pause(_IDLE_S, self._stop)
+
+    async def _find(self, queue: str) -> None:
         channel = await self._source.channel()
-        await channel.declare_queue(self._queue, passive=True)
-        await channel.close()
+        try:
+            await channel.declare_queue(queue, passive=True)
+        finally:
+            await channel.close()

@@ -14,6 +14,8 @@ from uuid import uuid4
 
 import pika
 import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.spec import Basic, BasicProperties
 from pymongo import MongoClient
 
 from models.settings import Settings
@@ -73,6 +75,25 @@ async def eventually_async(condition: Callable[[], Awaitable[T]], timeout_s: flo
         if time.monotonic() > deadline:
             pytest.fail(f"the condition did not hold within {timeout_s:g} s; {last}")
         await asyncio.sleep(_POLL_S)
+
+
+def next_message(channel: BlockingChannel, queue: str) -> tuple[Basic.GetOk, BasicProperties, bytes]:
+    """Wait for a queue's next message and take it; it is still to be acknowledged.
+
+    Args:
+        channel: A channel.
+        queue: The queue.
+
+    Returns:
+        How it was delivered, its properties and its body.
+    """
+
+    def take() -> tuple[Basic.GetOk, BasicProperties, bytes]:
+        method, properties, body = channel.basic_get(queue)
+        assert method is not None, "the queue is empty"
+        return method, properties, body
+
+    return eventually(take)
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:

@@ -19,7 +19,7 @@ from pymongo import MongoClient
 from models.settings import Settings
 from stack.rabbitmq import RabbitMq
 from stack.state import find_running
-from tests.support import eventually
+from tests.support import eventually, next_message
 
 JOBTRAIL = [sys.executable, "-m", "cli.main"]
 DEMO_WORKERS = 6
@@ -244,7 +244,7 @@ def test_a_forwarder_runs_beside_the_others_where_its_target_is_named(
         for queue in (target, "worker"):
             channel.queue_declare(queue, durable=True)
         job_id = ask(tmp_path, "submit", "worker", "resource")["job_id"]
-        copy = eventually(lambda: channel.basic_get(target, auto_ack=True)[2])
+        _method, _properties, copy = next_message(channel, target)
     assert json.loads(copy)["job_id"] == job_id
 
     def doctor_agrees() -> None:

@@ -10,7 +10,7 @@ from pika import spec
 from broker.frames import RawProperties
 from models.settings import Settings
 from tests.deadletters.conftest import Document, LetterBench, running, update_body
-from tests.support import Names, eventually, messages_waiting
+from tests.support import Names, eventually, messages_waiting, next_message
 
 FRAME_MAX = 131_072
 LARGEST = FRAME_MAX - 8 - 12
@@ -120,7 +120,7 @@ async def test_the_largest_properties_are_captured_too_when_the_broker_has_added
 ) -> None:
     publish_raw(bench, queue, (POISON["largest"], b"first"), (b"\0\0", b"second"))
     for _ in range(2):
-        method, _properties, _body = eventually(lambda: bench.channel.basic_get(queue))
+        method, _properties, _body = next_message(bench.channel, queue)
         bench.channel.basic_nack(method.delivery_tag, requeue=True)
     async with running(settings.model_copy(update={"capture_queues": queue}), consumer=False):
         letters = await captured(bench, 2)

@@ -220,7 +220,7 @@ async def test_the_broker_and_the_database_are_restarted_in_the_middle_of_a_repl
         process = letters_process(settings, replay.id)
         process.start()
         replays = own_bench.database["replays"]
-        eventually(lambda: replays.find_one({"sent": {"$gt": 0}}))
+        eventually(lambda: replays.find_one({"sent": {"$gt": 0}}) is not None)
         own_bench.disconnect()
         own_stack.rabbitmq.stop()
         assert process.running
@@ -228,7 +228,7 @@ async def test_the_broker_and_the_database_are_restarted_in_the_middle_of_a_repl
             await start_replay(database, ALL, who="bob", origin="cli")
         own_stack.rabbitmq.start()
         before = replays.find_one({})["sent"]
-        eventually(lambda: replays.find_one({"sent": {"$gt": before}}))
+        eventually(lambda: replays.find_one({"sent": {"$gt": before}}) is not None)
         own_stack.mongod.kill()
         own_stack.mongod.start()
         assert await asyncio.to_thread(process.wait) == 0
