@@ -4,18 +4,20 @@
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
 COPY pyproject.toml constraints.txt README.md LICENSE ./
-COPY cli cli
-COPY stack stack
-COPY web web
-COPY desk desk
-COPY reconciler reconciler
-COPY deadletters deadletters
-COPY consumer consumer
-COPY heartbeat heartbeat
-COPY publisher publisher
+COPY src src
 COPY broker broker
-COPY store store
+COPY cli cli
+COPY consumer consumer
+COPY deadletters deadletters
+COPY heartbeat heartbeat
 COPY models models
+COPY operations operations
+COPY publisher publisher
+COPY reconciler reconciler
+COPY runtime runtime
+COPY stack stack
+COPY store store
+COPY web web
 RUN python -m venv /opt/jobtrail \
     && /opt/jobtrail/bin/pip install --no-cache-dir --disable-pip-version-check '.[server]' -c constraints.txt
 

@@ -26,8 +26,8 @@ from benchmarks.reporting import reporting
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.web import web_pages, web_shown
 from benchmarks.workbench import REPOSITORY, BenchmarkError, Workbench
-from models.errors import JobTrailError
-from stack.private_stack import PrivateStack
+from jobtrail.models.errors import JobTrailError
+from jobtrail.stack.private_stack import PrivateStack
 
 Benchmark = Callable[[Workbench, Scale], Iterator[Figure]]
 

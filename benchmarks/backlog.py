@@ -10,9 +10,9 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
 from benchmarks.workbench import BenchmarkError, Lane
-from cli.progress import ProgressTeller
-from models.settings import load_settings
-from models.topology import dead_letter_queue_arguments, stream_arguments, stream_names, stream_of
+from jobtrail.cli.output.progress import ProgressTeller
+from jobtrail.models.settings import load_settings
+from jobtrail.models.topology import dead_letter_queue_arguments, stream_arguments, stream_names, stream_of
 
 UPDATES_PER_JOB = 10
 JOBS_AT_ONCE = 20

@@ -18,11 +18,11 @@ from pika.spec import Basic
 from pymongo import ReplaceOne
 
 from benchmarks.yardstick import run_until_sigterm
-from models.job import Event, Placement, fold
-from models.settings import Settings
-from models.wire import StatusUpdate, decode_status_update
-from store.database import Database
-from store.documents import event_document, job_document
+from jobtrail.models.jobs.job import Event, Placement, fold
+from jobtrail.models.jobs.wire import StatusUpdate, decode_status_update
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.jobs.documents import event_document, job_document
 
 _Message = tuple[int, int, str | None, bytes]
 """Delivery tag, offset, correlation id and body."""

@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry
 
-from cli.logs import set_up_logs
-from models.dataset_change import News
-from models.settings import Settings, load_settings
-from reconciler.analyzer import Analyzer
-from reconciler.decision import Outcome, decide
-from reconciler.planner import audience_of, plan_change
-from reconciler.service import reconciler_parts
-from store.console import Console
-from store.database import Database
-from store.datasets import DatasetRepository
+from jobtrail.cli.services.logs import set_up_logs
+from jobtrail.models.datasets.change import News
+from jobtrail.models.settings import Settings, load_settings
+from jobtrail.reconciler.analyzer import Analyzer
+from jobtrail.reconciler.decision import Outcome, decide
+from jobtrail.reconciler.planner import audience_of, plan_change
+from jobtrail.reconciler.service import reconciler_parts
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.datasets.datasets import DatasetRepository
 
 
 async def run(settings: Settings) -> int:

@@ -14,7 +14,7 @@ from benchmarks.figures import Figure, Target, figure_of
 from benchmarks.paced_load import SENT, dataset_id
 from benchmarks.scale import Scale
 from benchmarks.workbench import CONSUMER, RECONCILER, BenchmarkError, Lane, Workbench
-from stack.ports import answers, free_port
+from jobtrail.stack.ports import answers, free_port
 
 API_DELAY_S = 0.02
 RATE_PER_S = 100

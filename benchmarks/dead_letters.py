@@ -15,11 +15,11 @@ from benchmarks.scale import Scale
 from benchmarks.serving import serving
 from benchmarks.stored_letters import store_letters
 from benchmarks.workbench import DEAD_LETTERS, BenchmarkError, Lane, MeasuredProcess, Workbench
-from cli.progress import ProgressTeller
-from desk.letter_acts import start_replay
-from models.dead_letter import dead_letter_headers
-from models.letter import LetterFilter
-from store.database import Database
+from jobtrail.cli.output.progress import ProgressTeller
+from jobtrail.models.dead_letters.dead_letter import LetterFilter
+from jobtrail.models.dead_letters.headers import dead_letter_headers
+from jobtrail.operations.dead_letter_acts import start_replay
+from jobtrail.store.database import Database
 
 CAUSES = 40
 PAGES = 200

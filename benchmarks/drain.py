@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from benchmarks.workbench import CONSUMER, BenchmarkError, Lane, MeasuredProcess, Workbench
-from cli.progress import ProgressTeller
+from jobtrail.cli.output.progress import ProgressTeller
 
 POLL_S = 0.02
 STALL_S = 60.0

@@ -11,7 +11,7 @@ from benchmarks.figures import Figure, Target, figure_of
 from benchmarks.paced_load import SENT
 from benchmarks.scale import Scale
 from benchmarks.workbench import CONSUMER, BenchmarkError, Lane, MeasuredProcess, Workbench
-from store.database import Document
+from jobtrail.store.database import Document
 
 RATE_PER_S = 1000
 HIGH_RATE_PER_S = 8000

@@ -11,11 +11,11 @@ from aio_pika.abc import AbstractIncomingMessage
 from bson import ObjectId
 
 from benchmarks.yardstick import run_until_sigterm
-from models.job import Event, fold
-from models.settings import Settings
-from models.wire import decode_status_update
-from store.database import Database
-from store.documents import event_document, job_document, job_from
+from jobtrail.models.jobs.job import Event, fold
+from jobtrail.models.jobs.wire import decode_status_update
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.jobs.documents import event_document, job_document, job_from
 
 
 async def consume(settings: Settings, database: Database) -> None:

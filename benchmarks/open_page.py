@@ -6,7 +6,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.workbench import BenchmarkError, Lane
-from publisher import Reporter
+from jobtrail.publisher import Reporter
 from tests.browser.chromium import launch
 
 PAUSE_S = 0.3

@@ -14,9 +14,9 @@ from uuid import uuid4
 import pika
 
 from benchmarks.backlog import JOBS_AT_ONCE, UPDATES_PER_JOB, body, declare, properties
-from broker.connection import Connection
-from models.settings import Settings, load_settings
-from models.topology import HEARTBEAT_EXCHANGE
+from jobtrail.broker.connection import Connection
+from jobtrail.models.settings import Settings, load_settings
+from jobtrail.models.topology import HEARTBEAT_EXCHANGE
 
 INSTANCES = 10_000
 INSTANCES_PER_EXTRACTOR = 50

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from benchmarks.figures import Figure
 from benchmarks.workbench import REPOSITORY
-from cli.console import make_console
-from models.settings import Settings
+from jobtrail.cli.output.console import make_console
+from jobtrail.models.settings import Settings
 
 RESULTS = REPOSITORY / "bench-results"
 

@@ -10,7 +10,7 @@ from benchmarks.backlog import declare
 from benchmarks.figures import Figure, figure_of
 from benchmarks.scale import Scale
 from benchmarks.workbench import BenchmarkError, Workbench
-from publisher import Reporter
+from jobtrail.publisher import Reporter
 
 FLUSH_S = 60.0
 

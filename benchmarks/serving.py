@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.workbench import WEB, BenchmarkError, Lane, MeasuredProcess, Workbench
-from stack.ports import answers, free_port
+from jobtrail.stack.ports import answers, free_port
 
 PATIENCE_S = 60.0
 

@@ -9,12 +9,12 @@ from bson import ObjectId
 
 from benchmarks.backlog import body
 from benchmarks.workbench import Lane, Workbench
-from cli.progress import ProgressTeller
-from deadletters.reading import caused
-from models.letter import Cause, Letter, LetterKind
-from store.causes import HOURS_SHOWN
-from store.database import Database
-from store.letter_documents import cause_fields, letter_document
+from jobtrail.cli.output.progress import ProgressTeller
+from jobtrail.deadletters.reading import caused
+from jobtrail.models.dead_letters.dead_letter import Cause, Letter, LetterKind
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.causes import HOURS_SHOWN
+from jobtrail.store.dead_letters.documents import cause_fields, letter_document
 
 _CHUNK = 5000
 _INTERVAL_S = 0.1

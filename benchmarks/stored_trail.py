@@ -11,13 +11,13 @@ from bson import ObjectId
 
 from benchmarks.backlog import UPDATES_PER_JOB
 from benchmarks.workbench import Lane, Workbench
-from cli.progress import ProgressTeller
-from models.job import Event, Job, fold
-from models.status import Status
-from models.wire import StatusUpdate
-from store.database import Database, Document
-from store.documents import event_document, job_document
-from store.upgrade import upgrade
+from jobtrail.cli.output.progress import ProgressTeller
+from jobtrail.models.jobs.job import Event, Job, fold
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.wire import StatusUpdate
+from jobtrail.store.database import Database, Document
+from jobtrail.store.jobs.documents import event_document, job_document
+from jobtrail.store.log.upgrade import upgrade
 
 _JOBS_PER_CHUNK = 500
 _EXTRACTORS = 40

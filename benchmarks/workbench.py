@@ -10,17 +10,17 @@ from pathlib import Path
 import pika
 from pymongo import MongoClient
 
-from models.topology import stream_names
-from stack.processes import ChildProcess, spawn
-from stack.state import StackUrls
-from store.database import Document
+from jobtrail.models.topology import stream_names
+from jobtrail.stack.processes import ChildProcess, spawn
+from jobtrail.stack.state import StackUrls
+from jobtrail.store.database import Document
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-CONSUMER = ("cli.main", "consume")
-MONITOR = ("cli.main", "monitor")
-RECONCILER = ("cli.main", "dataset:get-status", "--watch")
-WEB = ("cli.main", "web")
-DEAD_LETTERS = ("cli.main", "deadletters", "capture")
+CONSUMER = ("jobtrail.cli.main", "consume")
+MONITOR = ("jobtrail.cli.main", "monitor")
+RECONCILER = ("jobtrail.cli.main", "dataset:get-status", "--watch")
+WEB = ("jobtrail.cli.main", "web")
+DEAD_LETTERS = ("jobtrail.cli.main", "deadletters", "capture")
 STOP_GRACE_S = 20.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 

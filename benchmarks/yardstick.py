@@ -4,9 +4,9 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 
-from models.ending import end
-from models.settings import Settings, load_settings
-from store.database import Database
+from jobtrail.models.settings import Settings, load_settings
+from jobtrail.runtime.tasks import end
+from jobtrail.store.database import Database
 
 
 async def run_until_sigterm(work: Callable[[Settings, Database], Coroutine[None, None, None]]) -> None:

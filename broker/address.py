@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pika
 
-from models.errors import SettingError
-from models.redaction import redact
+from jobtrail.models.errors import SettingError
+from jobtrail.models.redaction import redact
 
 CONNECT_TIMEOUT_S = 10.0
 """Seconds that opening a connection, or one answer of the broker, may take."""

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pika.spec import Basic
 
-from broker.address import CONNECT_TIMEOUT_S
-from broker.errors import broker_failures, readable, translated
-from broker.frames import RawProperties
-from models.errors import BrokerError
+from jobtrail.broker.address import CONNECT_TIMEOUT_S
+from jobtrail.broker.errors import broker_failures, readable, translated
+from jobtrail.broker.frames import RawProperties
+from jobtrail.models.errors import BrokerError
 
 if TYPE_CHECKING:
     import pika
     from pika.channel import Channel as PikaChannel
 
-    from broker.connection import Connection
+    from jobtrail.broker.connection import Connection
 
 _CLOSE_TIMEOUT_S = 3.0
 _CONSUMER_ENDED = "RabbitMQ ended the consumer; was its queue deleted?"

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from pika.exceptions import AMQPError
 
-from broker.address import CONNECT_TIMEOUT_S, connection_parameters
-from broker.channel import Channel
-from broker.errors import broker_failures
-from broker.frames import FrameReader, PausableLoop
-from broker.watch import Watch
-from models.errors import BrokerError
+from jobtrail.broker.address import CONNECT_TIMEOUT_S, connection_parameters
+from jobtrail.broker.channel import Channel
+from jobtrail.broker.errors import broker_failures
+from jobtrail.broker.frames import FrameReader, PausableLoop
+from jobtrail.broker.watch import Watch
+from jobtrail.models.errors import BrokerError
 
 if TYPE_CHECKING:
     import pika

@@ -2,10 +2,10 @@
 
 from pika.exceptions import ChannelClosedByBroker
 
-from broker.channel import Arguments, DeclaredQueue
-from broker.connection import Connection
-from broker.errors import PRECONDITION_FAILED
-from models.errors import BrokerError, BusyError
+from jobtrail.broker.channel import Arguments, DeclaredQueue
+from jobtrail.broker.connection import Connection
+from jobtrail.broker.errors import PRECONDITION_FAILED
+from jobtrail.models.errors import BrokerError, BusyError
 
 
 async def declare_as_it_is(connection: Connection, queue: str, arguments: Arguments) -> DeclaredQueue:

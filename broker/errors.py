@@ -23,9 +23,9 @@ from pika.exceptions import (
     ProbableAuthenticationError,
 )
 
-from broker.address import CONNECT_TIMEOUT_S, broker_address
-from models.errors import BrokerError, BusyError, NotFoundError
-from models.redaction import redact
+from jobtrail.broker.address import CONNECT_TIMEOUT_S, broker_address
+from jobtrail.models.errors import BrokerError, BusyError, NotFoundError
+from jobtrail.models.redaction import redact
 
 NOT_FOUND = 404
 RESOURCE_LOCKED = 405

@@ -4,8 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from broker.channel import Delivery
-from broker.connection import Connection
+from jobtrail.broker.channel import Delivery
+from jobtrail.broker.connection import Connection
 
 MAX_WAITING_BYTES = 16 * 1024 * 1024
 """With more than this waiting nothing more is read; with half of it reading goes on."""

@@ -8,8 +8,8 @@ import math
 import struct
 from collections.abc import Iterator
 
-from broker.fields import FIXED_BYTES, SIZED
-from broker.properties import split
+from jobtrail.broker.fields import FIXED_BYTES, SIZED
+from jobtrail.broker.properties import split
 
 MAX_PROPERTIES_BYTES = 131_072 - 8 - 12
 """RabbitMQ's largest frame, without its own bytes and those of a content header."""

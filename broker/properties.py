@@ -13,7 +13,7 @@ from typing import cast
 
 import pika
 
-from broker.fields import (
+from jobtrail.broker.fields import (
     as_value_errors,
     changed_table,
     checked,
@@ -25,7 +25,7 @@ from broker.fields import (
     write_table,
     write_time,
 )
-from models.dead_letter import text_header
+from jobtrail.models.dead_letters.headers import text_header
 
 _TEXT, _TABLE, _OCTET, _TIME = "text", "table", "octet", "time"
 _KINDS = {
@@ -129,7 +129,7 @@ def header_text(raw: bytes, name: str) -> str | None:
     """Read one header that should be a text; quick where there is none.
 
     Returns:
-        As `models.dead_letter.text_header`: None where it is missing, blank, or something else.
+        As `models.dead_letters.headers.text_header`: None where it is missing, blank, or something else.
     """
     key = name.encode()
     if key not in raw:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from broker.connection import Connection
-from models.errors import BrokerError, NotFoundError, SettingError
-from models.redaction import redact
+from jobtrail.broker.connection import Connection
+from jobtrail.models.errors import BrokerError, NotFoundError, SettingError
+from jobtrail.models.redaction import redact
 
 logger = logging.getLogger(__name__)
 

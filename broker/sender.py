@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
 from pika.spec import Basic
 
-from broker.channel import Channel
-from broker.connection import Connection
-from broker.declaring import lock
-from broker.frames import RawProperties
-from models.errors import BrokerError, BusyError, NotFoundError, PoisonError
+from jobtrail.broker.channel import Channel
+from jobtrail.broker.connection import Connection
+from jobtrail.broker.declaring import lock
+from jobtrail.broker.frames import RawProperties
+from jobtrail.models.errors import BrokerError, BusyError, NotFoundError, PoisonError
 
 if TYPE_CHECKING:
     from pika.frame import Method

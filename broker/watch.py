@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from pika.channel import Channel
 
-from broker.frames import FrameReader
+from jobtrail.broker.frames import FrameReader
 
 LOOK_S = 4.0
 MAX_SILENT_LOOKS = 3

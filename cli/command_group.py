@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from cli.error_report import report
-from cli.exit_codes import ExitCode, exit_code
-from models.errors import JobTrailError
+from jobtrail.cli.exit_codes import ExitCode, exit_code
+from jobtrail.cli.output.error_report import report
+from jobtrail.models.errors import JobTrailError
 
 _JSON = "jobtrail.json"
 _VERBOSE = "jobtrail.verbose"

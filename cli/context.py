@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from models.settings import Settings, load_settings
-from stack.state import find_running, noted_settings
-from store.database import Database
+from jobtrail.models.settings import Settings, load_settings
+from jobtrail.stack.state import find_running, noted_settings
+from jobtrail.store.database import Database
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

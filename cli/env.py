@@ -5,14 +5,14 @@ import shlex
 
 import typer
 
-from cli.command_group import JsonOption
+from jobtrail.cli.command_group import JsonOption
 
 
 def env(as_json: JsonOption = False) -> None:
     """Print the URLs of the running private stack as shell exports, so that any other client can join it."""
-    from models.errors import NotFoundError
-    from models.settings import load_settings
-    from stack.state import find_running
+    from jobtrail.models.errors import NotFoundError
+    from jobtrail.models.settings import load_settings
+    from jobtrail.stack.state import find_running
 
     data_dir = load_settings().data_dir
     urls = find_running(data_dir)

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from models.errors import NotFoundError, SettingError, UnreachableError
+from jobtrail.models.errors import NotFoundError, SettingError, UnreachableError
 
 
 class ExitCode(IntEnum):

@@ -7,30 +7,30 @@ from typing import Annotated
 
 import typer
 
-from cli.audit import audit
-from cli.audit_log import audit_log
-from cli.cancel import cancel
-from cli.command_group import CommandGroup, examples, note_verbose
-from cli.consume import consume
-from cli.dataset_get_status import dataset_get_status
-from cli.datasets import datasets
-from cli.deadletters import deadletters
-from cli.doctor import doctor
-from cli.env import env
-from cli.extractors import extractors
-from cli.forward import forward
-from cli.import_clowder import import_clowder
-from cli.incidents import incidents
-from cli.jobs import jobs
-from cli.monitor import monitor
-from cli.outbox import outbox
-from cli.rebuild import rebuild
-from cli.submit import submit
-from cli.timeline import timeline
-from cli.token import token
-from cli.up import up
-from cli.verify import verify
-from cli.web import web
+from jobtrail.cli.access.audit_log import audit_log
+from jobtrail.cli.access.token import token
+from jobtrail.cli.command_group import CommandGroup, examples, note_verbose
+from jobtrail.cli.datasets.get_status import dataset_get_status
+from jobtrail.cli.datasets.group import datasets
+from jobtrail.cli.dead_letters.group import deadletters
+from jobtrail.cli.doctor.command import doctor
+from jobtrail.cli.env import env
+from jobtrail.cli.jobs.cancel import cancel
+from jobtrail.cli.jobs.extractors import extractors
+from jobtrail.cli.jobs.jobs import jobs
+from jobtrail.cli.jobs.submit import submit
+from jobtrail.cli.jobs.timeline import timeline
+from jobtrail.cli.notifications.outbox import outbox
+from jobtrail.cli.services.consume import consume
+from jobtrail.cli.services.forward import forward
+from jobtrail.cli.services.monitor import monitor
+from jobtrail.cli.services.up import up
+from jobtrail.cli.services.web import web
+from jobtrail.cli.upkeep.audit import audit
+from jobtrail.cli.upkeep.import_clowder import import_clowder
+from jobtrail.cli.upkeep.incidents import incidents
+from jobtrail.cli.upkeep.rebuild import rebuild
+from jobtrail.cli.upkeep.verify import verify
 
 _LOOK = "Look at jobs and workers"
 _DATASETS = "Datasets"

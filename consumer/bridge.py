@@ -2,7 +2,7 @@
 
 Copied, and confirmed; then acknowledged. So none is lost. A queue does not tell which acknowledgements arrived, so what
 is handed out again may have been copied before: each copy tells whether it was handed out again, and by which of the
-queue's bridges, one after another, it was copied. The consumer marks what may be a repetition (`store.repeats`).
+queue's bridges, one after another, it was copied. The consumer marks what may be a repetition (`store.log.repeats`).
 """
 
 import asyncio
@@ -12,21 +12,21 @@ from dataclasses import replace
 import structlog
 from prometheus_client import Counter
 
-from broker.channel import Delivery
-from broker.connection import Connection
-from broker.inbox import Inbox
-from broker.poison import poison_in
-from broker.properties import changed
-from broker.sender import BulkSender, Message
-from consumer.bridge_mark import mark_headers
-from heartbeat.pause import pause
-from models.delivery import BridgeMark
-from models.errors import BrokerError, DecodeError, NotFoundError, PoisonError
-from models.settings import Settings
-from models.topology import stream_of
-from models.wire import load_object
-from store.database import Database
-from store.terms import next_term
+from jobtrail.broker.channel import Delivery
+from jobtrail.broker.connection import Connection
+from jobtrail.broker.inbox import Inbox
+from jobtrail.broker.poison import poison_in
+from jobtrail.broker.properties import changed
+from jobtrail.broker.sender import BulkSender, Message
+from jobtrail.consumer.bridge_mark import mark_headers
+from jobtrail.models.delivery import BridgeMark
+from jobtrail.models.errors import BrokerError, DecodeError, NotFoundError, PoisonError
+from jobtrail.models.jobs.wire import load_object
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import stream_of
+from jobtrail.runtime.sleep import pause
+from jobtrail.store.database import Database
+from jobtrail.store.leases.terms import next_term
 
 log = structlog.get_logger()
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from models.dead_letter import text_header
-from models.delivery import BridgeMark
-from models.wire import MAX_INT64
+from jobtrail.models.dead_letters.headers import text_header
+from jobtrail.models.delivery import BridgeMark
+from jobtrail.models.jobs.wire import MAX_INT64
 
 QUEUE_HEADER = "jobtrail-bridge-queue"
 TERM_HEADER = "jobtrail-bridge-term"

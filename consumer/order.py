@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from heartbeat.pause import pause
-from store.database import Database
-from store.layout import Layout, LayoutRepository
+from jobtrail.runtime.sleep import pause
+from jobtrail.store.database import Database
+from jobtrail.store.log.layout import Layout, LayoutRepository
 
 log = structlog.get_logger()
 

@@ -7,22 +7,22 @@ from datetime import UTC, datetime
 
 import structlog
 
-from broker.connection import Connection
-from broker.declaring import declare_as_it_is
-from consumer.metrics import StreamMetrics
-from consumer.order import Order
-from consumer.reader import Received, StreamReader, end_by_now
-from consumer.resume import Resumed, Resumption, begin_epoch, look_at_end, look_at_gaps, new_epoch
-from consumer.status_updates import UpdateReader
-from models.delivery import Entry
-from models.errors import DecodeError, NotFoundError, StoreError
-from models.incident import CONSUMER, IncidentKind
-from models.position import REMEMBERED, Position
-from models.settings import Settings
-from models.topology import stream_arguments
-from store.database import Database
-from store.log import Log
-from store.repeats import latest_terms
+from jobtrail.broker.connection import Connection
+from jobtrail.broker.declaring import declare_as_it_is
+from jobtrail.consumer.metrics import StreamMetrics
+from jobtrail.consumer.order import Order
+from jobtrail.consumer.reader import Received, StreamReader, end_by_now
+from jobtrail.consumer.resume import Resumed, Resumption, begin_epoch, look_at_end, look_at_gaps, new_epoch
+from jobtrail.consumer.status_updates import UpdateReader
+from jobtrail.models.delivery import Entry
+from jobtrail.models.errors import DecodeError, NotFoundError, StoreError
+from jobtrail.models.incident import CONSUMER, IncidentKind
+from jobtrail.models.position import REMEMBERED, Position
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import stream_arguments
+from jobtrail.store.database import Database
+from jobtrail.store.log.log import Log
+from jobtrail.store.log.repeats import latest_terms
 
 log = structlog.get_logger()
 

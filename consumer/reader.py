@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from broker.channel import Channel, Delivery
-from broker.connection import Connection
-from broker.inbox import MAX_WAITING_BYTES, size_of
-from broker.properties import ids, stream_offset
-from models.errors import BrokerError
-from models.position import fingerprint
+from jobtrail.broker.channel import Channel, Delivery
+from jobtrail.broker.connection import Connection
+from jobtrail.broker.inbox import MAX_WAITING_BYTES, size_of
+from jobtrail.broker.properties import ids, stream_offset
+from jobtrail.models.errors import BrokerError
+from jobtrail.models.position import fingerprint
 
 FIRST, LAST = "first", "last"
 _PEEK_PREFETCH = 5000

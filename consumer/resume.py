@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from broker.address import broker_urls
-from broker.connection import Connection
-from consumer.reader import FIRST, Received, StreamReader, last_offset, peek
-from models.errors import BrokerError
-from models.incident import Incident, IncidentKind, incident_alert, incident_detail
-from models.position import Position
-from models.slack_entries import slack_entries
-from store.log import StreamPosition
+from jobtrail.broker.address import broker_urls
+from jobtrail.broker.connection import Connection
+from jobtrail.consumer.reader import FIRST, Received, StreamReader, last_offset, peek
+from jobtrail.models.errors import BrokerError
+from jobtrail.models.incident import Incident, IncidentKind, incident_alert, incident_detail
+from jobtrail.models.notifications.slack_entries import slack_entries
+from jobtrail.models.position import Position
+from jobtrail.store.log.log import StreamPosition
 
 log = structlog.get_logger()
 

@@ -8,17 +8,17 @@ from functools import partial
 import structlog
 from prometheus_client import CollectorRegistry
 
-from broker.address import broker_urls
-from consumer.bridge import Bridge
-from consumer.metrics import ConsumerMetrics
-from consumer.order import Order
-from consumer.partition import Partition
-from consumer.sharing import Sharing, Work
-from heartbeat.health import Health, HealthServer
-from models.settings import FORMER_REPLY_QUEUE, Settings
-from store.database import Database
-from store.layout import LayoutRepository
-from store.upgrade import upgrade
+from jobtrail.broker.address import broker_urls
+from jobtrail.consumer.bridge import Bridge
+from jobtrail.consumer.metrics import ConsumerMetrics
+from jobtrail.consumer.order import Order
+from jobtrail.consumer.partition import Partition
+from jobtrail.consumer.sharing import Sharing, Work
+from jobtrail.models.settings import FORMER_REPLY_QUEUE, Settings
+from jobtrail.runtime.health import Health, HealthServer
+from jobtrail.store.database import Database
+from jobtrail.store.log.layout import LayoutRepository
+from jobtrail.store.log.upgrade import upgrade
 
 log = structlog.get_logger()
 

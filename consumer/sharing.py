@@ -6,13 +6,13 @@ from contextlib import suppress
 
 import structlog
 
-from heartbeat.pause import pause
-from models.ending import end
-from models.errors import BusyError, NotFoundError, OwnershipLostError, StoreError, UnreachableError
-from publisher.backoff import Backoff
-from store.database import Database
-from store.lease import Lease
-from store.membership import Membership
+from jobtrail.models.errors import BusyError, NotFoundError, OwnershipLostError, StoreError, UnreachableError
+from jobtrail.runtime.backoff import Backoff
+from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.tasks import end
+from jobtrail.store.database import Database
+from jobtrail.store.leases.lease import Lease
+from jobtrail.store.leases.membership import Membership
 
 log = structlog.get_logger()
 

@@ -2,15 +2,15 @@
 
 from datetime import datetime
 
-from broker.channel import Delivery
-from broker.properties import decode, ids, without_offset
-from consumer.bridge_mark import read_mark
-from models.dead_letter import LETTER_HEADER, REPLAY_HEADER, letter_header, text_header
-from models.delivery import Entry
-from models.errors import DecodeError
-from models.letter import LetterKind
-from models.refused import refused_letter
-from models.wire import decode_status_update
+from jobtrail.broker.channel import Delivery
+from jobtrail.broker.properties import decode, ids, without_offset
+from jobtrail.consumer.bridge_mark import read_mark
+from jobtrail.models.dead_letters.dead_letter import LetterKind
+from jobtrail.models.dead_letters.headers import LETTER_HEADER, REPLAY_HEADER, letter_header, text_header
+from jobtrail.models.dead_letters.refused import refused_letter
+from jobtrail.models.delivery import Entry
+from jobtrail.models.errors import DecodeError
+from jobtrail.models.jobs.wire import decode_status_update
 
 _OUR_HEADER = b"jobtrail-"
 _STUB_BYTES = 4096

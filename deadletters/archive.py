@@ -5,13 +5,13 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from broker.properties import decode, encode
-from deadletters.properties import Json, exported, imported, with_todays_names
-from deadletters.reading import caused
-from models.errors import JobTrailError, SettingError
-from models.letter import ID_KEY, Cause, Letter, LetterKind
-from models.times import rfc3339
-from models.wire import MAX_INT64
+from jobtrail.broker.properties import decode, encode
+from jobtrail.deadletters.properties import Json, exported, imported, with_todays_names
+from jobtrail.deadletters.reading import caused
+from jobtrail.models.dead_letters.dead_letter import ID_KEY, Cause, Letter, LetterKind
+from jobtrail.models.errors import JobTrailError, SettingError
+from jobtrail.models.jobs.wire import MAX_INT64
+from jobtrail.models.times import rfc3339
 
 FORMAT = "jobtrail.dead-letter/1"
 

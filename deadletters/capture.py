@@ -1,7 +1,7 @@
 """Captures the messages of one dead-letter queue: stored first, then acknowledged. So none is lost.
 
 What was stored while its acknowledgement did not arrive comes again. It is recognised by its key, where it has one;
-else it is stored once more, and marked (`store.letter_repeats`).
+else it is stored once more, and marked (`store.dead_letters.repeats`).
 """
 
 import asyncio
@@ -12,18 +12,18 @@ from hashlib import sha256
 
 import structlog
 
-from broker.channel import Channel, Delivery
-from broker.connection import Connection
-from broker.declaring import declare_as_it_is, lock
-from broker.inbox import Inbox
-from deadletters.letter_maker import LetterMaker, fingerprint, unstorable
-from deadletters.metrics import CaptureMetrics
-from heartbeat.pause import pause
-from models.errors import DecodeError, NotFoundError, UnreachableError
-from models.settings import Settings
-from models.topology import dead_letter_queue_arguments
-from store.database import Database
-from store.letter_capture import CapturedLetter, LetterTrail
+from jobtrail.broker.channel import Channel, Delivery
+from jobtrail.broker.connection import Connection
+from jobtrail.broker.declaring import declare_as_it_is, lock
+from jobtrail.broker.inbox import Inbox
+from jobtrail.deadletters.letter_maker import LetterMaker, fingerprint, unstorable
+from jobtrail.deadletters.metrics import CaptureMetrics
+from jobtrail.models.errors import DecodeError, NotFoundError, UnreachableError
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import dead_letter_queue_arguments
+from jobtrail.runtime.sleep import pause
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.capture import CapturedLetter, LetterTrail
 
 log = structlog.get_logger()
 

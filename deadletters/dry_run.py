@@ -4,21 +4,21 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
 
-from deadletters.outgoing import replies, sent_message_id, target_of
-from deadletters.reading import UNTOLD
-from models.errors import DecodeError
-from models.folding import fold_error
-from models.heartbeat import decode_heartbeat
-from models.job import Job, fold
-from models.judgement import DryRun, Judgement, Verdict
-from models.letter import UNSETTLED, Letter, LetterFilter, LetterKind
-from models.settings import Settings
-from models.status import Status
-from models.wire import StatusUpdate, decode_status_update
-from publisher.request import Request
-from store.database import Database
-from store.jobs import JobRepository, MessageKey
-from store.letters import LetterRepository
+from jobtrail.deadletters.outgoing import replies, sent_message_id, target_of
+from jobtrail.deadletters.reading import UNTOLD
+from jobtrail.models.datasets.judgement import DryRun, Judgement, Verdict
+from jobtrail.models.dead_letters.dead_letter import UNSETTLED, Letter, LetterFilter, LetterKind
+from jobtrail.models.dead_letters.fingerprint import fold_error
+from jobtrail.models.errors import DecodeError
+from jobtrail.models.heartbeat import decode_heartbeat
+from jobtrail.models.jobs.job import Job, fold
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.wire import StatusUpdate, decode_status_update
+from jobtrail.models.settings import Settings
+from jobtrail.publisher.request import Request
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.dead_letters import LetterRepository
+from jobtrail.store.jobs.jobs import JobRepository, MessageKey
 
 OnProgress = Callable[[int], None]
 

@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from broker.properties import changed
-from deadletters.properties import Json
-from models.errors import SettingError
-from models.letter import Edit, Letter
-from models.redaction import MASK, redact
+from jobtrail.broker.properties import changed
+from jobtrail.deadletters.properties import Json
+from jobtrail.models.dead_letters.dead_letter import Edit, Letter
+from jobtrail.models.errors import SettingError
+from jobtrail.models.redaction import MASK, redact
 
 
 def masked_body(body: bytes) -> str | None:

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 
 import structlog
 
-from deadletters.outgoing import Outgoing
-from models.errors import PoisonError
-from models.letter import LetterState, Sending
-from store.replay_letters import Settlement
-from store.replays import ReplayRepository
+from jobtrail.deadletters.outgoing import Outgoing
+from jobtrail.models.dead_letters.dead_letter import LetterState, Sending
+from jobtrail.models.errors import PoisonError
+from jobtrail.store.dead_letters.replayed import Settlement
+from jobtrail.store.dead_letters.replays import ReplayRepository
 
 log = structlog.get_logger()
 

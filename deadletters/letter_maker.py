@@ -7,18 +7,18 @@ from hashlib import blake2b
 
 import structlog
 
-from broker.channel import Delivery
-from broker.properties import changed, decode
-from deadletters.reading import GAVE_UP, Found, caused, read_letter
-from models.errors import DecodeError
-from models.letter import Cause, Letter, LetterKind
-from models.redaction import redact
-from models.settings import Settings
-from models.wire import DeadLetterReason
-from store.database import Database
-from store.extractors import ExtractorRepository
-from store.jobs import JobRepository
-from store.letter_capture import CapturedLetter
+from jobtrail.broker.channel import Delivery
+from jobtrail.broker.properties import changed, decode
+from jobtrail.deadletters.reading import GAVE_UP, Found, caused, read_letter
+from jobtrail.models.dead_letters.dead_letter import Cause, Letter, LetterKind
+from jobtrail.models.errors import DecodeError
+from jobtrail.models.jobs.wire import DeadLetterReason
+from jobtrail.models.redaction import redact
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.capture import CapturedLetter
+from jobtrail.store.extractors import ExtractorRepository
+from jobtrail.store.jobs.jobs import JobRepository
 
 log = structlog.get_logger()
 

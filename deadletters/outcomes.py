@@ -1,24 +1,24 @@
 """Finds out what became of letters that were sent again.
 
 A status update is resolved once it is stored; a job request once its job ends well. A letter that comes back is noted
-where it is captured (`store.letter_capture`). Of other messages nothing is heard but that they come back.
+where it is captured (`store.dead_letters.capture`). Of other messages nothing is heard but that they come back.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from deadletters.outgoing import replies, sent_message_id
-from models.errors import DecodeError
-from models.job import Job
-from models.letter import Letter, LetterKind, LetterState
-from models.settings import Settings
-from models.status import Status
-from models.wire import decode_status_update
-from store.database import Database
-from store.jobs import JobRepository, MessageKey
-from store.letters import LetterRepository
-from store.replay_letters import Settlement
-from store.replays import ReplayRepository
+from jobtrail.deadletters.outgoing import replies, sent_message_id
+from jobtrail.models.dead_letters.dead_letter import Letter, LetterKind, LetterState
+from jobtrail.models.errors import DecodeError
+from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.wire import decode_status_update
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.dead_letters import LetterRepository
+from jobtrail.store.dead_letters.replayed import Settlement
+from jobtrail.store.dead_letters.replays import ReplayRepository
+from jobtrail.store.jobs.jobs import JobRepository, MessageKey
 
 MOST_JUDGED = 2000
 """Letters that are looked at before others get their turn: of some nothing is heard for long."""

@@ -8,17 +8,17 @@ from typing import Final
 
 import pika
 
-from broker.poison import nonsense_in, poison_in
-from broker.properties import changed, decode, encode, ids
-from broker.sender import Message
-from models.dead_letter import LETTER_HEADER, OUR_HEADERS, REPLAY_HEADER
-from models.errors import DecodeError
-from models.letter import Letter, LetterKind
-from models.settings import FORMER_REPLY_QUEUE, Settings
-from models.status import Status
-from models.wire import encode_status_update
-from publisher.outgoing import fits_short_string
-from publisher.request import Request
+from jobtrail.broker.poison import nonsense_in, poison_in
+from jobtrail.broker.properties import changed, decode, encode, ids
+from jobtrail.broker.sender import Message
+from jobtrail.models.dead_letters.dead_letter import Letter, LetterKind
+from jobtrail.models.dead_letters.headers import LETTER_HEADER, OUR_HEADERS, REPLAY_HEADER
+from jobtrail.models.errors import DecodeError
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.wire import encode_status_update
+from jobtrail.models.settings import FORMER_REPLY_QUEUE, Settings
+from jobtrail.publisher.outgoing import fits_short_string
+from jobtrail.publisher.request import Request
 
 _BROKERS_HEADERS = (
     "x-death",

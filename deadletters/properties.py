@@ -11,10 +11,10 @@ from typing import Any
 
 import pika
 
-from broker.properties import NAMES, encode
-from models.errors import SettingError
-from models.redaction import redact
-from models.times import rfc3339
+from jobtrail.broker.properties import NAMES, encode
+from jobtrail.models.errors import SettingError
+from jobtrail.models.redaction import redact
+from jobtrail.models.times import rfc3339
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 

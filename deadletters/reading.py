@@ -1,7 +1,8 @@
 """Makes a letter of a message that was found in a dead-letter queue: where it comes from, why it is there, what it is.
 
-Sources: our own headers (`models.dead_letter`), RabbitMQ's guide on dead lettering (`x-death`, newest death first), and
-pyClowder 3.0.8, whose workers publish a job request that they give up on to `error.<queue>`, with no word of why.
+Sources: our own headers (`models.dead_letters.headers`), RabbitMQ's guide on dead lettering (`x-death`, newest death
+first), and pyClowder 3.0.8, whose workers publish a job request that they give up on to `error.<queue>`, with no word
+of why.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,11 @@ from hashlib import blake2b
 
 from pika import BasicProperties
 
-from broker.properties import changed
-from models.dead_letter import (
+from jobtrail.broker.properties import changed
+from jobtrail.models.dead_letters.body import readable_fields, told_extractor, told_job, told_version
+from jobtrail.models.dead_letters.dead_letter import Cause, Letter, LetterKind, cause_id_of
+from jobtrail.models.dead_letters.fingerprint import fold_error
+from jobtrail.models.dead_letters.headers import (
     ERROR_HEADER,
     EXCHANGE_HEADER,
     MAX_ERROR_LENGTH,
@@ -25,15 +29,12 @@ from models.dead_letter import (
     letter_header,
     text_header,
 )
-from models.errors import DecodeError
-from models.folding import fold_error
-from models.letter import Cause, Letter, LetterKind, cause_id_of
-from models.letter_body import readable_fields, told_extractor, told_job, told_version
-from models.redaction import redact
-from models.settings import Settings
-from models.topology import error_queue
-from models.wire import MAX_INT64
-from publisher.request import Request
+from jobtrail.models.errors import DecodeError
+from jobtrail.models.jobs.wire import MAX_INT64
+from jobtrail.models.redaction import redact
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import error_queue
+from jobtrail.publisher.request import Request
 
 GAVE_UP = "gave_up"
 """The reason of a job request that a worker gave up on."""

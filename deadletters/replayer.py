@@ -16,20 +16,20 @@ from typing import TypeVar
 
 import structlog
 
-from deadletters.isolation import Isolation
-from deadletters.outcomes import OutcomeJudge
-from deadletters.outgoing import Outgoing, Unsendable, outgoing, target_of
-from deadletters.staging import Staging
-from heartbeat.pause import pause
-from models.errors import BrokerError, BusyError, NotFoundError, PoisonError, StoreError
-from models.letter import Letter, LetterKind, LetterState, Sending
-from models.replay import STAGES, Replay, ReplayState
-from models.settings import Settings
-from publisher.backoff import Backoff
-from store.database import Database
-from store.jobs import JobRepository
-from store.replays import ReplayRepository, writer_of
-from store.sole_writer import SoleWriter
+from jobtrail.deadletters.isolation import Isolation
+from jobtrail.deadletters.outcomes import OutcomeJudge
+from jobtrail.deadletters.outgoing import Outgoing, Unsendable, outgoing, target_of
+from jobtrail.deadletters.staging import Staging
+from jobtrail.models.dead_letters.dead_letter import Letter, LetterKind, LetterState, Sending
+from jobtrail.models.dead_letters.replay import STAGES, Replay, ReplayState
+from jobtrail.models.errors import BrokerError, BusyError, NotFoundError, PoisonError, StoreError
+from jobtrail.models.settings import Settings
+from jobtrail.runtime.backoff import Backoff
+from jobtrail.runtime.sleep import pause
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.replays import ReplayRepository, writer_of
+from jobtrail.store.jobs.jobs import JobRepository
+from jobtrail.store.leases.fenced_writer import SoleWriter
 
 log = structlog.get_logger()
 

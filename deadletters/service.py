@@ -9,23 +9,30 @@ from functools import partial
 import structlog
 from prometheus_client import CollectorRegistry
 
-from deadletters.capture import Capture
-from deadletters.conservation import alert_of, audit
-from deadletters.metrics import CapturesMetrics, DeadLetterMetrics
-from deadletters.outcomes import OutcomeJudge
-from deadletters.replayer import Replayer
-from heartbeat.health import Health, HealthServer
-from heartbeat.pause import pause
-from models.errors import BrokerError, BusyError, NotFoundError, OwnershipLostError, StoreError, UnreachableError
-from models.settings import Settings
-from models.slack_entries import slack_entries
-from publisher.backoff import Backoff
-from store.causes import CauseRepository
-from store.database import Database
-from store.lease import Lease
-from store.letters import LetterRepository
-from store.outbox import OutboxRepository
-from store.replays import ReplayRepository
+from jobtrail.deadletters.accounting import alert_of, audit
+from jobtrail.deadletters.capture import Capture
+from jobtrail.deadletters.metrics import CapturesMetrics, DeadLetterMetrics
+from jobtrail.deadletters.outcomes import OutcomeJudge
+from jobtrail.deadletters.replayer import Replayer
+from jobtrail.models.errors import (
+    BrokerError,
+    BusyError,
+    NotFoundError,
+    OwnershipLostError,
+    StoreError,
+    UnreachableError,
+)
+from jobtrail.models.notifications.slack_entries import slack_entries
+from jobtrail.models.settings import Settings
+from jobtrail.runtime.backoff import Backoff
+from jobtrail.runtime.health import Health, HealthServer
+from jobtrail.runtime.sleep import pause
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.causes import CauseRepository
+from jobtrail.store.dead_letters.dead_letters import LetterRepository
+from jobtrail.store.dead_letters.replays import ReplayRepository
+from jobtrail.store.leases.lease import Lease
+from jobtrail.store.notifications.outbox import OutboxRepository
 
 log = structlog.get_logger()
 

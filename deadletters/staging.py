@@ -10,12 +10,12 @@ See docs/decisions/0016-replays.md for what is left: a broker that is killed bet
 
 from collections.abc import Sequence
 
-from broker.properties import header_text
-from broker.sender import BulkSender, Message
-from deadletters.outgoing import Outgoing
-from models.dead_letter import LETTER_HEADER
-from models.errors import NotFoundError
-from models.topology import receipts_queue_arguments
+from jobtrail.broker.properties import header_text
+from jobtrail.broker.sender import BulkSender, Message
+from jobtrail.deadletters.outgoing import Outgoing
+from jobtrail.models.dead_letters.headers import LETTER_HEADER
+from jobtrail.models.errors import NotFoundError
+from jobtrail.models.topology import receipts_queue_arguments
 
 _SEND_TIMEOUT_S = 60.0
 

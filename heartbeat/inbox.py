@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
 
-from broker.channel import Delivery
-from models.errors import DecodeError
-from models.heartbeat import Heartbeat, decode_heartbeat
+from jobtrail.broker.channel import Delivery
+from jobtrail.models.errors import DecodeError
+from jobtrail.models.heartbeat import Heartbeat, decode_heartbeat
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """A batch that holds as much is full. There are two at the most: one is stored while the next is collected."""
@@ -112,7 +112,7 @@ class Inbox:
         Args:
             batch: The batch.
             instance_id: Whose heartbeat.
-            reason: Why, as a `models.wire.DeadLetterReason`.
+            reason: Why, as a `models.jobs.wire.DeadLetterReason`.
             error: What exactly is wrong.
 
         Returns:

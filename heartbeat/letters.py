@@ -1,12 +1,12 @@
 """The dead letters of bad heartbeats."""
 
-from broker.properties import decode
-from heartbeat.inbox import Reject
-from models.dead_letter import REPLAY_HEADER, letter_header, text_header
-from models.letter import Letter, LetterKind
-from models.refused import refused_letter
-from models.settings import Settings
-from models.wire import DeadLetterReason
+from jobtrail.broker.properties import decode
+from jobtrail.heartbeat.inbox import Reject
+from jobtrail.models.dead_letters.dead_letter import Letter, LetterKind
+from jobtrail.models.dead_letters.headers import REPLAY_HEADER, letter_header, text_header
+from jobtrail.models.dead_letters.refused import refused_letter
+from jobtrail.models.jobs.wire import DeadLetterReason
+from jobtrail.models.settings import Settings
 
 _STUB_BYTES = 4096
 

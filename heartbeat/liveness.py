@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from models.heartbeat import InstanceRecord, Watch
-from models.job import Job
-from models.settings import Settings
+from jobtrail.models.heartbeat import InstanceRecord, Watch
+from jobtrail.models.jobs.job import Job
+from jobtrail.models.settings import Settings
 
 MISSED_INTERVALS = 2.5
 """Two heartbeats may be lost or late before an instance counts as offline."""

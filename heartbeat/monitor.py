@@ -12,20 +12,20 @@ from datetime import UTC, datetime
 import structlog
 from prometheus_client import CollectorRegistry
 
-from broker.channel import Delivery
-from heartbeat.health import Health, HealthServer
-from heartbeat.inbox import Batch, Inbox, Reject
-from heartbeat.letters import letter_of, stub_of
-from heartbeat.metrics import MonitorMetrics
-from heartbeat.pause import pause
-from heartbeat.subscription import Subscription, subscribed
-from models.errors import BrokerError, JobTrailError, OwnershipLostError, StoreError
-from models.settings import Settings
-from models.wire import DeadLetterReason
-from publisher.backoff import Backoff
-from store.database import Database
-from store.extractors import ExtractorRepository
-from store.refused_letters import store_refused
+from jobtrail.broker.channel import Delivery
+from jobtrail.heartbeat.inbox import Batch, Inbox, Reject
+from jobtrail.heartbeat.letters import letter_of, stub_of
+from jobtrail.heartbeat.metrics import MonitorMetrics
+from jobtrail.heartbeat.subscription import Subscription, subscribed
+from jobtrail.models.errors import BrokerError, JobTrailError, OwnershipLostError, StoreError
+from jobtrail.models.jobs.wire import DeadLetterReason
+from jobtrail.models.settings import Settings
+from jobtrail.runtime.backoff import Backoff
+from jobtrail.runtime.health import Health, HealthServer
+from jobtrail.runtime.sleep import pause
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.refused import store_refused
+from jobtrail.store.extractors import ExtractorRepository
 
 log = structlog.get_logger(__name__)
 

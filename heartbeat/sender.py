@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Self
 
 import pika
 
-from broker.address import connection_parameters
-from broker.errors import plain_words
-from broker.link import Link
-from models.heartbeat import encode_heartbeat, listed
-from models.topology import HEARTBEAT_EXCHANGE
-from publisher.backoff import Backoff
+from jobtrail.broker.address import connection_parameters
+from jobtrail.broker.errors import plain_words
+from jobtrail.broker.link import Link
+from jobtrail.models.heartbeat import encode_heartbeat, listed
+from jobtrail.models.topology import HEARTBEAT_EXCHANGE
+from jobtrail.runtime.backoff import Backoff
 
 if TYPE_CHECKING:
     from pika.channel import Channel

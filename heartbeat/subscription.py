@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 
 from pika.exceptions import ChannelClosedByBroker
 
-from broker.channel import Channel, Delivery
-from broker.connection import Connection
-from broker.errors import PRECONDITION_FAILED
-from heartbeat.pause import pause
-from models.errors import BrokerError
-from models.settings import Settings
-from models.topology import HEARTBEAT_EXCHANGE, heartbeat_queue_arguments
+from jobtrail.broker.channel import Channel, Delivery
+from jobtrail.broker.connection import Connection
+from jobtrail.broker.errors import PRECONDITION_FAILED
+from jobtrail.models.errors import BrokerError
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import HEARTBEAT_EXCHANGE, heartbeat_queue_arguments
+from jobtrail.runtime.sleep import pause
 
 _GATHER_S = 0.01
 MAX_WAITING = 20_000

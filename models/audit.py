@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import uuid4
 
-from models.token import Role
+from jobtrail.models.token import Role
 
 
 class Outcome(StrEnum):

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from models.letter import Letter
-from models.wire import StatusUpdate
+from jobtrail.models.dead_letters.dead_letter import Letter
+from jobtrail.models.jobs.wire import StatusUpdate
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

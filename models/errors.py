@@ -1,6 +1,6 @@
 """The one tree of errors. Driver errors are translated into it where they happen, with their cause chained."""
 
-from models.alert import AlertKind
+from jobtrail.models.notifications.alert import AlertKind
 
 
 class JobTrailError(Exception):
@@ -77,7 +77,7 @@ class DecodeError(JobTrailError):
     """A message that can't be processed.
 
     Args:
-        reason: One of `models.wire.DeadLetterReason`.
+        reason: One of `models.jobs.wire.DeadLetterReason`.
         detail: What exactly is wrong, in words, without secrets.
     """
 

@@ -5,9 +5,9 @@ from functools import lru_cache
 
 from pydantic_core import from_json, to_json
 
-from models.errors import DecodeError
-from models.redaction import MASK, redact
-from models.wire import DeadLetterReason
+from jobtrail.models.errors import DecodeError
+from jobtrail.models.jobs.wire import DeadLetterReason
+from jobtrail.models.redaction import MASK, redact
 
 MAX_INFO_BYTES = 1024 * 1024
 """Largest `extractor_info` that is stored, as JSON text."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from models.errors import DecodeError
-from models.extractor_info import info_json
-from models.wire import (
+from jobtrail.models.errors import DecodeError
+from jobtrail.models.extractor_info import info_json
+from jobtrail.models.jobs.wire import (
     MAX_ID_LENGTH,
     MAX_INT64,
     DeadLetterReason,

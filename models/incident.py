@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import uuid4
 
-from models.alert import Alert, AlertKind
+from jobtrail.models.notifications.alert import Alert, AlertKind
 
 CONSUMER = "consumer"
 """The reader that stores updates; each other one is a forwarder, `forward NAME`."""

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.dataset import StatusSource
-from models.errors import SettingError
-from models.topology import DEFAULT_REPLY_STREAM, stream_names, stream_of
+from jobtrail.models.datasets.dataset import StatusSource
+from jobtrail.models.errors import SettingError
+from jobtrail.models.topology import DEFAULT_REPLY_STREAM, stream_names, stream_of
 
 MAX_PREFETCH = 20_000
 MAX_PARTITIONS = 256

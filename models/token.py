@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from models.errors import SettingError
+from jobtrail.models.errors import SettingError
 
 PREFIX = "jt_"
 """What every token begins with, so that people and secret scanners recognise one."""
@@ -37,7 +37,7 @@ class Token:
     created_at: datetime
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
-    """To within `store.tokens.LAST_USED_GRAIN`."""
+    """To within `store.access.tokens.LAST_USED_GRAIN`."""
     revoked_at: datetime | None = None
 
     def is_valid(self, now: datetime) -> bool:

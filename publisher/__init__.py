@@ -8,14 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from publisher.async_reporter import AsyncJob, AsyncReporter
-    from publisher.cancellation import CancelResult, cancel
-    from publisher.capture import capture_output
-    from publisher.log_handler import JobLogHandler
-    from publisher.reporter import Job, Reporter
-    from publisher.request import Request
-    from publisher.scope import JobScope, current_job
-    from publisher.submission import submit
+    from jobtrail.publisher.async_reporter import AsyncJob, AsyncReporter
+    from jobtrail.publisher.cancellation import CancelResult, cancel
+    from jobtrail.publisher.output.capture import capture_output
+    from jobtrail.publisher.output.log_handler import JobLogHandler
+    from jobtrail.publisher.output.scope import JobScope, current_job
+    from jobtrail.publisher.reporter import Job, Reporter
+    from jobtrail.publisher.request import Request
+    from jobtrail.publisher.submission import submit
 
 __all__ = [
     "AsyncJob",
@@ -37,13 +37,13 @@ _HOMES = {
     "AsyncReporter": "async_reporter",
     "CancelResult": "cancellation",
     "Job": "reporter",
-    "JobLogHandler": "log_handler",
-    "JobScope": "scope",
+    "JobLogHandler": "output.log_handler",
+    "JobScope": "output.scope",
     "Reporter": "reporter",
     "Request": "request",
     "cancel": "cancellation",
-    "capture_output": "capture",
-    "current_job": "scope",
+    "capture_output": "output.capture",
+    "current_job": "output.scope",
     "submit": "submission",
 }
 

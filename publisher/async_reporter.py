@@ -6,13 +6,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from models.topology import DEFAULT_REPLY_STREAM
-from publisher.async_sender import AsyncSender
-from publisher.base_reporter import BaseReporter
-from publisher.reporter import CLOSE_TIMEOUT_S
-from publisher.request import Request, RequestProperties
-from publisher.scope import JobScope
-from publisher.spool import DEFAULT_MAX_UPDATES
+from jobtrail.models.topology import DEFAULT_REPLY_STREAM
+from jobtrail.publisher.async_sender import AsyncSender
+from jobtrail.publisher.base_reporter import BaseReporter
+from jobtrail.publisher.output.scope import JobScope
+from jobtrail.publisher.reporter import CLOSE_TIMEOUT_S
+from jobtrail.publisher.request import Request, RequestProperties
+from jobtrail.publisher.spool.spool import DEFAULT_MAX_UPDATES
 
 
 class AsyncJob:
@@ -87,7 +87,7 @@ class AsyncReporter(BaseReporter):
         reply_queue: Where updates go when the job's request names no `reply_to`: a stream, or a queue.
         partitions: JobTrail's `JOBTRAIL_REPLY_PARTITIONS`; with more than 1, a job's updates go to one of the streams
             `reply_queue`.0, `reply_queue`.1 and so on, chosen by its id.
-        spool_path: Folder for unsent updates; see `publisher.spool_folder.default_spool_path` for the default.
+        spool_path: Folder for unsent updates; see `publisher.spool.folder.default_spool_path` for the default.
             Replicas of a worker may share it.
         max_spooled: How many updates the spool holds; beyond that the oldest progress is dropped.
         user_id: User of the jobs that name none.

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import aio_pika
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError
 
-from broker.address import CONNECT_TIMEOUT_S, HEARTBEAT_S, broker_urls
-from broker.errors import plain_words
-from models.ending import end
-from publisher import dispatch
-from publisher.backoff import Backoff
-from publisher.dispatch import Dispatch, Outcome
-from publisher.ledger import Ledger
-from publisher.outgoing import Outgoing, Spooled
+from jobtrail.broker.address import CONNECT_TIMEOUT_S, HEARTBEAT_S, broker_urls
+from jobtrail.broker.errors import plain_words
+from jobtrail.publisher import dispatch
+from jobtrail.publisher.dispatch import Dispatch, Outcome
+from jobtrail.publisher.outgoing import Outgoing, Spooled
+from jobtrail.publisher.spool.ledger import Ledger
+from jobtrail.runtime.backoff import Backoff
+from jobtrail.runtime.tasks import end
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractConnection

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from broker.address import broker_address
-from publisher.ledger import Ledger
-from publisher.spool_folder import default_spool_path
+from jobtrail.broker.address import broker_address
+from jobtrail.publisher.spool.folder import default_spool_path
+from jobtrail.publisher.spool.ledger import Ledger
 
 
 class BaseReporter:

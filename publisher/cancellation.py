@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 
 from pika.exceptions import ChannelClosedByBroker
 
-from broker.errors import RESOURCE_LOCKED
-from models.errors import DecodeError, JobTrailError, TooLateError
-from models.status import Status
-from models.topology import DEFAULT_REPLY_STREAM, stream_of
-from publisher.connection import open_channel, publish, publish_properties
-from publisher.queue_walk import Held, QueueWalk
-from publisher.request import Request
-from publisher.submission import plain_update
+from jobtrail.broker.errors import RESOURCE_LOCKED
+from jobtrail.models.errors import DecodeError, JobTrailError, TooLateError
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.topology import DEFAULT_REPLY_STREAM, stream_of
+from jobtrail.publisher.connection import open_channel, publish, publish_properties
+from jobtrail.publisher.queue_walk import Held, QueueWalk
+from jobtrail.publisher.request import Request
+from jobtrail.publisher.submission import plain_update
 
 if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingConnection

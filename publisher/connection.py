@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pika
 from pika.exceptions import ChannelClosedByBroker, UnroutableError
 
-from broker.address import CONNECT_TIMEOUT_S, connection_parameters
-from broker.errors import NOT_FOUND, broker_failures
-from models.errors import NotFoundError
-from models.redaction import redact
-from publisher.outgoing import Outgoing
+from jobtrail.broker.address import CONNECT_TIMEOUT_S, connection_parameters
+from jobtrail.broker.errors import NOT_FOUND, broker_failures
+from jobtrail.models.errors import NotFoundError
+from jobtrail.models.redaction import redact
+from jobtrail.publisher.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel

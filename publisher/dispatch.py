@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from publisher.backoff import Backoff
-from publisher.ledger import Ledger
-from publisher.outgoing import Spooled
+from jobtrail.publisher.outgoing import Spooled
+from jobtrail.publisher.spool.ledger import Ledger
+from jobtrail.runtime.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from pika.exceptions import ChannelClosedByBroker
 
-from broker.errors import NOT_FOUND
-from models.errors import JobTrailError, NotFoundError
+from jobtrail.broker.errors import NOT_FOUND
+from jobtrail.models.errors import JobTrailError, NotFoundError
 
 if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection

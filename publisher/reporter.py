@@ -6,14 +6,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from broker.address import connection_parameters
-from models.topology import DEFAULT_REPLY_STREAM
-from publisher.base_reporter import BaseReporter
-from publisher.forking import tell_after_fork
-from publisher.request import Request, RequestProperties
-from publisher.scope import JobScope
-from publisher.sender import Sender
-from publisher.spool import DEFAULT_MAX_UPDATES
+from jobtrail.broker.address import connection_parameters
+from jobtrail.models.topology import DEFAULT_REPLY_STREAM
+from jobtrail.publisher.base_reporter import BaseReporter
+from jobtrail.publisher.forking import tell_after_fork
+from jobtrail.publisher.output.scope import JobScope
+from jobtrail.publisher.request import Request, RequestProperties
+from jobtrail.publisher.sender import Sender
+from jobtrail.publisher.spool.spool import DEFAULT_MAX_UPDATES
 
 CLOSE_TIMEOUT_S = 5.0
 
@@ -46,7 +46,7 @@ class Reporter(BaseReporter):
         reply_queue: Where updates go when the job's request names no `reply_to`: a stream, or a queue.
         partitions: JobTrail's `JOBTRAIL_REPLY_PARTITIONS`; with more than 1, a job's updates go to one of the streams
             `reply_queue`.0, `reply_queue`.1 and so on, chosen by its id.
-        spool_path: Folder for unsent updates; see `publisher.spool_folder.default_spool_path` for the default.
+        spool_path: Folder for unsent updates; see `publisher.spool.folder.default_spool_path` for the default.
             Replicas of a worker may share it.
         max_spooled: How many updates the spool holds; beyond that the oldest progress is dropped.
         user_id: User of the jobs that name none.

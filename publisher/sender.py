@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pika
 
-from broker.errors import plain_words
-from broker.link import LOOK_S, Link
-from publisher import dispatch
-from publisher.backoff import Backoff
-from publisher.connection import publish_properties
-from publisher.dispatch import Dispatch, Outcome
-from publisher.ledger import Ledger
-from publisher.outgoing import Spooled
+from jobtrail.broker.errors import plain_words
+from jobtrail.broker.link import LOOK_S, Link
+from jobtrail.publisher import dispatch
+from jobtrail.publisher.connection import publish_properties
+from jobtrail.publisher.dispatch import Dispatch, Outcome
+from jobtrail.publisher.outgoing import Spooled
+from jobtrail.publisher.spool.ledger import Ledger
+from jobtrail.runtime.backoff import Backoff
 
 if TYPE_CHECKING:
     from pika.channel import Channel

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 import pika
 
-from models.errors import NotFoundError
-from models.status import Status
-from models.topology import DEFAULT_REPLY_STREAM, stream_of
-from models.wire import MAX_ID_LENGTH, encode_status_update
-from publisher.connection import open_channel, publish, publish_properties
-from publisher.outgoing import Outgoing
+from jobtrail.models.errors import NotFoundError
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.wire import MAX_ID_LENGTH, encode_status_update
+from jobtrail.models.topology import DEFAULT_REPLY_STREAM, stream_of
+from jobtrail.publisher.connection import open_channel, publish, publish_properties
+from jobtrail.publisher.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel

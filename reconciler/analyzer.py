@@ -13,12 +13,12 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from models.alert import AlertKind
-from models.analyzer import MAX_BODY_BYTES, Reply
-from models.errors import AnalyzerError, SettingError
-from models.redaction import MASK, redact
-from models.settings import Settings
-from reconciler.inquiry import Inquiry
+from jobtrail.models.datasets.analyzer import MAX_BODY_BYTES, Reply
+from jobtrail.models.errors import AnalyzerError, SettingError
+from jobtrail.models.notifications.alert import AlertKind
+from jobtrail.models.redaction import MASK, redact
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.inquiry import Inquiry
 
 PATIENCE_S = 60.0
 """How long the API may refuse us for our rate before the rest of a run is left to the next one."""

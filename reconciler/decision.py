@@ -7,7 +7,7 @@ dataset is being analyzed, whatever the API says; an end needs the API's word as
 from dataclasses import dataclass
 from enum import StrEnum
 
-from models.dataset import Answer, DatasetStatus, History, StatusSource, Transition, transition
+from jobtrail.models.datasets.dataset import Answer, DatasetStatus, History, StatusSource, Transition, transition
 
 
 class Outcome(StrEnum):

@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from heartbeat.pause import pause
-from models.alert import Alert
-from models.errors import StoreError
-from models.outbox import ChannelName, Envelope, OutboxEntry, OutboxState
-from models.settings import Settings
-from reconciler.channels.base import Channel, Outcome, news_in
-from reconciler.channels.metrics import OutboxMetrics
-from reconciler.lane import Lane
-from store.database import Database
-from store.lease import new_holder
-from store.outbox import OutboxRepository
+from jobtrail.models.errors import StoreError
+from jobtrail.models.notifications.alert import Alert
+from jobtrail.models.notifications.outbox import ChannelName, Envelope, OutboxEntry, OutboxState
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.channel_sender import Lane
+from jobtrail.reconciler.channels.base import Channel, Outcome, news_in
+from jobtrail.reconciler.channels.metrics import OutboxMetrics
+from jobtrail.runtime.sleep import pause
+from jobtrail.store.database import Database
+from jobtrail.store.leases.lease import new_holder
+from jobtrail.store.notifications.outbox import OutboxRepository
 
 COUNT_S = 15.0
 """Seconds between two counts of the outbox, for the metrics."""

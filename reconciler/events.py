@@ -12,15 +12,15 @@ from itertools import islice
 
 import structlog
 
-from heartbeat.pause import pause
-from models.errors import OwnershipLostError, StoreError
-from models.settings import Settings
-from publisher.backoff import Backoff
-from store.batch_jobs import BatchJobRepository
-from store.console import Console
-from store.dataset_jobs import DatasetJobs
-from store.job_changes import ChangeBatch, JobChanges, job_changes
-from store.lease import TTL_S, Lease
+from jobtrail.models.errors import OwnershipLostError, StoreError
+from jobtrail.models.settings import Settings
+from jobtrail.runtime.backoff import Backoff
+from jobtrail.runtime.sleep import pause
+from jobtrail.store.datasets.batch_jobs import BatchJobRepository
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.datasets.jobs import DatasetJobs
+from jobtrail.store.jobs.changes import ChangeBatch, JobChanges, job_changes
+from jobtrail.store.leases.lease import TTL_S, Lease
 
 log = structlog.get_logger()
 

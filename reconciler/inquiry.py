@@ -9,14 +9,14 @@ import stamina
 import structlog
 from stamina.instrumentation import set_on_retry_hooks
 
-from heartbeat.pause import pause
-from models.alert import MEANINGS, AlertKind
-from models.analyzer import Reply, read_reply
-from models.dataset import Answer, valid_dataset_id
-from models.errors import AnalyzerError, NotAskedError, RateLimitedError, SettingError
-from models.outbox import Timings
-from reconciler.rate_gate import RateGate
-from reconciler.run import timings
+from jobtrail.models.datasets.analyzer import Reply, read_reply
+from jobtrail.models.datasets.dataset import Answer, valid_dataset_id
+from jobtrail.models.errors import AnalyzerError, NotAskedError, RateLimitedError, SettingError
+from jobtrail.models.notifications.alert import MEANINGS, AlertKind
+from jobtrail.models.notifications.outbox import Timings
+from jobtrail.reconciler.rate_gate import RateGate
+from jobtrail.reconciler.report import timings
+from jobtrail.runtime.sleep import pause
 
 log = structlog.get_logger()
 

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from models.outbox import RunSummary
+from jobtrail.models.notifications.outbox import RunSummary
 
 RUN_SECONDS = (0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600)
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
-from models.dataset import (
+from jobtrail.models.datasets.change import Change
+from jobtrail.models.datasets.dataset import (
     Answer,
     BatchJob,
     BatchJobStatus,
@@ -21,11 +22,10 @@ from models.dataset import (
     StatusSource,
     without_id,
 )
-from models.dataset_change import Change
-from models.outbox import GROUPING_S, ChannelName, DatasetNews, OutboxEntry
-from models.pusher_channels import dataset_channel, user_channel
-from models.settings import Settings
-from reconciler.decision import Decision
+from jobtrail.models.notifications.outbox import GROUPING_S, ChannelName, DatasetNews, OutboxEntry
+from jobtrail.models.notifications.pusher_channels import dataset_channel, user_channel
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.decision import Decision
 
 _BATCH_JOBS = UUID("5f3c8c1e-94a5-4a0f-b3ab-0b4d5b2c9e61")
 """Namespace of the batch jobs' ids: a dataset's viewpoint has the same job id however often it is planned."""

@@ -2,7 +2,7 @@
 
 from time import monotonic
 
-from publisher.backoff import Backoff
+from jobtrail.runtime.backoff import Backoff
 
 
 class RateGate:

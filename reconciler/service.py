@@ -12,26 +12,26 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 from prometheus_client import CollectorRegistry
 
-from heartbeat.health import Health, HealthServer
-from heartbeat.pause import pause
-from models.alert import Alert
-from models.dataset import StatusSource
-from models.ending import end
-from models.errors import BusyError, JobTrailError, OwnershipLostError, SettingError, StoreError
-from models.outbox import Envelope
-from models.settings import Settings
-from models.slack_entries import slack_entries
-from publisher.backoff import Backoff
-from reconciler.analyzer import Analyzer
-from reconciler.at_once import AtOnce
-from reconciler.channels.configured import channels_off, channels_on
-from reconciler.channels.metrics import OutboxMetrics
-from reconciler.dispatcher import Dispatcher
-from reconciler.events import EventWatch
-from reconciler.metrics import ReconcilerMetrics
-from reconciler.runner import Outage, Runner
-from store.console import Console
-from store.database import Database
+from jobtrail.models.datasets.dataset import StatusSource
+from jobtrail.models.errors import BusyError, JobTrailError, OwnershipLostError, SettingError, StoreError
+from jobtrail.models.notifications.alert import Alert
+from jobtrail.models.notifications.outbox import Envelope
+from jobtrail.models.notifications.slack_entries import slack_entries
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.analyzer import Analyzer
+from jobtrail.reconciler.channels.configured import channels_off, channels_on
+from jobtrail.reconciler.channels.metrics import OutboxMetrics
+from jobtrail.reconciler.dispatcher import Dispatcher
+from jobtrail.reconciler.events import EventWatch
+from jobtrail.reconciler.immediate_checks import AtOnce
+from jobtrail.reconciler.loop import Outage, Runner
+from jobtrail.reconciler.metrics import ReconcilerMetrics
+from jobtrail.runtime.backoff import Backoff
+from jobtrail.runtime.health import Health, HealthServer
+from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.tasks import end
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
 
 log = structlog.get_logger()
 

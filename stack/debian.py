@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from stack.errors import StackError
-from stack.progress import OnProgress
+from jobtrail.stack.errors import StackError
+from jobtrail.stack.progress import OnProgress
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
 """What Debian's packages ask before they start a service; exit code 101 means no."""

@@ -1,6 +1,6 @@
 """What can go wrong with the private services."""
 
-from models.errors import JobTrailError, UnreachableError
+from jobtrail.models.errors import JobTrailError, UnreachableError
 
 
 class StackError(UnreachableError):

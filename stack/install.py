@@ -2,9 +2,9 @@
 
 import sys
 
-from models.errors import JobTrailError
-from stack.mongod import prepare_mongod
-from stack.rabbitmq import prepare_server
+from jobtrail.models.errors import JobTrailError
+from jobtrail.stack.mongod import prepare_mongod
+from jobtrail.stack.rabbitmq import prepare_server
 
 
 def main() -> int:

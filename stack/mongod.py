@@ -11,13 +11,13 @@ from pathlib import Path
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from stack import debian
-from stack.errors import StackError
-from stack.ports import HOST, answers
-from stack.processes import allow_open_files, spawn
-from stack.progress import OnProgress
-from stack.service import PrivateService
-from stack.state import StackState
+from jobtrail.stack import debian
+from jobtrail.stack.errors import StackError
+from jobtrail.stack.ports import HOST, answers
+from jobtrail.stack.processes import allow_open_files, spawn
+from jobtrail.stack.progress import OnProgress
+from jobtrail.stack.service import PrivateService
+from jobtrail.stack.state import StackState
 
 NAME = "mongod"
 REPLICA_SET = "rs0"

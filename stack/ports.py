@@ -9,7 +9,7 @@ import random
 import socket
 from pathlib import Path
 
-from stack.errors import StackError
+from jobtrail.stack.errors import StackError
 
 HOST = "127.0.0.1"
 _CANDIDATES = range(20_000, 32_000)

@@ -6,14 +6,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from models.errors import SettingError
-from stack.errors import StackError
-from stack.mongod import Mongod, prepare_mongod
-from stack.ports import Ports
-from stack.progress import OnProgress, no_progress
-from stack.rabbitmq import RabbitMq, prepare_server
-from stack.service import PrivateService
-from stack.state import FolderLock, StackState, StackUrls, left_behind
+from jobtrail.models.errors import SettingError
+from jobtrail.stack.errors import StackError
+from jobtrail.stack.mongod import Mongod, prepare_mongod
+from jobtrail.stack.ports import Ports
+from jobtrail.stack.progress import OnProgress, no_progress
+from jobtrail.stack.rabbitmq import RabbitMq, prepare_server
+from jobtrail.stack.service import PrivateService
+from jobtrail.stack.state import FolderLock, StackState, StackUrls, left_behind
 
 LEFT_BEHIND_GRACE_S = 20.0
 _GIB = 1024**3

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.errors import StackError
+from jobtrail.stack.errors import StackError
 
 _POLL_S = 0.02
 _AGAIN_AFTER_S = 2.0

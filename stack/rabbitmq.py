@@ -16,13 +16,13 @@ from pathlib import Path
 import pika
 from pika.exceptions import AMQPError
 
-from stack import debian
-from stack.errors import StackError
-from stack.ports import HOST, Ports
-from stack.processes import ChildProcess, spawn
-from stack.progress import OnProgress
-from stack.service import PrivateService
-from stack.state import StackState
+from jobtrail.stack import debian
+from jobtrail.stack.errors import StackError
+from jobtrail.stack.ports import HOST, Ports
+from jobtrail.stack.processes import ChildProcess, spawn
+from jobtrail.stack.progress import OnProgress
+from jobtrail.stack.service import PrivateService
+from jobtrail.stack.state import StackState
 
 NAME = "rabbitmq"
 EPMD = "epmd"

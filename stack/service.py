@@ -4,9 +4,9 @@ import time
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from stack.errors import StackError
-from stack.processes import ChildProcess
-from stack.state import StackState
+from jobtrail.stack.errors import StackError
+from jobtrail.stack.processes import ChildProcess
+from jobtrail.stack.state import StackState
 
 
 class PrivateService(ABC):

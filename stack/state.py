@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stack.errors import StackBusyError, StackError
-from stack.ports import answers
-from stack.processes import ProcessIdentity
+from jobtrail.stack.errors import StackBusyError, StackError
+from jobtrail.stack.ports import answers
+from jobtrail.stack.processes import ProcessIdentity
 
 STATE_FILE = "stack.json"
 _LOCK_FILE = "stack.lock"

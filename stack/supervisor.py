@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.processes import ChildProcess, spawn
-from stack.progress import OnProgress, no_progress
+from jobtrail.stack.processes import ChildProcess, spawn
+from jobtrail.stack.progress import OnProgress, no_progress
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0

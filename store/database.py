@@ -21,9 +21,9 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from models.errors import OwnershipLostError, SettingError, StoreError
-from models.redaction import redact
-from store import driver_locks
+from jobtrail.models.errors import OwnershipLostError, SettingError, StoreError
+from jobtrail.models.redaction import redact
+from jobtrail.store import driver_locks
 
 Document = dict[str, object]
 T = TypeVar("T")

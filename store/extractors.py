@@ -13,10 +13,10 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
-from models.errors import NotFoundError, StoreError
-from models.heartbeat import ExtractorRecord, ExtractorVersion, Heartbeat, InstanceRecord, Watch, version_key
-from models.redaction import redact
-from store.database import DUPLICATE_KEY, REFUSALS, Database, Document, translated
+from jobtrail.models.errors import NotFoundError, StoreError
+from jobtrail.models.heartbeat import ExtractorRecord, ExtractorVersion, Heartbeat, InstanceRecord, Watch, version_key
+from jobtrail.models.redaction import redact
+from jobtrail.store.database import DUPLICATE_KEY, REFUSALS, Database, Document, translated
 
 LONGEST_BREAK = timedelta(seconds=5)
 """A monitor that was away for longer has not watched meanwhile."""

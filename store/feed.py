@@ -16,12 +16,12 @@ from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
-from models.errors import FeedLostError
-from models.job import Event
-from models.redaction import redact
-from store.console import Console
-from store.database import Database, Document, translated
-from store.documents import event_from
+from jobtrail.models.errors import FeedLostError
+from jobtrail.models.jobs.job import Event
+from jobtrail.models.redaction import redact
+from jobtrail.store.database import Database, Document, translated
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.jobs.documents import event_from
 
 PORTION_COUNT = 500
 """Updates that are read back together at the most."""

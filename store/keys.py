@@ -4,8 +4,8 @@ import secrets
 
 from pymongo import ReturnDocument
 
-from models.errors import OwnershipLostError
-from store.database import Database, translated
+from jobtrail.models.errors import OwnershipLostError
+from jobtrail.store.database import Database, translated
 
 _BYTES = 32
 

@@ -16,8 +16,8 @@ from bson.errors import BSONError
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import ExecutionTimeout
 
-from models.errors import SettingError, TooBroadError
-from store.database import Document, translated
+from jobtrail.models.errors import SettingError, TooBroadError
+from jobtrail.store.database import Document, translated
 
 T = TypeVar("T")
 

@@ -7,10 +7,10 @@ from typing import Any
 from bson.errors import BSONError
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
-from models.errors import DecodeError
-from models.redaction import redact
-from models.wire import DeadLetterReason
-from store.database import REFUSALS
+from jobtrail.models.errors import DecodeError
+from jobtrail.models.jobs.wire import DeadLetterReason
+from jobtrail.models.redaction import redact
+from jobtrail.store.database import REFUSALS
 
 
 @contextmanager

@@ -19,9 +19,9 @@ import psutil
 import pytest
 from pymongo import MongoClient
 
-from stack.private_stack import PrivateStack
-from stack.rabbitmq import USER
-from stack.state import StackUrls
+from jobtrail.stack.private_stack import PrivateStack
+from jobtrail.stack.rabbitmq import USER
+from jobtrail.stack.state import StackUrls
 from tests.support import eventually
 
 if TYPE_CHECKING:

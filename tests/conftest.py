@@ -15,13 +15,13 @@ import pytest
 from pydantic import SecretStr
 from pymongo import MongoClient
 
-from models.settings import Settings
-from models.topology import error_queue
-from stack.mongod import Mongod
-from stack.private_stack import PrivateStack
-from stack.rabbitmq import SERVER_VARIABLE, RabbitMq
-from stack.state import StackUrls
-from store.database import Database
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import error_queue
+from jobtrail.stack.mongod import Mongod
+from jobtrail.stack.private_stack import PrivateStack
+from jobtrail.stack.rabbitmq import SERVER_VARIABLE, RabbitMq
+from jobtrail.stack.state import StackUrls
+from jobtrail.store.database import Database
 from tests.backends import StackHost, ask_for_services
 from tests.support import Names, client_to
 

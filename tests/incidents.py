@@ -6,11 +6,11 @@ from functools import partial
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from models.incident import CONSUMER, Incident, IncidentKind, incident_alert, incident_detail
-from models.outbox import OutboxEntry
-from models.slack_entries import slack_entries
-from store.database import Database
-from store.incidents import IncidentRepository
+from jobtrail.models.incident import CONSUMER, Incident, IncidentKind, incident_alert, incident_detail
+from jobtrail.models.notifications.outbox import OutboxEntry
+from jobtrail.models.notifications.slack_entries import slack_entries
+from jobtrail.store.database import Database
+from jobtrail.store.log.incidents import IncidentRepository
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from pymongo.database import Database
 
-from models.job import Job
-from models.status import Status
-from store.documents import job_document
+from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.status import Status
+from jobtrail.store.jobs.documents import job_document
 
 BEGUN = datetime(2026, 11, 22, tzinfo=UTC)
 

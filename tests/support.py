@@ -18,7 +18,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.spec import Basic, BasicProperties
 from pymongo import MongoClient
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from stack.ports import HOST, free_port
+from jobtrail.stack.ports import HOST, free_port
 
 
 class Way:

@@ -14,43 +14,43 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from models.errors import StoreError
-from models.settings import Settings
-from reconciler.channels.pusher import pusher_client
-from store.database import Database
-from web.admission import Admission
-from web.api.openapi import describe_api
-from web.api.router import api_router
-from web.api.stream import stream_router
-from web.clowder.router import clowder_router
-from web.conditional import ConditionalAnswers
-from web.error_page import is_page
-from web.guard import Guard
-from web.hosts import is_https, public_origin
-from web.live.hub import Hub
-from web.live.pulse import pulse_router
-from web.login import login_router
-from web.pages.audit import audit_page_router
-from web.pages.conservation import conservation_page_router
-from web.pages.dataset import dataset_page_router
-from web.pages.datasets import datasets_page_router
-from web.pages.dead_letters import dead_letters_page_router
-from web.pages.dead_letters_acts import dead_letters_acts_router
-from web.pages.dead_letters_letter import dead_letter_page_router
-from web.pages.dead_letters_list import dead_letters_list_router
-from web.pages.extractors import extractors_page_router
-from web.pages.incidents import incidents_page_router
-from web.pages.job import job_page_router
-from web.pages.jobs import jobs_page_router
-from web.pages.notifications import notifications_page_router
-from web.pages.outbox import outbox_page_router
-from web.pages.overview import overview_page_router
-from web.pages.replays import replays_page_router
-from web.pages.resource import resource_page_router
-from web.parts import Parts, make_parts
-from web.paths import routed_path
-from web.problem import tell_problems
-from web.pusher_auth import pusher_auth_router
+from jobtrail.models.errors import StoreError
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.channels.pusher import pusher_client
+from jobtrail.store.database import Database
+from jobtrail.web.api.openapi import describe_api
+from jobtrail.web.api.router import api_router
+from jobtrail.web.api.stream import stream_router
+from jobtrail.web.auth.admission import Admission
+from jobtrail.web.auth.guard import Guard
+from jobtrail.web.auth.hosts import is_https, public_origin
+from jobtrail.web.auth.login import login_router
+from jobtrail.web.auth.pusher_auth import pusher_auth_router
+from jobtrail.web.clowder.router import clowder_router
+from jobtrail.web.conditional import ConditionalAnswers
+from jobtrail.web.error_page import is_page
+from jobtrail.web.live.hub import Hub
+from jobtrail.web.live.pulse import pulse_router
+from jobtrail.web.pages.audit import audit_page_router
+from jobtrail.web.pages.dataset import dataset_page_router
+from jobtrail.web.pages.datasets import datasets_page_router
+from jobtrail.web.pages.dead_letters.accounting import conservation_page_router
+from jobtrail.web.pages.dead_letters.acts import dead_letters_acts_router
+from jobtrail.web.pages.dead_letters.letter import dead_letter_page_router
+from jobtrail.web.pages.dead_letters.list import dead_letters_list_router
+from jobtrail.web.pages.dead_letters.page import dead_letters_page_router
+from jobtrail.web.pages.dead_letters.replays import replays_page_router
+from jobtrail.web.pages.extractors import extractors_page_router
+from jobtrail.web.pages.incidents import incidents_page_router
+from jobtrail.web.pages.jobs.list import jobs_page_router
+from jobtrail.web.pages.jobs.one import job_page_router
+from jobtrail.web.pages.jobs.resource import resource_page_router
+from jobtrail.web.pages.notifications import notifications_page_router
+from jobtrail.web.pages.outbox import outbox_page_router
+from jobtrail.web.pages.overview import overview_page_router
+from jobtrail.web.parts import Parts, make_parts
+from jobtrail.web.paths import routed_path
+from jobtrail.web.problem import tell_problems
 
 log = structlog.get_logger()
 
@@ -119,7 +119,7 @@ _ROUTERS: tuple[Callable[[Parts], APIRouter], ...] = (
     api_router,
     clowder_router,
 )
-"""Everything that can be asked for. Who may ask for it: `web.admission`."""
+"""Everything that can be asked for. Who may ask for it: `web.auth.admission`."""
 
 
 def make_app(settings: Settings, database: Database, hub: Hub | None = None) -> ASGIApp:

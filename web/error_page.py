@@ -6,7 +6,7 @@ from http import HTTPStatus
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from web.render import Renderer
+from jobtrail.web.render import Renderer
 
 _FOR_PROGRAMS = ("/api/", "/pusher/", "/static/")
 _TITLES = {

@@ -3,40 +3,40 @@
 from dataclasses import dataclass
 from functools import partial
 
-from broker.queue_depth import QueueGauge
-from desk.figure_book import FigureBook
-from desk.stall_judge import StallJudge
-from desk.stuck import StuckAdviser
-from models.settings import Settings
-from store.audit import AuditRepository
-from store.causes import CauseRepository
-from store.console import Console
-from store.database import Database
-from store.dataset_story import DatasetStories
-from store.dataset_views import DatasetViews
-from store.datasets import DatasetRepository
-from store.extractors import ExtractorRepository
-from store.incidents import IncidentRepository
-from store.jobs import JobRepository
-from store.keys import KeyRepository
-from store.letters import LetterRepository
-from store.notifications import NotificationRepository
-from store.outbox import OutboxRepository
-from store.replays import ReplayRepository
-from store.resources import ResourceRepository
-from store.sessions import SessionRepository
-from store.statistics import StatisticsRepository
-from store.tokens import TokenRepository
-from store.workload import WorkloadRepository
-from web.audit import AuditBook
-from web.hosts import is_https, is_open
-from web.identity import Doorkeeper, Identity
-from web.kept_audits import KeptAudits
-from web.letter_acts import LetterActs
-from web.letter_count import LetterCount
-from web.live.hub import Hub, make_hub
-from web.render import Renderer
-from web.session import Sessions
+from jobtrail.broker.queue_depth import QueueGauge
+from jobtrail.models.settings import Settings
+from jobtrail.operations.diagnosis import StuckAdviser
+from jobtrail.operations.figure_book import FigureBook
+from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.store.access.audit import AuditRepository
+from jobtrail.store.access.sessions import SessionRepository
+from jobtrail.store.access.tokens import TokenRepository
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.datasets.datasets import DatasetRepository
+from jobtrail.store.datasets.story import DatasetStories
+from jobtrail.store.datasets.views import DatasetViews
+from jobtrail.store.dead_letters.causes import CauseRepository
+from jobtrail.store.dead_letters.dead_letters import LetterRepository
+from jobtrail.store.dead_letters.replays import ReplayRepository
+from jobtrail.store.extractors import ExtractorRepository
+from jobtrail.store.jobs.jobs import JobRepository
+from jobtrail.store.jobs.resources import ResourceRepository
+from jobtrail.store.jobs.statistics import StatisticsRepository
+from jobtrail.store.jobs.workload import WorkloadRepository
+from jobtrail.store.keys import KeyRepository
+from jobtrail.store.log.incidents import IncidentRepository
+from jobtrail.store.notifications.notifications import NotificationRepository
+from jobtrail.store.notifications.outbox import OutboxRepository
+from jobtrail.web.auth.audit import AuditBook
+from jobtrail.web.auth.hosts import is_https, is_open
+from jobtrail.web.auth.identity import Doorkeeper, Identity
+from jobtrail.web.auth.session import Sessions
+from jobtrail.web.dead_letters.acts import LetterActs
+from jobtrail.web.dead_letters.count import LetterCount
+from jobtrail.web.dead_letters.kept_accounting import KeptAudits
+from jobtrail.web.live.hub import Hub, make_hub
+from jobtrail.web.render import Renderer
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 from fastapi import Path
 from pydantic import AfterValidator
 
-from models.wire import MAX_NAME_LENGTH
+from jobtrail.models.jobs.wire import MAX_NAME_LENGTH
 
 _SLASH = "\ue000"
 """Stands for an escaped slash while the router looks at a path; Unicode leaves this letter to private use."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
-from models.errors import (
+from jobtrail.models.errors import (
     BrokerError,
     BusyError,
     NotFoundError,
@@ -21,8 +21,8 @@ from models.errors import (
     TooBroadError,
     TooLateError,
 )
-from web.error_page import error_page, is_page
-from web.render import Renderer
+from jobtrail.web.error_page import error_page, is_page
+from jobtrail.web.render import Renderer
 
 log = structlog.get_logger()
 

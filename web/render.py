@@ -13,17 +13,17 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from models.dataset import BatchJobStatus, DatasetStatus, Level
-from models.judgement import Verdict
-from models.letter import LetterState
-from models.outbox import OutboxState
-from models.replay import ReplayState
-from models.status import Status
-from models.times import clock, duration, relative, rfc3339
-from web.identity import Identity
-from web.paths import address
-from web.timeline.scale import brief_length
-from web.timeline.words import printable
+from jobtrail.models.datasets.dataset import BatchJobStatus, DatasetStatus, Level
+from jobtrail.models.datasets.judgement import Verdict
+from jobtrail.models.dead_letters.dead_letter import LetterState
+from jobtrail.models.dead_letters.replay import ReplayState
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.notifications.outbox import OutboxState
+from jobtrail.models.times import clock, duration, relative, rfc3339
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.paths import address
+from jobtrail.web.timeline.scale import brief_length
+from jobtrail.web.timeline.words import printable
 
 TEMPLATES = Path(__file__).parent / "templates"
 

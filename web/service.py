@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 import structlog
 import uvicorn
 
-from models.errors import SettingError, StoreError
-from models.settings import Settings
-from store.database import Database
-from store.tokens import TokenRepository
-from web.app import make_app
-from web.hosts import is_open
-from web.live.hub import make_hub
-from web.render import compile_templates
+from jobtrail.models.errors import SettingError, StoreError
+from jobtrail.models.settings import Settings
+from jobtrail.store.access.tokens import TokenRepository
+from jobtrail.store.database import Database
+from jobtrail.web.app import make_app
+from jobtrail.web.auth.hosts import is_open
+from jobtrail.web.live.hub import make_hub
+from jobtrail.web.render import compile_templates
 
 log = structlog.get_logger()
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from models.alert import AlertKind
-from models.outbox import ChannelName, DatasetNews, Envelope
+from jobtrail.models.notifications.alert import AlertKind
+from jobtrail.models.notifications.outbox import ChannelName, DatasetNews, Envelope
 
 
 class Verdict(StrEnum):

@@ -1,11 +1,11 @@
 """Which channels are on, by the settings."""
 
-from models.outbox import ChannelName
-from models.settings import Settings
-from reconciler.channels.base import Channel
-from reconciler.channels.email import EmailChannel
-from reconciler.channels.pusher import PusherChannel
-from reconciler.channels.slack import SlackChannel
+from jobtrail.models.notifications.outbox import ChannelName
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.channels.base import Channel
+from jobtrail.reconciler.channels.email import EmailChannel
+from jobtrail.reconciler.channels.pusher import PusherChannel
+from jobtrail.reconciler.channels.slack import SlackChannel
 
 
 def channels_on(settings: Settings) -> list[Channel]:

@@ -8,12 +8,12 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
-from models.alert import AlertKind
-from models.errors import SettingError
-from models.outbox import ChannelName, Envelope
-from models.redaction import redact
-from reconciler.channels.base import NO_NEWS, SENT, Channel, Outcome, Verdict, news_in
-from reconciler.channels.email_message import mail
+from jobtrail.models.errors import SettingError
+from jobtrail.models.notifications.alert import AlertKind
+from jobtrail.models.notifications.outbox import ChannelName, Envelope
+from jobtrail.models.redaction import redact
+from jobtrail.reconciler.channels.base import NO_NEWS, SENT, Channel, Outcome, Verdict, news_in
+from jobtrail.reconciler.channels.email_message import mail
 
 TIMEOUT_S = 10.0
 _CLOSING = 421

@@ -8,11 +8,11 @@ from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 from html import escape
 
-from models.dataset import DatasetStatus
-from models.outbox import DatasetNews, Envelope
-from models.times import clock
-from reconciler.channels.wording import cut, docs_place, outcome_of, processing_time
-from reconciler.run import COMMAND
+from jobtrail.models.datasets.dataset import DatasetStatus
+from jobtrail.models.notifications.outbox import DatasetNews, Envelope
+from jobtrail.models.times import clock
+from jobtrail.reconciler.channels.wording import cut, docs_place, outcome_of, processing_time
+from jobtrail.reconciler.report import COMMAND
 
 _TITLE_CHARS = 200
 _ERROR_CHARS = 4000

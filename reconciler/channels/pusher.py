@@ -8,12 +8,12 @@ from urllib.parse import unquote, urlsplit
 from pusher import Pusher
 from pusher.errors import PusherBadAuth, PusherBadRequest, PusherBadStatus, PusherError, PusherForbidden
 
-from models.alert import AlertKind
-from models.errors import SettingError
-from models.outbox import ChannelName, Envelope
-from models.redaction import redact
-from reconciler.channels.base import NO_NEWS, SENT, Channel, Outcome, Verdict, news_in
-from reconciler.channels.pusher_event import Event, event
+from jobtrail.models.errors import SettingError
+from jobtrail.models.notifications.alert import AlertKind
+from jobtrail.models.notifications.outbox import ChannelName, Envelope
+from jobtrail.models.redaction import redact
+from jobtrail.reconciler.channels.base import NO_NEWS, SENT, Channel, Outcome, Verdict, news_in
+from jobtrail.reconciler.channels.pusher_event import Event, event
 
 BATCH_MOST = 10
 """Events that Pusher takes in one request."""

@@ -2,8 +2,8 @@
 
 import json
 
-from models.outbox import DatasetNews, Envelope
-from reconciler.channels.wording import cut
+from jobtrail.models.notifications.outbox import DatasetNews, Envelope
+from jobtrail.reconciler.channels.wording import cut
 
 DATA_BYTES = 10 * 1024
 """What Pusher takes as one event's data."""

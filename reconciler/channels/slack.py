@@ -7,11 +7,11 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from models.alert import AlertKind
-from models.outbox import ChannelName, Envelope
-from models.redaction import redact
-from reconciler.channels.base import SENT, Channel, Outcome, Verdict
-from reconciler.channels.slack_blocks import slack_message
+from jobtrail.models.notifications.alert import AlertKind
+from jobtrail.models.notifications.outbox import ChannelName, Envelope
+from jobtrail.models.redaction import redact
+from jobtrail.reconciler.channels.base import SENT, Channel, Outcome, Verdict
+from jobtrail.reconciler.channels.slack_blocks import slack_message
 
 EVENT_TYPE = "jobtrail_notification"
 TIMEOUT_S = 10

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from models.alert import Alert, Severity
-from models.dataset import DatasetStatus
-from models.outbox import DatasetNews, Envelope, RunSummary, Timings
-from models.times import clock, duration
-from reconciler.channels.base import news_in
-from reconciler.channels.wording import docs_place, outcome_of, processing_time
-from reconciler.run import COMMAND
+from jobtrail.models.datasets.dataset import DatasetStatus
+from jobtrail.models.notifications.alert import Alert, Severity
+from jobtrail.models.notifications.outbox import DatasetNews, Envelope, RunSummary, Timings
+from jobtrail.models.times import clock, duration
+from jobtrail.reconciler.channels.base import news_in
+from jobtrail.reconciler.channels.wording import docs_place, outcome_of, processing_time
+from jobtrail.reconciler.report import COMMAND
 
 Block = dict[str, object]
 

@@ -1,8 +1,8 @@
 """Words that the messages of several channels share."""
 
-from models.dataset import DatasetStatus
-from models.outbox import DatasetNews
-from models.times import duration
+from jobtrail.models.datasets.dataset import DatasetStatus
+from jobtrail.models.notifications.outbox import DatasetNews
+from jobtrail.models.times import duration
 
 _PAGE = "datasets.md"
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from cli.live import Figures, Snapshot
-from cli.live_table import Surroundings, draw
-from models.dataset import DatasetStatus
-from models.job import Job
-from models.status import Status
-from store.dataset_views import LogRow
-from store.unnamed import UnnamedGroup
+from jobtrail.cli.live.jobs import Figures, Snapshot
+from jobtrail.cli.live.table import Surroundings, draw
+from jobtrail.models.datasets.dataset import DatasetStatus
+from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.status import Status
+from jobtrail.store.datasets.views import LogRow
+from jobtrail.store.jobs.without_job_id import UnnamedGroup
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 AROUND = Surroundings(

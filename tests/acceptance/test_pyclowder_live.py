@@ -11,10 +11,10 @@ import pika
 import pytest
 from pymongo import MongoClient
 
-from models.settings import Settings
-from models.topology import error_queue
-from publisher.submission import submit
-from stack.fleet import wordcount
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import error_queue
+from jobtrail.publisher.submission import submit
+from jobtrail.stack.demo import wordcount
 from tests.conftest import Document
 from tests.support import Names, eventually
 
@@ -55,7 +55,7 @@ def extractor(settings: Settings, names: Names, tmp_path: Path) -> Iterator[str]
     }
     worker = {"RABBITMQ_URI": settings.require_amqp_url(), "RABBITMQ_QUEUE": name, "HEARTBEAT": "1"}
     home = Path(wordcount.__path__[0])
-    consume = [sys.executable, "-m", "cli.main", "consume"]
+    consume = [sys.executable, "-m", "jobtrail.cli.main", "consume"]
     with (
         running(consume, consumer, tmp_path, tmp_path / "consumer.log"),
         running([sys.executable, str(home / "wordcount.py")], worker, home, tmp_path / "worker.log"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.supervisor import Program, Supervisor
+from jobtrail.stack.supervisor import Program, Supervisor
 from tests.support import eventually
 
 STUBBORN = (

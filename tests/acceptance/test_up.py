@@ -16,12 +16,12 @@ import psutil
 import pytest
 from pymongo import MongoClient
 
-from models.settings import Settings
-from stack.rabbitmq import RabbitMq
-from stack.state import find_running
+from jobtrail.models.settings import Settings
+from jobtrail.stack.rabbitmq import RabbitMq
+from jobtrail.stack.state import find_running
 from tests.support import eventually, next_message
 
-JOBTRAIL = [sys.executable, "-m", "cli.main"]
+JOBTRAIL = [sys.executable, "-m", "jobtrail.cli.main"]
 DEMO_WORKERS = 6
 """The workers of the demo fleet, without the submitter."""
 SERVICES = ("consumer", "monitor", "reconciler", "dead-letter service", "web")

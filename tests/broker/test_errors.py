@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import pika
 import pytest
 
-from broker.address import connection_parameters
-from broker.errors import broker_failures, plain_words
-from broker.link import Link
-from models.errors import BrokerError
+from jobtrail.broker.address import connection_parameters
+from jobtrail.broker.errors import broker_failures, plain_words
+from jobtrail.broker.link import Link
+from jobtrail.models.errors import BrokerError
 
 
 @contextmanager
@@ -86,6 +86,6 @@ def test_of_several_nodes_the_last_ones_reason_counts(amqp_url):
 
 
 def test_a_broker_that_says_nothing_is_called_so(amqp_url, monkeypatch):
-    monkeypatch.setattr("broker.address.CONNECT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("jobtrail.broker.address.CONNECT_TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert "no answer within" in blocking(f"amqp://guest:guest@127.0.0.1:{server.getsockname()[1]}/")

@@ -6,9 +6,9 @@ from typing import Any
 import pika
 import pytest
 
-from broker.channel import Delivery
-from broker.connection import Connection
-from broker.properties import ids
+from jobtrail.broker.channel import Delivery
+from jobtrail.broker.connection import Connection
+from jobtrail.broker.properties import ids
 from tests.support import Names, eventually_async
 
 FRAME_BYTES = 131_072

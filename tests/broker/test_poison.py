@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pika.exceptions import AMQPError
 
-from broker.frames import RawProperties
-from broker.poison import MAX_PROPERTIES_BYTES, poison_in
-from broker.properties import encode
+from jobtrail.broker.frames import RawProperties
+from jobtrail.broker.poison import MAX_PROPERTIES_BYTES, poison_in
+from jobtrail.broker.properties import encode
 from tests.support import Names
 
 

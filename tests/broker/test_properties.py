@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.channel import Delivery
-from broker.connection import Connection
-from broker.properties import changed, decode, encode, header_text, ids, split, stream_offset, without_offset
-from broker.sender import BulkSender, Message
-from models.dead_letter import text_header
+from jobtrail.broker.channel import Delivery
+from jobtrail.broker.connection import Connection
+from jobtrail.broker.properties import changed, decode, encode, header_text, ids, split, stream_offset, without_offset
+from jobtrail.broker.sender import BulkSender, Message
+from jobtrail.models.dead_letters.headers import text_header
 from tests.support import Names, eventually_async
 
 OFFSET_KEY = b"\x0fx-stream-offsetl"

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pika.spec import Basic
 
-from broker.poison import poison_in
-from broker.properties import encode
-from broker.sender import BulkSender, Confirms, Message
-from models.errors import BrokerError, BusyError, PoisonError
-from stack.rabbitmq import RabbitMq
+from jobtrail.broker.poison import poison_in
+from jobtrail.broker.properties import encode
+from jobtrail.broker.sender import BulkSender, Confirms, Message
+from jobtrail.models.errors import BrokerError, BusyError, PoisonError
+from jobtrail.stack.rabbitmq import RabbitMq
 from tests.publisher.support import NOBODY_LISTENS
 from tests.support import Names
 

@@ -16,17 +16,17 @@ import pytest
 from pika.exceptions import ChannelClosedByBroker
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from consumer.service import run_consumer
-from heartbeat.monitor import run_monitor
-from models.settings import Settings
-from models.token import Role
-from models.topology import HEARTBEAT_EXCHANGE
-from store.database import Database
-from store.tokens import TokenRepository
+from jobtrail.consumer.service import run_consumer
+from jobtrail.heartbeat.monitor import run_monitor
+from jobtrail.models.settings import Settings
+from jobtrail.models.token import Role
+from jobtrail.models.topology import HEARTBEAT_EXCHANGE
+from jobtrail.store.access.tokens import TokenRepository
+from jobtrail.store.database import Database
+from jobtrail.web.service import run_web
 from tests.browser.chromium import EXECUTABLE, PACKAGE, launch
 from tests.conftest import REPOSITORY
 from tests.support import WAIT_S, eventually
-from web.service import run_web
 
 SCREENSHOTS = REPOSITORY / ".screenshots"
 PHONE = {"width": 390, "height": 844}

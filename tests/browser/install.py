@@ -2,8 +2,8 @@
 
 import sys
 
-from models.errors import JobTrailError
-from stack.debian import install
+from jobtrail.models.errors import JobTrailError
+from jobtrail.stack.debian import install
 from tests.browser.chromium import EXECUTABLE, PACKAGE
 
 _OTHERWISE = (

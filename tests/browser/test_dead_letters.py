@@ -12,12 +12,12 @@ import pytest
 from playwright.sync_api import expect
 from pymongo import MongoClient
 
-from deadletters.service import run_dead_letters
-from desk.letter_acts import discard_letters, start_replay
-from models.letter import Fix, Letter, LetterFilter
-from models.settings import Settings
-from store.causes import CauseRepository
-from store.database import Database
+from jobtrail.deadletters.service import run_dead_letters
+from jobtrail.models.dead_letters.dead_letter import Fix, Letter, LetterFilter
+from jobtrail.models.settings import Settings
+from jobtrail.operations.dead_letter_acts import discard_letters, start_replay
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.causes import CauseRepository
 from tests.browser.conftest import HOSTILE, OpenWindow, Worker, assert_shown_on_every_screen
 from tests.deadletters.conftest import update_body
 from tests.support import WAIT_S, eventually

@@ -13,11 +13,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from playwright.sync_api import Browser, Page, expect
 
-from stack.ports import free_port
+from jobtrail.stack.ports import free_port
+from jobtrail.web.app import STATIC
+from jobtrail.web.live.pulse import Pulse
+from jobtrail.web.live.sse import EventStream
 from tests.support import WAIT_S, eventually
-from web.app import STATIC
-from web.live.pulse import Pulse
-from web.live.sse import EventStream
 
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'"
 FRAME = """<!doctype html><title>{title}</title><script type="module" src="/static/live.js"></script>

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import expect
 from pymongo import MongoClient
 
-from models.settings import Settings
-from publisher import submit
+from jobtrail.models.settings import Settings
+from jobtrail.publisher import submit
 from tests.browser.conftest import HOSTILE, OpenWindow, Worker, assert_shown_on_every_screen
 from tests.support import Names, eventually
 

@@ -1,6 +1,6 @@
 import pytest
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 from tests.cli.support import JobTrail, environment_of
 
 

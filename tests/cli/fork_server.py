@@ -15,8 +15,8 @@ import socket
 import sys
 from typing import Any, NoReturn
 
-import cli
-from cli.main import run
+import jobtrail.cli
+from jobtrail.cli.main import run
 
 Request = dict[str, Any]
 
@@ -67,8 +67,8 @@ def carry_out(request: Request) -> NoReturn:
 
 
 if __name__ == "__main__":
-    for module in pkgutil.iter_modules(cli.__path__):
-        importlib.import_module(f"cli.{module.name}")
+    for module in pkgutil.walk_packages(jobtrail.cli.__path__, "jobtrail.cli."):
+        importlib.import_module(module.name)
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(sys.argv[1])
         door.listen()

@@ -14,11 +14,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from models.delivery import Entry
-from models.settings import Settings
-from models.wire import decode_status_update
-from store.database import Database
-from store.log import Log
+from jobtrail.models.delivery import Entry
+from jobtrail.models.jobs.wire import decode_status_update
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.log.log import Log
 from tests.support import WAIT_S
 
 START = datetime(2026, 11, 22, 0, 14, 36, tzinfo=UTC)
@@ -89,7 +89,7 @@ class JobTrail:
     server: ForkServer = field(default_factory=fork_server)
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "cli.main", *arguments]
+        return [sys.executable, "-m", "jobtrail.cli.main", *arguments]
 
     def environ(self, changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
         merged = {**os.environ, **self.environment, **(changes or {})}

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 from tests.cli.support import JobTrail, update
 from tests.cli.test_services import publish, running
 from tests.deadletters.conftest import LetterBench

@@ -11,14 +11,14 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 from pydantic import SecretStr
 
-from cli.checkup import Check, Outcome
-from cli.checkup_broker import check_broker
-from cli.exit_codes import ExitCode
-from cli.stream_probe import why_unreadable
-from models.settings import Settings
-from models.topology import stream_arguments
-from stack.ports import free_port
-from stack.rabbitmq import RabbitMq
+from jobtrail.cli.doctor.broker import check_broker
+from jobtrail.cli.doctor.checks import Check, Outcome
+from jobtrail.cli.doctor.stream_probe import why_unreadable
+from jobtrail.cli.exit_codes import ExitCode
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import stream_arguments
+from jobtrail.stack.ports import free_port
+from jobtrail.stack.rabbitmq import RabbitMq
 from tests.support import Names, eventually_async
 
 ALARM_LIMIT = "0.00001"

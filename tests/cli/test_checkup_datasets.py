@@ -13,16 +13,16 @@ from aiohttp import web
 from pydantic import SecretStr
 from pymongo import MongoClient
 
-from cli.checkup import Check, Outcome
-from cli.checkup_channels import check_channels
-from cli.checkup_datasets import check_analyzer, check_datasets
-from cli.exit_codes import ExitCode
-from models.outbox import ChannelName, OutboxState
-from models.settings import Settings
-from stack.analyzer import AnalyzerSimulator
-from store.console import Console
-from store.database import Database
-from store.outbox import OutboxRepository
+from jobtrail.cli.doctor.channels import check_channels
+from jobtrail.cli.doctor.checks import Check, Outcome
+from jobtrail.cli.doctor.datasets import check_analyzer, check_datasets
+from jobtrail.cli.exit_codes import ExitCode
+from jobtrail.models.notifications.outbox import ChannelName, OutboxState
+from jobtrail.models.settings import Settings
+from jobtrail.stack.demo.analyzer import AnalyzerSimulator
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.notifications.outbox import OutboxRepository
 from tests.cli.support import JobTrail
 from tests.reconciler.bench import Bench
 from tests.reconciler.messages import entry, with_channels

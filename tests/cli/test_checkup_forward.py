@@ -8,11 +8,11 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from cli.checkup import Check, Outcome
-from cli.checkup_forward import check_forward
-from models.settings import Settings
-from store.database import Database
-from store.log import StreamPosition
+from jobtrail.cli.doctor.checks import Check, Outcome
+from jobtrail.cli.doctor.forward import check_forward
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.log.log import StreamPosition
 from tests.support import Names
 
 

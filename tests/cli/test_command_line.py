@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 from tests.cli.support import JobTrail, store_updates, update
 
 COMMANDS = (
@@ -19,7 +19,7 @@ NOWHERE = {"JOBTRAIL_AMQP_URL": None, "JOBTRAIL_MONGO_URL": None}
 
 def bare(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cli.main", *arguments], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "jobtrail.cli.main", *arguments], capture_output=True, text=True, timeout=60, check=False
     )
 
 
@@ -27,7 +27,7 @@ def test_the_help_imports_nothing_heavy() -> None:
     program = (
         "import sys, runpy\n"
         "sys.argv = ['jobtrail', '--help']\n"
-        "try:\n    runpy.run_module('cli.main', run_name='__main__')\n"
+        "try:\n    runpy.run_module('jobtrail.cli.main', run_name='__main__')\n"
         "except SystemExit:\n    print('IMPORTED', *sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

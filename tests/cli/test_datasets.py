@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 from tests.cli.support import JobTrail
 from tests.reconciler.bench import Bench
 

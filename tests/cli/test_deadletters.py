@@ -11,10 +11,10 @@ from typing import Any
 import pika
 import pytest
 
-from desk.letter_acts import start_replay
-from models.letter import LetterFilter
-from models.settings import Settings
-from store.database import Database
+from jobtrail.models.dead_letters.dead_letter import LetterFilter
+from jobtrail.models.settings import Settings
+from jobtrail.operations.dead_letter_acts import start_replay
+from jobtrail.store.database import Database
 from tests.cli.support import JobTrail
 from tests.cli.test_services import running
 from tests.deadletters.conftest import LetterBench, update_body

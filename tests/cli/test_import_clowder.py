@@ -10,14 +10,14 @@ import pytest
 from bson import DatetimeMS, ObjectId
 from pymongo import MongoClient
 
-from models.errors import NotFoundError, SettingError
-from models.settings import Settings
-from models.status import Status
-from store.clowder_import import ClowderImport, ImportedSource
-from store.database import Database
-from store.jobs import JobFilter, JobRepository
-from store.rebuild import Rebuild
-from store.unnamed import UnnamedRepository
+from jobtrail.models.errors import NotFoundError, SettingError
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.settings import Settings
+from jobtrail.store.clowder.importer import ClowderImport, ImportedSource
+from jobtrail.store.database import Database
+from jobtrail.store.jobs.jobs import JobFilter, JobRepository
+from jobtrail.store.jobs.without_job_id import UnnamedRepository
+from jobtrail.store.log.rebuild import Rebuild
 from tests.cli.support import JobTrail, store_updates, update
 from tests.support import eventually
 

@@ -1,8 +1,8 @@
 import pytest
 
-from models.incident import Incident
-from models.settings import Settings
-from store.database import Database
+from jobtrail.models.incident import Incident
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
 from tests.cli.support import JobTrail
 from tests.incidents import overtaken, record
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from models.settings import Settings
-from store.database import Database
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
 from tests.cli.support import START, JobTrail, store_updates, update
 
 NOW = datetime.now(UTC)

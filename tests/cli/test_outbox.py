@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from models.outbox import ChannelName, OutboxState
-from models.settings import Settings
-from store.database import Database
-from store.outbox import OutboxRepository
+from jobtrail.models.notifications.outbox import ChannelName, OutboxState
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.notifications.outbox import OutboxRepository
 from tests.cli.support import JobTrail
 from tests.reconciler.messages import entry
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 from tests.cli.support import JobTrail
 from tests.cli.test_deadletters import Letters, ids, letters, states
 

@@ -9,9 +9,9 @@ from typing import Any
 import pika
 import pytest
 
-from models.settings import Settings
-from models.topology import HEARTBEAT_EXCHANGE
-from stack.private_stack import PrivateStack
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import HEARTBEAT_EXCHANGE
+from jobtrail.stack.private_stack import PrivateStack
 from tests.cli.support import JobTrail, update
 from tests.support import Names, eventually
 

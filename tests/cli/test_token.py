@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 from pymongo import MongoClient
 
-from models.pusher_channels import user_channel
-from models.settings import Settings
+from jobtrail.models.notifications.pusher_channels import user_channel
+from jobtrail.models.settings import Settings
 from tests.cli.support import JobTrail
 from tests.support import WAIT_S, eventually
 

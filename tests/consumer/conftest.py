@@ -11,9 +11,9 @@ import pika
 import pytest
 from pymongo import MongoClient
 
-from consumer.service import run_consumer
-from models.settings import Settings
-from models.topology import stream_arguments
+from jobtrail.consumer.service import run_consumer
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import stream_arguments
 from tests.support import WAIT_S, ServiceProcess, client_to, eventually
 
 Document = dict[str, Any]

@@ -5,8 +5,8 @@ import os
 import signal
 from pathlib import Path
 
-from consumer.forwarding import run_forwarder
-from models.settings import load_settings
+from jobtrail.consumer.forwarding.service import run_forwarder
+from jobtrail.models.settings import load_settings
 
 
 async def main() -> None:

@@ -5,8 +5,8 @@ import os
 import signal
 from pathlib import Path
 
-from consumer.service import run_consumer
-from models.settings import load_settings
+from jobtrail.consumer.service import run_consumer
+from jobtrail.models.settings import load_settings
 
 
 async def main() -> None:

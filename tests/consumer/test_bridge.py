@@ -12,7 +12,7 @@ from typing import Any
 import pika
 import pytest
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 from tests.consumer.conftest import Bench, ConsumerProcess, consuming
 from tests.consumer.test_consumer_crashes import Load, differences, stream
 from tests.consumer.updates import update

@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from broker.frames import RawProperties
-from broker.properties import decode
-from models.settings import Settings
-from stack.rabbitmq import RabbitMq
+from jobtrail.broker.frames import RawProperties
+from jobtrail.broker.properties import decode
+from jobtrail.models.settings import Settings
+from jobtrail.stack.rabbitmq import RabbitMq
 from tests.consumer.conftest import Bench, ConsumerProcess, consuming
 from tests.consumer.updates import update
 from tests.support import eventually, eventually_async

@@ -13,10 +13,10 @@ import pika
 import pytest
 from pydantic import SecretStr
 
-from models.settings import Settings
-from stack.private_stack import PrivateStack
-from store.database import Database
-from store.rebuild import Rebuild
+from jobtrail.models.settings import Settings
+from jobtrail.stack.private_stack import PrivateStack
+from jobtrail.store.database import Database
+from jobtrail.store.log.rebuild import Rebuild
 from tests.consumer.conftest import Bench, ConsumerProcess
 from tests.consumer.updates import update
 from tests.support import eventually

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 from tests.consumer.conftest import Bench, consuming
 from tests.consumer.updates import update
 from tests.support import eventually_async

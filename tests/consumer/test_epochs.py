@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from consumer import resume
-from deadletters.conservation import audit
-from models.settings import Settings
-from store.database import Database
+from jobtrail.consumer import resume
+from jobtrail.deadletters.accounting import audit
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
 from tests.consumer.conftest import Bench, consuming
 from tests.consumer.updates import update
 from tests.support import eventually_async

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from pydantic import SecretStr
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 from tests.consumer.conftest import Bench, ConsumerProcess
 from tests.consumer.updates import update
 from tests.support import eventually

@@ -21,9 +21,9 @@ import pytest
 from pika.exceptions import AMQPError
 from pydantic import SecretStr
 
-from models.settings import Settings
-from publisher import Reporter
-from stack.private_stack import PrivateStack
+from jobtrail.models.settings import Settings
+from jobtrail.publisher import Reporter
+from jobtrail.stack.private_stack import PrivateStack
 from tests.consumer.conftest import Bench, ConsumerProcess
 from tests.consumer.test_consumer_crashes import differences
 from tests.consumer.updates import update

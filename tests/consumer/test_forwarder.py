@@ -15,16 +15,16 @@ import pika
 import pytest
 from pydantic import SecretStr, ValidationError
 
-import consumer.copies
-from broker.poison import MAX_PROPERTIES_BYTES
-from broker.properties import encode
-from consumer.copies import copy_id
-from consumer.forwarding import run_forwarder
-from models.errors import SettingError
-from models.settings import FORMER_REPLY_QUEUE, Settings
-from stack.rabbitmq import RabbitMq
-from store.database import Database
-from store.layout import LayoutRepository
+import jobtrail.consumer.forwarding.copies as copies_module
+from jobtrail.broker.poison import MAX_PROPERTIES_BYTES
+from jobtrail.broker.properties import encode
+from jobtrail.consumer.forwarding.copies import copy_id
+from jobtrail.consumer.forwarding.service import run_forwarder
+from jobtrail.models.errors import SettingError
+from jobtrail.models.settings import FORMER_REPLY_QUEUE, Settings
+from jobtrail.stack.rabbitmq import RabbitMq
+from jobtrail.store.database import Database
+from jobtrail.store.log.layout import LayoutRepository
 from tests.consumer.conftest import Bench
 from tests.consumer.updates import update
 from tests.support import WAIT_S, Names, ServiceProcess, eventually, eventually_async
@@ -338,7 +338,7 @@ async def test_a_message_over_which_the_broker_ends_the_connection_goes_without_
 ) -> None:
     target.make()
     publish(bench, *range(20), headers={"h": "x"})
-    change = consumer.copies.changed
+    change = copies_module.changed
 
     def spoiled(raw: bytes, **changes: Any) -> bytes:
         """As if something that the broker does not take had gone unnoticed: a user who is not we."""
@@ -348,8 +348,8 @@ async def test_a_message_over_which_the_broker_ends_the_connection_goes_without_
     def plain(message_id: str) -> bytes:
         return change(b"\0\0", message_id=message_id, delivery_mode=2)
 
-    monkeypatch.setattr("consumer.copies.changed", spoiled)
-    monkeypatch.setattr("consumer.target.plain_properties", plain)
+    monkeypatch.setattr("jobtrail.consumer.forwarding.copies.changed", spoiled)
+    monkeypatch.setattr("jobtrail.consumer.forwarding.target.plain_properties", plain)
     async with forwarding(settings):
         await eventually_async(lambda: asyncio.to_thread(lambda: target.take() and target.copies[-1].number == 19))
 

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
-from models.delivery import Entry
-from models.position import Position
-from models.settings import Settings
-from store.database import Database
-from store.log import Log
-from store.tallies import TallyRepository
+from jobtrail.models.delivery import Entry
+from jobtrail.models.position import Position
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.log.hourly_counts import TallyRepository
+from jobtrail.store.log.log import Log
 from tests.consumer.test_projection import entry
 
 HOUR = datetime(2026, 11, 30, 9, tzinfo=UTC)

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from prometheus_client import CollectorRegistry
 
-from consumer import resume
-from consumer.metrics import ConsumerMetrics
-from consumer.order import Order
-from consumer.partition import Partition
-from deadletters.conservation import audit
-from models.errors import BrokerError, OwnershipLostError
-from models.settings import Settings
-from store.database import Database
-from store.log import Log
-from store.rebuild import Rebuild
+from jobtrail.consumer import resume
+from jobtrail.consumer.metrics import ConsumerMetrics
+from jobtrail.consumer.order import Order
+from jobtrail.consumer.partition import Partition
+from jobtrail.deadletters.accounting import audit
+from jobtrail.models.errors import BrokerError, OwnershipLostError
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.log.log import Log
+from jobtrail.store.log.rebuild import Rebuild
 from tests.consumer.conftest import Bench
 from tests.consumer.updates import update
 from tests.support import eventually_async

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pika
 import pytest
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 from tests.consumer.conftest import Bench, ConsumerProcess, consuming
 from tests.consumer.test_consumer_crashes import differences
 from tests.consumer.updates import update

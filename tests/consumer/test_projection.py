@@ -16,21 +16,21 @@ from hypothesis import strategies as st
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
-from models.delivery import Entry, StoredBatch
-from models.errors import OwnershipLostError
-from models.job import Job, fold
-from models.letter import LetterKind
-from models.position import Position
-from models.refused import refused_letter
-from models.settings import Settings
-from models.status import Status
-from models.wire import StatusUpdate
-from publisher import Reporter
-from store.database import Database
-from store.documents import job_from
-from store.jobs import JobFilter, JobRepository
-from store.log import Log
-from store.rebuild import Rebuild
+from jobtrail.models.dead_letters.dead_letter import LetterKind
+from jobtrail.models.dead_letters.refused import refused_letter
+from jobtrail.models.delivery import Entry, StoredBatch
+from jobtrail.models.errors import OwnershipLostError
+from jobtrail.models.jobs.job import Job, fold
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.wire import StatusUpdate
+from jobtrail.models.position import Position
+from jobtrail.models.settings import Settings
+from jobtrail.publisher import Reporter
+from jobtrail.store.database import Database
+from jobtrail.store.jobs.documents import job_from
+from jobtrail.store.jobs.jobs import JobFilter, JobRepository
+from jobtrail.store.log.log import Log
+from jobtrail.store.log.rebuild import Rebuild
 from tests.consumer.conftest import Bench, consuming
 from tests.support import eventually_async
 

@@ -14,14 +14,14 @@ import psutil
 import pytest
 from pymongo import MongoClient
 
-from models.errors import SettingError
-from stack import mongod, rabbitmq
-from stack.errors import StackBusyError, StackError
-from stack.ports import Ports
-from stack.private_stack import PrivateStack
-from stack.processes import ProcessIdentity
-from stack.rabbitmq import RabbitMq
-from stack.state import STATE_FILE, StackState, StackUrls, find_running
+from jobtrail.models.errors import SettingError
+from jobtrail.stack import mongod, rabbitmq
+from jobtrail.stack.errors import StackBusyError, StackError
+from jobtrail.stack.ports import Ports
+from jobtrail.stack.private_stack import PrivateStack
+from jobtrail.stack.processes import ProcessIdentity
+from jobtrail.stack.rabbitmq import RabbitMq
+from jobtrail.stack.state import STATE_FILE, StackState, StackUrls, find_running
 from tests.conftest import Document
 from tests.support import Names, eventually
 

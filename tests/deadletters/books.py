@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from bson import ObjectId
 
-from models.delivery import StoredBatch
-from store.database import Database
-from store.tallies import counted, keep
+from jobtrail.models.delivery import StoredBatch
+from jobtrail.store.database import Database
+from jobtrail.store.log.hourly_counts import counted, keep
 
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 """The hour that the books end with."""

@@ -13,22 +13,22 @@ import pika
 import pytest
 from pydantic import SecretStr
 
-from broker.channel import Channel, Delivery
-from broker.connection import Connection
-from broker.properties import decode, encode, without_offset
-from broker.sender import BulkSender, Message
-from consumer.service import run_consumer
-from deadletters.reading import Found, caused, read_letter
-from deadletters.replayer import Replayer
-from deadletters.service import run_dead_letters
-from desk.letter_acts import start_replay
-from models.letter import Letter, LetterFilter
-from models.replay import Replay
-from models.settings import Settings
-from models.topology import dead_letter_queue_arguments
-from stack.state import StackUrls
-from store.database import Database
-from store.replays import ReplayRepository
+from jobtrail.broker.channel import Channel, Delivery
+from jobtrail.broker.connection import Connection
+from jobtrail.broker.properties import decode, encode, without_offset
+from jobtrail.broker.sender import BulkSender, Message
+from jobtrail.consumer.service import run_consumer
+from jobtrail.deadletters.reading import Found, caused, read_letter
+from jobtrail.deadletters.replayer import Replayer
+from jobtrail.deadletters.service import run_dead_letters
+from jobtrail.models.dead_letters.dead_letter import Letter, LetterFilter
+from jobtrail.models.dead_letters.replay import Replay
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import dead_letter_queue_arguments
+from jobtrail.operations.dead_letter_acts import start_replay
+from jobtrail.stack.state import StackUrls
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.replays import ReplayRepository
 from tests.consumer.conftest import Bench
 from tests.support import WAIT_S, ServiceProcess, eventually, eventually_async
 

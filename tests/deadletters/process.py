@@ -6,11 +6,11 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from deadletters.replayer import Replayer
-from deadletters.service import run_dead_letters
-from heartbeat.pause import pause
-from models.settings import Settings, load_settings
-from store.database import Database
+from jobtrail.deadletters.replayer import Replayer
+from jobtrail.deadletters.service import run_dead_letters
+from jobtrail.models.settings import Settings, load_settings
+from jobtrail.runtime.sleep import pause
+from jobtrail.store.database import Database
 
 _TRY_AGAIN_S = 0.1
 

@@ -9,13 +9,13 @@ from typing import cast
 import pika
 import pytest
 
-from broker.channel import Delivery
-from broker.connection import Connection
-from broker.inbox import MAX_WAITING_BYTES, Inbox
-from broker.properties import decode
-from deadletters import letter_maker
-from models.settings import Settings
-from models.topology import error_queue
+from jobtrail.broker.channel import Delivery
+from jobtrail.broker.connection import Connection
+from jobtrail.broker.inbox import MAX_WAITING_BYTES, Inbox
+from jobtrail.broker.properties import decode
+from jobtrail.deadletters import letter_maker
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import error_queue
 from tests.deadletters.conftest import (
     Document,
     LetterBench,

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 import pika
 import pytest
 
-from models.settings import Settings
-from stack.private_stack import PrivateStack
+from jobtrail.models.settings import Settings
+from jobtrail.stack.private_stack import PrivateStack
 from tests.deadletters.conftest import LetterBench, MakeProcess, own_settings, packed, publish_all
 from tests.support import Names, eventually
 

@@ -7,8 +7,8 @@ import pika
 import pytest
 from pika import spec
 
-from broker.frames import RawProperties
-from models.settings import Settings
+from jobtrail.broker.frames import RawProperties
+from jobtrail.models.settings import Settings
 from tests.deadletters.conftest import Document, LetterBench, running, update_body
 from tests.support import Names, eventually, messages_waiting, next_message
 

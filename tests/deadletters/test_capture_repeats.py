@@ -11,7 +11,7 @@ import pika
 import pytest
 from pydantic import SecretStr
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 from tests.deadletters.conftest import Document, LetterBench, MakeProcess, running
 from tests.support import Names, eventually, messages_waiting
 from tests.tcp_proxy import TcpProxy

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deadletters.conservation import Audit, alert_of, audit
-from models.conservation import FIRST_NUMBERS, Balance
-from models.letter import Letter, LetterFilter, LetterKind
-from models.refused import refused_letter
-from models.settings import Settings
-from store.database import Database
-from store.letters import LetterRepository
-from store.refused_letters import write_refused
+from jobtrail.deadletters.accounting import Audit, alert_of, audit
+from jobtrail.models.dead_letters.accounting import FIRST_NUMBERS, Balance
+from jobtrail.models.dead_letters.dead_letter import Letter, LetterFilter, LetterKind
+from jobtrail.models.dead_letters.refused import refused_letter
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.dead_letters import LetterRepository
+from jobtrail.store.dead_letters.refused import write_refused
 from tests.deadletters.books import DUPLICATE, EVENT, LETTER, NOW, Books
 from tests.deadletters.conftest import LetterBench, replay_now, running, update_body
 from tests.support import eventually_async
@@ -104,7 +104,7 @@ async def test_a_copy_is_found_however_often_it_is_there(settings: Settings, dat
 async def test_of_many_numbers_all_are_counted_and_the_first_ones_named(
     settings: Settings, database: Database, books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.findings._SLICE", 250)
+    monkeypatch.setattr("jobtrail.store.log.findings._SLICE", 250)
     chosen = random.Random(11)
     numbers = await books.write("".join(chosen.choices([EVENT, DUPLICATE, LETTER], [6, 2, 1], k=1_037)))
     gone = sorted(chosen.sample(numbers, 90))

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from deadletters.letter_maker import fingerprint
-from deadletters.reading import caused
-from models.errors import BusyError, NotFoundError
-from models.letter import LetterFilter, LetterState, Sending
-from models.replay import Replay, ReplayState
-from store.database import Database
-from store.letter_capture import CapturedLetter, LetterTrail
-from store.letters import LetterRepository
-from store.replay_letters import Settlement
-from store.replays import ReplayRepository
+from jobtrail.deadletters.letter_maker import fingerprint
+from jobtrail.deadletters.reading import caused
+from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterState, Sending
+from jobtrail.models.dead_letters.replay import Replay, ReplayState
+from jobtrail.models.errors import BusyError, NotFoundError
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.capture import CapturedLetter, LetterTrail
+from jobtrail.store.dead_letters.dead_letters import LetterRepository
+from jobtrail.store.dead_letters.replayed import Settlement
+from jobtrail.store.dead_letters.replays import ReplayRepository
 from tests.deadletters.conftest import LetterBench, read
 
 AT = datetime(2026, 11, 22, 0, 14, 36, tzinfo=UTC)

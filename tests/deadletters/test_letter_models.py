@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as runs
 from hypothesis import strategies as st
 
-from broker.properties import changed, decode, encode
-from deadletters.archive import export_line, read_lines
-from deadletters.editing import masked_body, with_body, with_fields
-from deadletters.outgoing import Unsendable, outgoing
-from deadletters.properties import readable
-from models.errors import SettingError
-from models.folding import MAX_CAUSE_LENGTH, fold_error
-from models.settings import Settings
-from store.letter_documents import letter_document, letter_from
+from jobtrail.broker.properties import changed, decode, encode
+from jobtrail.deadletters.archive import export_line, read_lines
+from jobtrail.deadletters.editing import masked_body, with_body, with_fields
+from jobtrail.deadletters.outgoing import Unsendable, outgoing
+from jobtrail.deadletters.properties import readable
+from jobtrail.models.dead_letters.fingerprint import MAX_CAUSE_LENGTH, fold_error
+from jobtrail.models.errors import SettingError
+from jobtrail.models.settings import Settings
+from jobtrail.store.dead_letters.documents import letter_document, letter_from
 from tests.deadletters.conftest import read
 
 AT = datetime(2026, 11, 22, 0, 14, 36, tzinfo=UTC)

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from deadletters import letter_maker
-from deadletters.dry_run import LetterJudge
-from models.judgement import Verdict
-from models.letter import LetterFilter, LetterKind
-from models.replay import ReplayState
-from models.settings import Settings
-from models.topology import error_queue
-from publisher.submission import submit
-from stack.fleet import wordcount
-from store.database import Database
-from store.replays import ReplayRepository
+from jobtrail.deadletters import letter_maker
+from jobtrail.deadletters.dry_run import LetterJudge
+from jobtrail.models.datasets.judgement import Verdict
+from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterKind
+from jobtrail.models.dead_letters.replay import ReplayState
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import error_queue
+from jobtrail.publisher.submission import submit
+from jobtrail.stack.demo import wordcount
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.replays import ReplayRepository
 from tests.deadletters.conftest import LetterBench, declare, replay_now, running
 from tests.support import WAIT_S, Names, eventually
 

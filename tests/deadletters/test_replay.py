@@ -7,21 +7,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from broker.channel import Delivery
-from broker.connection import Connection
-from broker.properties import decode
-from deadletters.outcomes import OutcomeJudge
-from deadletters.replayer import Replayer
-from desk.letter_acts import discard_letters, restore_letters, start_replay
-from models.errors import BusyError, NotFoundError, TooLateError
-from models.letter import Edit, LetterFilter, LetterState, Sending
-from models.replay import Replay, ReplayState
-from models.settings import Settings
-from store.causes import CauseRepository
-from store.database import Database
-from store.letters import LetterRepository
-from store.replay_letters import Settlement
-from store.replays import ReplayRepository
+from jobtrail.broker.channel import Delivery
+from jobtrail.broker.connection import Connection
+from jobtrail.broker.properties import decode
+from jobtrail.deadletters.outcomes import OutcomeJudge
+from jobtrail.deadletters.replayer import Replayer
+from jobtrail.models.dead_letters.dead_letter import Edit, LetterFilter, LetterState, Sending
+from jobtrail.models.dead_letters.replay import Replay, ReplayState
+from jobtrail.models.errors import BusyError, NotFoundError, TooLateError
+from jobtrail.models.settings import Settings
+from jobtrail.operations.dead_letter_acts import discard_letters, restore_letters, start_replay
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.causes import CauseRepository
+from jobtrail.store.dead_letters.dead_letters import LetterRepository
+from jobtrail.store.dead_letters.replayed import Settlement
+from jobtrail.store.dead_letters.replays import ReplayRepository
 from tests.deadletters.conftest import (
     LetterBench,
     declare,

@@ -15,18 +15,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deadletters.dry_run import LetterJudge
-from deadletters.outcomes import OutcomeJudge
-from desk.letter_acts import start_replay
-from models.errors import BusyError
-from models.judgement import Verdict
-from models.letter import LetterFilter, LetterState
-from models.replay import ReplayState
-from models.settings import Settings
-from stack.private_stack import PrivateStack
-from store.causes import CauseRepository
-from store.database import Database
-from store.replays import ReplayRepository
+from jobtrail.deadletters.dry_run import LetterJudge
+from jobtrail.deadletters.outcomes import OutcomeJudge
+from jobtrail.models.datasets.judgement import Verdict
+from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterState
+from jobtrail.models.dead_letters.replay import ReplayState
+from jobtrail.models.errors import BusyError
+from jobtrail.models.settings import Settings
+from jobtrail.operations.dead_letter_acts import start_replay
+from jobtrail.stack.private_stack import PrivateStack
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.causes import CauseRepository
+from jobtrail.store.dead_letters.replays import ReplayRepository
 from tests.deadletters.conftest import (
     LetterBench,
     LettersProcess,

@@ -10,15 +10,15 @@ from decimal import Decimal
 import pytest
 from structlog.testing import capture_logs
 
-from broker.poison import MAX_PROPERTIES_BYTES, poison_in
-from broker.properties import changed, decode
-from deadletters.reading import caused
-from desk.letter_acts import start_replay
-from models.letter import Edit, Letter, LetterFilter, LetterKind, LetterState
-from models.replay import ReplayState
-from models.settings import FORMER_REPLY_QUEUE, Settings
-from store.database import Database
-from store.letters import LetterRepository
+from jobtrail.broker.poison import MAX_PROPERTIES_BYTES, poison_in
+from jobtrail.broker.properties import changed, decode
+from jobtrail.deadletters.reading import caused
+from jobtrail.models.dead_letters.dead_letter import Edit, Letter, LetterFilter, LetterKind, LetterState
+from jobtrail.models.dead_letters.replay import ReplayState
+from jobtrail.models.settings import FORMER_REPLY_QUEUE, Settings
+from jobtrail.operations.dead_letter_acts import start_replay
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.dead_letters import LetterRepository
 from tests.deadletters.conftest import (
     LetterBench,
     declare,
@@ -153,7 +153,7 @@ async def test_poison_of_a_kind_that_nobody_knows_costs_some_connections_and_the
     work = names.queue("work")
     await declare(settings, work)
     poison = POISON["no number"]
-    monkeypatch.setattr("deadletters.outgoing.poison_in", lambda _raw, *, to_stream: None)
+    monkeypatch.setattr("jobtrail.deadletters.outgoing.poison_in", lambda _raw, *, to_stream: None)
     raws = [packed()] * 20 + [poison] + [packed()] * 20 + [poison] + [packed()] * 3
     ids = await store(database, raws, LetterKind.OTHER, work)
     assert poison_in(poison, to_stream=False)

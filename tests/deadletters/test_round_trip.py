@@ -2,13 +2,13 @@
 
 import asyncio
 
-from deadletters.dry_run import LetterJudge
-from models.judgement import Verdict
-from models.letter import LetterFilter, LetterState
-from models.replay import ReplayState
-from models.settings import Settings
-from store.causes import CauseRepository
-from store.database import Database
+from jobtrail.deadletters.dry_run import LetterJudge
+from jobtrail.models.datasets.judgement import Verdict
+from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterState
+from jobtrail.models.dead_letters.replay import ReplayState
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.causes import CauseRepository
 from tests.deadletters.conftest import LetterBench, replay_now, running, update_body
 
 

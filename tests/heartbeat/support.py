@@ -11,12 +11,12 @@ from pathlib import Path
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from heartbeat.monitor import run_monitor
-from models.heartbeat import Heartbeat, decode_heartbeat
-from models.settings import Settings
-from models.topology import HEARTBEAT_EXCHANGE
-from store.database import Database
-from store.extractors import ExtractorRepository
+from jobtrail.heartbeat.monitor import run_monitor
+from jobtrail.models.heartbeat import Heartbeat, decode_heartbeat
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import HEARTBEAT_EXCHANGE
+from jobtrail.store.database import Database
+from jobtrail.store.extractors import ExtractorRepository
 from tests.support import WAIT_S
 
 CAPTURED = Path(__file__).parent / "captured_heartbeats.jsonl"

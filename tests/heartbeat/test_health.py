@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from heartbeat import health
-from heartbeat.health import Health, HealthServer
-from models.errors import SettingError
+from jobtrail.models.errors import SettingError
+from jobtrail.runtime import health
+from jobtrail.runtime.health import Health, HealthServer
 from tests.support import WAIT_S
 
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeat.liveness import Basis, StallKind, online, spoken, stall
-from models.heartbeat import InstanceRecord, Watch
-from models.job import Job
-from models.settings import Settings
-from models.status import Status
+from jobtrail.heartbeat.liveness import Basis, StallKind, online, spoken, stall
+from jobtrail.models.heartbeat import InstanceRecord, Watch
+from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.settings import Settings
 from tests.heartbeat.support import NOW
 
 SETTINGS = Settings(_env_file=None)

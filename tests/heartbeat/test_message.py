@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import DecodeError
-from models.extractor_info import MAX_INFO_BYTES
-from models.heartbeat import decode_heartbeat, encode_heartbeat, version_key
+from jobtrail.models.errors import DecodeError
+from jobtrail.models.extractor_info import MAX_INFO_BYTES
+from jobtrail.models.heartbeat import decode_heartbeat, encode_heartbeat, version_key
 from tests.heartbeat.support import NOW, beat, body, captured
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=12)

@@ -18,16 +18,16 @@ from pydantic import SecretStr
 from pymongo import MongoClient
 from structlog.testing import capture_logs
 
-from broker.channel import Delivery
-from heartbeat.inbox import Inbox, Reject
-from heartbeat.letters import letter_of
-from heartbeat.liveness import Basis, online
-from heartbeat.monitor import run_monitor
-from heartbeat.sender import HeartbeatSender
-from heartbeat.subscription import Subscription
-from models.errors import BrokerError, SettingError
-from models.settings import Settings
-from models.topology import HEARTBEAT_EXCHANGE
+from jobtrail.broker.channel import Delivery
+from jobtrail.heartbeat.inbox import Inbox, Reject
+from jobtrail.heartbeat.letters import letter_of
+from jobtrail.heartbeat.liveness import Basis, online
+from jobtrail.heartbeat.monitor import run_monitor
+from jobtrail.heartbeat.sender import HeartbeatSender
+from jobtrail.heartbeat.subscription import Subscription
+from jobtrail.models.errors import BrokerError, SettingError
+from jobtrail.models.settings import Settings
+from jobtrail.models.topology import HEARTBEAT_EXCHANGE
 from tests.heartbeat.support import body, captured, channel_to, publish, running_monitor
 from tests.heartbeat.wire import big, nested, publish_raw, sized, table
 from tests.support import WAIT_S, client_to, eventually, eventually_async, messages_waiting
@@ -36,7 +36,7 @@ from tests.way import Way
 
 @pytest.fixture(autouse=True)
 def _frequent_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heartbeat.monitor.FLUSH_INTERVAL_S", 0.2)
+    monkeypatch.setattr("jobtrail.heartbeat.monitor.FLUSH_INTERVAL_S", 0.2)
 
 
 async def test_a_real_pyclowders_heartbeats_are_stored_and_acknowledged(settings, amqp_url):
@@ -153,7 +153,7 @@ async def test_bad_heartbeats_whose_acknowledgement_is_lost_are_not_stored_twice
 
     monkeypatch.setattr(Subscription, "acknowledge", lose_the_first)
     # As if a minute passed each time.
-    monkeypatch.setattr("heartbeat.monitor.letter_of", lambda *of: replace(letter_of(*of), key=uuid4().hex))
+    monkeypatch.setattr("jobtrail.heartbeat.monitor.letter_of", lambda *of: replace(letter_of(*of), key=uuid4().hex))
     async with running_monitor(settings) as monitor:
         await asyncio.to_thread(publish, amqp_url, b"bad", body("x", "one"))
         await eventually_async(lambda: _letters(mongo_client, settings, 1))
@@ -216,7 +216,7 @@ async def test_bad_heartbeats_are_stored_during_a_brokers_memory_alarm(own_rabbi
 
 
 async def test_large_heartbeats_are_not_piled_up(settings, amqp_url, mongo_client, monkeypatch):
-    monkeypatch.setattr("heartbeat.inbox.MAX_BATCH_BYTES", 1_000_000)
+    monkeypatch.setattr("jobtrail.heartbeat.inbox.MAX_BATCH_BYTES", 1_000_000)
     held = []
     taking = Inbox.add
 
@@ -237,7 +237,7 @@ async def test_large_heartbeats_are_not_piled_up(settings, amqp_url, mongo_clien
 async def test_what_can_not_be_held_while_the_database_is_away_stays_in_the_queue(
     own_mongod, impatient, settings, amqp_url, mongo_client, monkeypatch
 ):
-    monkeypatch.setattr("heartbeat.inbox.MAX_BATCH_BYTES", 1_000_000)
+    monkeypatch.setattr("jobtrail.heartbeat.inbox.MAX_BATCH_BYTES", 1_000_000)
     own_settings = settings.model_copy(update={"mongo_url": SecretStr(own_mongod.url)})
     bad = [b"%d" % number + b"x" * 200_000 for number in range(40)]
     with capture_logs() as logs:
@@ -290,7 +290,7 @@ def publish_unconfirmed(amqp_url: str, messages: list[bytes]) -> None:
 
 
 async def test_only_the_newest_heartbeats_wait_while_the_monitor_is_down(settings, amqp_url, monkeypatch):
-    monkeypatch.setattr("heartbeat.subscription.MAX_WAITING", 1000)
+    monkeypatch.setattr("jobtrail.heartbeat.subscription.MAX_WAITING", 1000)
     async with running_monitor(settings):
         pass
     messages = [body("x", "i", jobs=[str(number)]) for number in range(1500)]

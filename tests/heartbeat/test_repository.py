@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from models.errors import NotFoundError
-from store.database import Database
-from store.extractors import ExtractorRepository
+from jobtrail.models.errors import NotFoundError
+from jobtrail.store.database import Database
+from jobtrail.store.extractors import ExtractorRepository
 from tests.heartbeat.support import NOW, beat
 from tests.support import WAIT_S
 

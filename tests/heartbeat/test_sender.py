@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-import heartbeat.sender as sender_module
-from heartbeat.sender import HeartbeatSender
-from models.topology import HEARTBEAT_EXCHANGE
+import jobtrail.heartbeat.sender as sender_module
+from jobtrail.heartbeat.sender import HeartbeatSender
+from jobtrail.models.topology import HEARTBEAT_EXCHANGE
 from tests.heartbeat.support import channel_to
 from tests.support import eventually
 

@@ -2,8 +2,8 @@
 
 import pika
 
-from broker.frames import RawProperties
-from models.topology import HEARTBEAT_EXCHANGE
+from jobtrail.broker.frames import RawProperties
+from jobtrail.models.topology import HEARTBEAT_EXCHANGE
 from tests.heartbeat.support import channel_to
 
 _HEADERS_ONLY = b"\x20\x00"

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import pika
 
-from models.topology import stream_arguments
-from publisher.ledger import Ledger
+from jobtrail.models.topology import stream_arguments
+from jobtrail.publisher.spool.ledger import Ledger
 from tests.support import WAIT_S, eventually_async
 
 T = TypeVar("T")

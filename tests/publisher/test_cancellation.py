@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pika
 import pytest
 
-from models.errors import JobTrailError, NotFoundError, TooLateError
-from publisher import cancel, queue_walk, submit
-from publisher.queue_walk import MAX_DELIVERY_COUNT
+from jobtrail.models.errors import JobTrailError, NotFoundError, TooLateError
+from jobtrail.publisher import cancel, queue_walk, submit
+from jobtrail.publisher.queue_walk import MAX_DELIVERY_COUNT
 from tests.publisher.support import inbox
 from tests.support import eventually
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 from tests.conftest import REPOSITORY
 from tests.publisher.support import inbox
 from tests.support import WAIT_S, eventually

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from publisher.async_reporter import AsyncReporter
-from publisher.reporter import Reporter
+from jobtrail.publisher.async_reporter import AsyncReporter
+from jobtrail.publisher.reporter import Reporter
 from tests.heartbeat.test_sender import listening, sender
 from tests.publisher.support import inbox, without_repeats
 from tests.support import WAIT_S, eventually

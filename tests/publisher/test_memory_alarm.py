@@ -6,10 +6,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from models.errors import BrokerError
-from publisher.async_reporter import AsyncReporter
-from publisher.reporter import Reporter
-from publisher.submission import submit
+from jobtrail.models.errors import BrokerError
+from jobtrail.publisher.async_reporter import AsyncReporter
+from jobtrail.publisher.reporter import Reporter
+from jobtrail.publisher.submission import submit
 from tests.heartbeat.test_sender import listening, sender
 from tests.publisher.support import inbox, soon
 from tests.support import WAIT_S, eventually

@@ -9,8 +9,8 @@ import textwrap
 
 import pytest
 
-from publisher.backoff import Backoff
-from publisher.reporter import Reporter
+from jobtrail.publisher.reporter import Reporter
+from jobtrail.runtime.backoff import Backoff
 from tests.conftest import REPOSITORY
 from tests.publisher.support import NOBODY_LISTENS, inbox, kill, start_worker, without_repeats
 from tests.support import WAIT_S, eventually
@@ -99,7 +99,7 @@ def test_two_live_replicas_do_not_touch_each_others_spool_and_adopt_a_dead_ones(
 
 def test_a_worker_that_never_closes_its_reporter_still_ends(amqp_url, names, tmp_path):
     script = f"""
-        from publisher import Reporter
+        from jobtrail.publisher import Reporter
         with Reporter({amqp_url!r}, "x", reply_queue={names.queue()!r}, spool_path={str(tmp_path)!r}).job("file"):
             pass
     """
@@ -113,7 +113,7 @@ def test_a_worker_that_never_closes_its_reporter_still_ends(amqp_url, names, tmp
 def test_forked_children_report_on_their_own(amqp_url, names, tmp_path):
     script = f"""
         import os, sys
-        from publisher import Reporter
+        from jobtrail.publisher import Reporter
         with Reporter({amqp_url!r}, "x", reply_queue={names.queue()!r}, spool_path={str(tmp_path)!r}) as reporter:
             with reporter.job("file", job_id="parents") as job:
                 children = []
@@ -146,7 +146,7 @@ def test_forked_children_report_on_their_own(amqp_url, names, tmp_path):
 def test_a_report_inside_a_signal_handler_does_not_deadlock(tmp_path):
     script = f"""
         import os, signal
-        from publisher import Reporter
+        from jobtrail.publisher import Reporter
         with Reporter({NOBODY_LISTENS!r}, "x", spool_path={str(tmp_path)!r}) as reporter, reporter.job("file") as job:
             def alarm():  # the next one a moment after this one: a slow machine would do nothing else
                 signal.setitimer(signal.ITIMER_REAL, 0.001)

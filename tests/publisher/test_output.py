@@ -10,11 +10,11 @@ from uuid import uuid4
 
 import pytest
 
-from publisher.capture import MAX_LINE_CHARS, capture_output
-from publisher.ledger import Ledger
-from publisher.log_handler import JobLogHandler
-from publisher.reporter import Job
-from publisher.request import Request
+from jobtrail.publisher.output.capture import MAX_LINE_CHARS, capture_output
+from jobtrail.publisher.output.log_handler import JobLogHandler
+from jobtrail.publisher.reporter import Job
+from jobtrail.publisher.request import Request
+from jobtrail.publisher.spool.ledger import Ledger
 from tests.publisher.support import spooled
 
 
@@ -78,7 +78,9 @@ def test_a_logged_exception_brings_its_traceback(ledger, logger):
     assert text.endswith("'bad line 7'")
 
 
-@pytest.mark.parametrize("name", ["pika.connection", "aio_pika", "aiormq.connection", "publisher.sender", "asyncio"])
+@pytest.mark.parametrize(
+    "name", ["pika.connection", "aio_pika", "aiormq.connection", "jobtrail.publisher.sender", "asyncio"]
+)
 def test_what_sending_logs_is_not_sent(ledger, name):
     handler = JobLogHandler(logging.DEBUG)
     logger = logging.getLogger(name)
@@ -186,10 +188,10 @@ def test_capture_output_outside_of_a_job_says_what_is_wrong():
 def test_captured_streams_work_for_what_needs_their_file_descriptor(ledger, tmp_path):
     script = f"""
         import subprocess, sys
-        from publisher.capture import capture_output
-        from publisher.ledger import Ledger
-        from publisher.reporter import Job
-        from publisher.request import Request
+        from jobtrail.publisher.output.capture import capture_output
+        from jobtrail.publisher.spool.ledger import Ledger
+        from jobtrail.publisher.reporter import Job
+        from jobtrail.publisher.request import Request
         ledger = Ledger("x", reply_queue="q", spool_path=__import__("pathlib").Path({str(tmp_path / "other")!r}))
         with Job(ledger, Request.create("file")), capture_output():
             subprocess.run(["echo", "from a subprocess"], stdout=sys.stdout, check=True)

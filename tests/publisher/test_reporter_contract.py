@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 import pika
 import pytest
 
-from models.errors import DecodeError, SettingError
-from models.status import Status
-from models.wire import decode_status_update
-from publisher import AsyncReporter, Reporter, current_job
+from jobtrail.models.errors import DecodeError, SettingError
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.wire import decode_status_update
+from jobtrail.publisher import AsyncReporter, Reporter, current_job
 from tests.publisher.support import NOBODY_LISTENS, Inbox, inbox, soon, spooled
 from tests.support import WAIT_S
 

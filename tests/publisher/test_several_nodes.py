@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from publisher.async_reporter import AsyncReporter
-from publisher.cancellation import cancel
-from publisher.reporter import Reporter
-from publisher.submission import submit
+from jobtrail.publisher.async_reporter import AsyncReporter
+from jobtrail.publisher.cancellation import cancel
+from jobtrail.publisher.reporter import Reporter
+from jobtrail.publisher.submission import submit
 from tests.heartbeat.test_sender import listening, sender
 from tests.publisher.support import inbox
 from tests.support import WAIT_S, eventually, eventually_async

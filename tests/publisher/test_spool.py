@@ -5,14 +5,14 @@ import sqlite3
 
 import pytest
 
-from models.errors import SpoolFullError
-from models.status import Status
-from publisher.ledger import MAX_NUMBERED_JOBS, Ledger
-from publisher.outgoing import Outgoing
-from publisher.request import Request
-from publisher.scope import JobScope
-from publisher.spool import Spool
-from publisher.spool_folder import SPOOL_DIR_VARIABLE, SpoolFolder, default_spool_path
+from jobtrail.models.errors import SpoolFullError
+from jobtrail.models.jobs.status import Status
+from jobtrail.publisher.outgoing import Outgoing
+from jobtrail.publisher.output.scope import JobScope
+from jobtrail.publisher.request import Request
+from jobtrail.publisher.spool.folder import SPOOL_DIR_VARIABLE, SpoolFolder, default_spool_path
+from jobtrail.publisher.spool.ledger import MAX_NUMBERED_JOBS, Ledger
+from jobtrail.publisher.spool.spool import Spool
 from tests.publisher.support import spooled
 
 

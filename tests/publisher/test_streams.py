@@ -5,12 +5,12 @@ import json
 import pika
 import pytest
 
-from models.errors import NotFoundError
-from models.topology import stream_names, stream_of
-from publisher.async_reporter import AsyncReporter
-from publisher.cancellation import cancel
-from publisher.reporter import Reporter
-from publisher.submission import submit
+from jobtrail.models.errors import NotFoundError
+from jobtrail.models.topology import stream_names, stream_of
+from jobtrail.publisher.async_reporter import AsyncReporter
+from jobtrail.publisher.cancellation import cancel
+from jobtrail.publisher.reporter import Reporter
+from jobtrail.publisher.submission import submit
 from tests.publisher.support import declare_streams, inbox, stream_messages
 from tests.support import WAIT_S, eventually
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import BrokerError, NotFoundError
-from publisher import submit
+from jobtrail.models.errors import BrokerError, NotFoundError
+from jobtrail.publisher import submit
 from tests.publisher.support import NOBODY_LISTENS, inbox
 from tests.support import eventually
 

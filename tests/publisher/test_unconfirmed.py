@@ -7,8 +7,8 @@ from pathlib import Path
 import pika
 import pytest
 
-from publisher import AsyncReporter, Reporter, dispatch
-from stack.rabbitmq import RabbitMq
+from jobtrail.publisher import AsyncReporter, Reporter, dispatch
+from jobtrail.stack.rabbitmq import RabbitMq
 from tests.support import eventually, eventually_async
 from tests.tcp_proxy import TcpProxy
 

@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 
-from publisher.reporter import Reporter
+from jobtrail.publisher.reporter import Reporter
 
 
 def main() -> None:

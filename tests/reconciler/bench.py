@@ -6,7 +6,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 
 Document = dict[str, Any]
 GROUP = "Cats"

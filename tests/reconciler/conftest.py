@@ -7,10 +7,10 @@ import pytest
 from pydantic import SecretStr
 from pymongo import MongoClient
 
-from models.settings import Settings
-from stack.analyzer import AnalyzerSimulator
-from store.console import Console
-from store.database import Database
+from jobtrail.models.settings import Settings
+from jobtrail.stack.demo.analyzer import AnalyzerSimulator
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
 from tests.reconciler.bench import Bench
 from tests.support import WAIT_S
 

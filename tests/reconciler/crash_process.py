@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 HURRY = {
-    "reconciler.planner:GROUPING_S": 0.1,
-    "models.slack_entries:GROUPING_S": 0.1,
-    "reconciler.channels.slack:SlackChannel.interval_s": 0.1,
+    "jobtrail.reconciler.planner:GROUPING_S": 0.1,
+    "jobtrail.models.notifications.slack_entries:GROUPING_S": 0.1,
+    "jobtrail.reconciler.channels.slack:SlackChannel.interval_s": 0.1,
 }
 """What lets Slack's messages wait neither for others of their cause nor for each other."""
 
@@ -55,7 +55,7 @@ if __name__ == "__main__":
         setattr(*owner_and_name(place), value)
     if point := os.environ.get("POINT"):
         die_at(point)
-    from cli.main import run
+    from jobtrail.cli.main import run
 
     sys.argv = ["jobtrail", "dataset:get-status", *sys.argv[1:]]
     run()

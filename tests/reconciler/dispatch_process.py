@@ -2,8 +2,8 @@
 
 import asyncio
 
-from models.settings import load_settings
-from store.database import Database
+from jobtrail.models.settings import load_settings
+from jobtrail.store.database import Database
 from tests.reconciler.messages import dispatcher
 
 

@@ -9,16 +9,24 @@ from datetime import UTC, datetime, timedelta
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from models.alert import Alert, AlertKind
-from models.dataset import DatasetStatus
-from models.outbox import Body, ChannelName, DatasetNews, Envelope, OutboxEntry, RunSummary, Timings
-from models.pusher_channels import dataset_channel
-from models.settings import Settings
-from reconciler.channels.base import Channel
-from reconciler.channels.configured import channels_on
-from reconciler.channels.metrics import OutboxMetrics
-from reconciler.dispatcher import Dispatcher
-from store.database import Database
+from jobtrail.models.datasets.dataset import DatasetStatus
+from jobtrail.models.notifications.alert import Alert, AlertKind
+from jobtrail.models.notifications.outbox import (
+    Body,
+    ChannelName,
+    DatasetNews,
+    Envelope,
+    OutboxEntry,
+    RunSummary,
+    Timings,
+)
+from jobtrail.models.notifications.pusher_channels import dataset_channel
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.channels.base import Channel
+from jobtrail.reconciler.channels.configured import channels_on
+from jobtrail.reconciler.channels.metrics import OutboxMetrics
+from jobtrail.reconciler.dispatcher import Dispatcher
+from jobtrail.store.database import Database
 from tests.reconciler.servers.slack_server import CHANNEL, TOKEN
 
 AT = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)

@@ -13,14 +13,14 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from models.alert import AlertKind
-from models.analyzer import MAX_BODY_BYTES
-from models.dataset import DatasetStatus
-from models.errors import AnalyzerError, NotAskedError, SettingError
-from models.settings import Settings
-from reconciler.analyzer import Analyzer
-from reconciler.inquiry import ATTEMPTS, MAX_FAILED_IN_A_ROW, Inquiry
-from stack.analyzer import AnalyzerSimulator, Plan, Trouble
+from jobtrail.models.datasets.analyzer import MAX_BODY_BYTES
+from jobtrail.models.datasets.dataset import DatasetStatus
+from jobtrail.models.errors import AnalyzerError, NotAskedError, SettingError
+from jobtrail.models.notifications.alert import AlertKind
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.analyzer import Analyzer
+from jobtrail.reconciler.inquiry import ATTEMPTS, MAX_FAILED_IN_A_ROW, Inquiry
+from jobtrail.stack.demo.analyzer import AnalyzerSimulator, Plan, Trouble
 from tests.support import eventually_async
 
 TOKEN = "s3cret-t0ken-of-the-api"

@@ -10,9 +10,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from models.dataset import DatasetStatus
-from stack.analyzer import AnalyzerSimulator, Plan
-from stack.ports import HOST, Ports
+from jobtrail.models.datasets.dataset import DatasetStatus
+from jobtrail.stack.demo.analyzer import AnalyzerSimulator, Plan
+from jobtrail.stack.ports import HOST, Ports
 from tests.support import WAIT_S, eventually_async
 
 TOKEN = "token"

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from models.dataset import BATCH_JOB_STATUS
-from models.status import Status
-from store.batch_jobs import BatchJobRepository
-from store.console import Console
+from jobtrail.models.datasets.dataset import BATCH_JOB_STATUS
+from jobtrail.models.jobs.status import Status
+from jobtrail.store.datasets.batch_jobs import BatchJobRepository
+from jobtrail.store.datasets.console import Console
 from tests.jobs import BEGUN, a_job, store
 from tests.reconciler.bench import Bench, Document
 

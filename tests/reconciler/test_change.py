@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import SecretStr
 
-from models.alert import AlertKind
-from models.dataset import Answer, DatasetStatus, History, StatusSource
-from models.dataset_change import Change, News
-from models.errors import ChangeRefusedError, NotFoundError
-from models.settings import Settings
-from reconciler.decision import decide
-from reconciler.planner import audience_of, plan_change
-from store.console import Console
-from store.datasets import DatasetRepository
+from jobtrail.models.datasets.change import Change, News
+from jobtrail.models.datasets.dataset import Answer, DatasetStatus, History, StatusSource
+from jobtrail.models.errors import ChangeRefusedError, NotFoundError
+from jobtrail.models.notifications.alert import AlertKind
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.decision import decide
+from jobtrail.reconciler.planner import audience_of, plan_change
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.datasets.datasets import DatasetRepository
 from tests.reconciler.bench import NOTHING, Bench
 
 NEVER = {"never": {"$exists": True}}

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from models.alert import AlertKind
-from models.settings import Settings
-from reconciler.run import COMMAND
-from stack.analyzer import AnalyzerSimulator, Plan, Trouble
-from store.database import Database
-from store.lease import Lease
+from jobtrail.models.notifications.alert import AlertKind
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.report import COMMAND
+from jobtrail.stack.demo.analyzer import AnalyzerSimulator, Plan, Trouble
+from jobtrail.store.database import Database
+from jobtrail.store.leases.lease import Lease
 from tests.cli.support import JobTrail, environment_of
 from tests.reconciler.bench import Bench
 

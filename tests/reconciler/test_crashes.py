@@ -14,10 +14,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from models.errors import BusyError
-from models.settings import Settings
-from reconciler.service import reconciler_parts
-from stack.analyzer import AnalyzerSimulator, Plan
+from jobtrail.models.errors import BusyError
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.service import reconciler_parts
+from jobtrail.stack.demo.analyzer import AnalyzerSimulator, Plan
 from tests.reconciler.bench import NOTHING, Bench
 from tests.reconciler.crash_process import HURRY, owner_and_name
 from tests.reconciler.servers.pusher_server import PusherServer, pusher_server
@@ -34,33 +34,33 @@ WHOLE = {
 }  # fmt: skip
 POINTS = [
     # asking
-    "reconciler.inquiry:Inquiry.ask:before:1",
-    "reconciler.inquiry:Inquiry.ask:after:2",
+    "jobtrail.reconciler.inquiry:Inquiry.ask:before:1",
+    "jobtrail.reconciler.inquiry:Inquiry.ask:after:2",
     # the transaction, step by step
-    "store.datasets:DatasetRepository.apply:before:1",
-    "store.datasets:DatasetRepository._still_due:after:1",
+    "jobtrail.store.datasets.datasets:DatasetRepository.apply:before:1",
+    "jobtrail.store.datasets.datasets:DatasetRepository._still_due:after:1",
     "pymongo.asynchronous.collection:AsyncCollection.insert_many:before:1",  # between the history and its log
-    "store.datasets:_insert_missing:before:1",
-    "store.datasets:_insert_missing:after:1",
-    "store.datasets:_insert_missing:after:2",
-    "store.datasets:DatasetRepository._clean_up:after:1",
-    "store.datasets:_insert_missing:after:3",
-    "store.datasets:DatasetRepository._write:after:1",
+    "jobtrail.store.datasets.datasets:_insert_missing:before:1",
+    "jobtrail.store.datasets.datasets:_insert_missing:after:1",
+    "jobtrail.store.datasets.datasets:_insert_missing:after:2",
+    "jobtrail.store.datasets.datasets:DatasetRepository._clean_up:after:1",
+    "jobtrail.store.datasets.datasets:_insert_missing:after:3",
+    "jobtrail.store.datasets.datasets:DatasetRepository._write:after:1",
     # after the commit
-    "store.datasets:DatasetRepository.apply:after:1",
-    "store.outbox:OutboxRepository.insert:after:1",
-    "store.lease:Lease.release:before:1",
+    "jobtrail.store.datasets.datasets:DatasetRepository.apply:after:1",
+    "jobtrail.store.notifications.outbox:OutboxRepository.insert:after:1",
+    "jobtrail.store.leases.lease:Lease.release:before:1",
     # sending
-    "store.outbox:OutboxRepository.claim:after:1",
-    "store.outbox:OutboxRepository._claim_oldest_group:before:1",
-    "store.outbox:OutboxRepository._claim_oldest_group:after:1",
-    "store.outbox:OutboxRepository.claim_group:after:1",
-    "reconciler.channels.slack:SlackChannel.send:after:1",
-    "reconciler.channels.email:EmailChannel.send:after:1",
-    "reconciler.channels.pusher:PusherChannel.send:after:1",
-    "store.outbox:OutboxRepository.sent:before:1",
-    "store.outbox:OutboxRepository.sent:after:1",
-    "store.outbox:OutboxRepository.sent:after:3",
+    "jobtrail.store.notifications.outbox:OutboxRepository.claim:after:1",
+    "jobtrail.store.notifications.outbox:OutboxRepository._claim_oldest_group:before:1",
+    "jobtrail.store.notifications.outbox:OutboxRepository._claim_oldest_group:after:1",
+    "jobtrail.store.notifications.outbox:OutboxRepository.claim_group:after:1",
+    "jobtrail.reconciler.channels.slack:SlackChannel.send:after:1",
+    "jobtrail.reconciler.channels.email:EmailChannel.send:after:1",
+    "jobtrail.reconciler.channels.pusher:PusherChannel.send:after:1",
+    "jobtrail.store.notifications.outbox:OutboxRepository.sent:before:1",
+    "jobtrail.store.notifications.outbox:OutboxRepository.sent:after:1",
+    "jobtrail.store.notifications.outbox:OutboxRepository.sent:after:3",
 ]
 
 

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.dataset_jobs import answer_by_jobs
-from models.job import Job, ProducerProgress
-from models.status import Status
-from store.console import Console
-from store.dataset_jobs import DatasetJobs
-from store.documents import job_document
+from jobtrail.models.datasets.jobs import answer_by_jobs
+from jobtrail.models.jobs.job import Job, ProducerProgress
+from jobtrail.models.jobs.status import Status
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.datasets.jobs import DatasetJobs
+from jobtrail.store.jobs.documents import job_document
 from tests.jobs import BEGUN, a_job, store
 from tests.reconciler.bench import Bench
 

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from models.dataset import DatasetStatus, LogType, StatusSource
-from models.dataset_seed import read_seed, seed_of_one
-from models.errors import NotFoundError, SettingError
-from models.outbox import ChannelName
-from models.status import Status
-from store.console import Console
-from store.dataset_seed import DatasetSeeder, Planted
-from store.dataset_story import DatasetStories, MomentKind
-from store.dataset_views import DatasetViews
-from store.keyset import Page
-from store.outbox import OutboxRepository
+from jobtrail.models.datasets.dataset import DatasetStatus, LogType, StatusSource
+from jobtrail.models.datasets.seed import read_seed, seed_of_one
+from jobtrail.models.errors import NotFoundError, SettingError
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.notifications.outbox import ChannelName
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.datasets.seed import DatasetSeeder, Planted
+from jobtrail.store.datasets.story import DatasetStories, MomentKind
+from jobtrail.store.datasets.views import DatasetViews
+from jobtrail.store.keyset import Page
+from jobtrail.store.notifications.outbox import OutboxRepository
 from tests.jobs import a_job
 from tests.jobs import store as store_jobs
 from tests.reconciler.bench import Bench

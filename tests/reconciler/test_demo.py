@@ -11,13 +11,13 @@ import httpx
 import pika
 import pytest
 
-from models.ending import end
-from models.settings import Settings
-from stack.analyzer import AnalyzerSimulator
-from stack.fleet import console as demo
-from stack.fleet import mailbox
-from stack.ports import Ports
-from store.console import Console
+from jobtrail.models.settings import Settings
+from jobtrail.runtime.tasks import end
+from jobtrail.stack.demo import console as demo
+from jobtrail.stack.demo import mailbox
+from jobtrail.stack.demo.analyzer import AnalyzerSimulator
+from jobtrail.stack.ports import Ports
+from jobtrail.store.datasets.console import Console
 from tests.reconciler.bench import Bench
 from tests.reconciler.conftest import TOKEN
 from tests.support import WAIT_S, Names, eventually, eventually_async

@@ -15,14 +15,14 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from models.outbox import ChannelName, OutboxState
-from models.pusher_channels import dataset_channel, user_channel
-from models.settings import Settings
-from reconciler.channels.configured import channels_off, channels_on
-from reconciler.lane import retry_delay_s
-from stack.mongod import Mongod
-from store.database import Database
-from store.outbox import OutboxRepository
+from jobtrail.models.notifications.outbox import ChannelName, OutboxState
+from jobtrail.models.notifications.pusher_channels import dataset_channel, user_channel
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.channel_sender import retry_delay_s
+from jobtrail.reconciler.channels.configured import channels_off, channels_on
+from jobtrail.stack.mongod import Mongod
+from jobtrail.store.database import Database
+from jobtrail.store.notifications.outbox import OutboxRepository
 from tests.reconciler.bench import Bench
 from tests.reconciler.messages import dispatcher, dispatching, entry, failures, news, summary, with_channels
 from tests.reconciler.servers.pusher_server import SECRET, PusherServer, pusher_server
@@ -338,7 +338,7 @@ async def test_a_rate_limit_pauses_the_channel_and_counts_as_no_attempt(world: W
 async def test_a_defect_that_one_message_shows_does_not_stop_the_others(
     world: World, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reconciler.channels import pusher
+    from jobtrail.reconciler.channels import pusher
 
     real_event = pusher.event
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import SettingError
-from models.outbox import ChannelName, OutboxEntry
-from reconciler.channels.base import Outcome, Verdict
-from reconciler.channels.email import EmailChannel
+from jobtrail.models.errors import SettingError
+from jobtrail.models.notifications.outbox import ChannelName, OutboxEntry
+from jobtrail.reconciler.channels.base import Outcome, Verdict
+from jobtrail.reconciler.channels.email import EmailChannel
 from tests.reconciler.messages import alert, entry, envelope, news
 from tests.reconciler.servers.smtp_server import SmtpServer, smtp_server
 

@@ -14,15 +14,15 @@ import pytest
 from pydantic import SecretStr
 from pymongo import MongoClient
 
-from models.errors import StoreError
-from models.settings import Settings
-from models.status import Status
-from reconciler.events import NAME, EventWatch
-from stack.mongod import Mongod
-from store.console import Console
-from store.database import Database
-from store.documents import job_document
-from store.lease import Lease
+from jobtrail.models.errors import StoreError
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.events import NAME, EventWatch
+from jobtrail.stack.mongod import Mongod
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.jobs.documents import job_document
+from jobtrail.store.leases.lease import Lease
 from tests.consumer.conftest import Bench as ConsumerBench
 from tests.consumer.conftest import consuming
 from tests.consumer.updates import update
@@ -267,7 +267,7 @@ async def test_the_token_moves_on_while_no_job_changes(
     console: Console, settings: Settings, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else other collections' changes would push it out of the oplog."""
-    monkeypatch.setattr("reconciler.events._KEEP_EVERY_S", 0.1)
+    monkeypatch.setattr("jobtrail.reconciler.events._KEEP_EVERY_S", 0.1)
     tokens: set[str] = set()
 
     async def moved_on() -> bool:

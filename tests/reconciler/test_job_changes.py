@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 from pymongo import MongoClient
 
-from models.errors import StoreError
-from models.status import Status
-from stack.mongod import Mongod
-from store.database import Database
-from store.documents import job_document
-from store.job_changes import MAX_CHANGES, ChangeBatch, JobChanges, job_changes
+from jobtrail.models.errors import StoreError
+from jobtrail.models.jobs.status import Status
+from jobtrail.stack.mongod import Mongod
+from jobtrail.store.database import Database
+from jobtrail.store.jobs.changes import MAX_CHANGES, ChangeBatch, JobChanges, job_changes
+from jobtrail.store.jobs.documents import job_document
 from tests.jobs import a_job, lose_token, store
 from tests.reconciler.bench import Bench
 from tests.support import WAIT_S, eventually_async

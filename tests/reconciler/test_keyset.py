@@ -10,12 +10,12 @@ import pytest
 from bson import Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from pymongo import MongoClient
 
-from models.errors import SettingError
-from models.settings import Settings
-from store.console import Console
-from store.database import Database, Document
-from store.dataset_views import DatasetViews
-from store.keyset import Order, read_page
+from jobtrail.models.errors import SettingError
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database, Document
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.datasets.views import DatasetViews
+from jobtrail.store.keyset import Order, read_page
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 MISSING = object()

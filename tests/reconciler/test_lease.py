@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import pytest
 
-from models.errors import OwnershipLostError, StoreError
-from store.database import Database
-from store.lease import Lease, turn
+from jobtrail.models.errors import OwnershipLostError, StoreError
+from jobtrail.store.database import Database
+from jobtrail.store.leases.lease import Lease, turn
 from tests.support import WAIT_S, eventually_async
 
 TTL_S = 3.0
@@ -108,7 +108,7 @@ async def test_work_ends_when_the_lease_is_lost(database: Database) -> None:
 async def test_a_renewal_that_loses_its_cancellation_ends_all_the_same(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.ending._AGAIN_AFTER_S", 0.1)
+    monkeypatch.setattr("jobtrail.runtime.tasks._AGAIN_AFTER_S", 0.1)
     lease, other = Lease(database, "run", ttl_s=0.3), Lease(database, "run")
     await lease.acquire()
     renewed = asyncio.Event()

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 
-from cli.live import LiveReader
-from models.dataset import DatasetStatus
-from models.settings import Settings
-from store.console import Console
-from store.database import Database
-from store.overview import OverviewRepository
+from jobtrail.cli.live.jobs import LiveReader
+from jobtrail.models.datasets.dataset import DatasetStatus
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.jobs.overview import OverviewRepository
 from tests.reconciler.bench import Bench
 
 

@@ -13,12 +13,12 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import SettingError
-from models.outbox import ChannelName, OutboxEntry
-from models.pusher_channels import dataset_channel, dataset_of, is_channel_name, user_channel
-from reconciler.channels.base import Outcome, Verdict
-from reconciler.channels.pusher import PusherChannel, pusher_client
-from reconciler.channels.pusher_event import DATA_BYTES, event
+from jobtrail.models.errors import SettingError
+from jobtrail.models.notifications.outbox import ChannelName, OutboxEntry
+from jobtrail.models.notifications.pusher_channels import dataset_channel, dataset_of, is_channel_name, user_channel
+from jobtrail.reconciler.channels.base import Outcome, Verdict
+from jobtrail.reconciler.channels.pusher import PusherChannel, pusher_client
+from jobtrail.reconciler.channels.pusher_event import DATA_BYTES, event
 from tests.reconciler.messages import alert, entry, envelope, news
 from tests.reconciler.servers.pusher_server import KEY, SECRET, PusherServer, pusher_server
 from tests.support import eventually

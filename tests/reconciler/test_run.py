@@ -10,18 +10,18 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from models.alert import AlertKind
-from models.errors import BusyError, NotFoundError, RecordError, SettingError, StoreError
-from models.outbox import RunSummary
-from models.settings import Settings
-from models.status import Status
-from reconciler.run import COMMAND
-from reconciler.service import Parts, reconciler_parts
-from stack.analyzer import AnalyzerSimulator, Plan, Trouble
-from store.console import Console
-from store.database import Database
-from store.datasets import DatasetRepository
-from store.lease import Lease
+from jobtrail.models.errors import BusyError, NotFoundError, RecordError, SettingError, StoreError
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.notifications.alert import AlertKind
+from jobtrail.models.notifications.outbox import RunSummary
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.report import COMMAND
+from jobtrail.reconciler.service import Parts, reconciler_parts
+from jobtrail.stack.demo.analyzer import AnalyzerSimulator, Plan, Trouble
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.datasets.datasets import DatasetRepository
+from jobtrail.store.leases.lease import Lease
 from tests.jobs import BEGUN, a_job, store
 from tests.reconciler.bench import NOTHING, Bench
 from tests.reconciler.servers.slack_server import CHANNEL, slack_server
@@ -413,7 +413,7 @@ async def test_a_critical_error_halts_the_run_and_is_alerted(
     def fail(*_arguments: object, **_more: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("reconciler.reconciler.plan_change", fail)
+    monkeypatch.setattr("jobtrail.reconciler.checker.plan_change", fail)
     async with parts_of(asking) as parts, parts.runner() as runner:
         with capture_logs() as log, pytest.raises(ZeroDivisionError):
             await runner.run()

@@ -10,14 +10,14 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from models.dataset import StatusSource
-from models.errors import SettingError, StoreError
-from models.outbox import RunSummary
-from models.settings import Settings
-from models.status import Status
-from reconciler.runner import Runner
-from reconciler.service import cron_trigger, run_reconciler
-from stack.analyzer import AnalyzerSimulator, Plan, Trouble
+from jobtrail.models.datasets.dataset import StatusSource
+from jobtrail.models.errors import SettingError, StoreError
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.notifications.outbox import RunSummary
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.loop import Runner
+from jobtrail.reconciler.service import cron_trigger, run_reconciler
+from jobtrail.stack.demo.analyzer import AnalyzerSimulator, Plan, Trouble
 from tests.jobs import a_job, store
 from tests.reconciler.bench import Bench
 from tests.support import WAIT_S, eventually_async

@@ -10,11 +10,11 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.alert import AlertKind
-from models.outbox import ChannelName, Timings
-from reconciler.channels.base import Outcome, Verdict
-from reconciler.channels.slack import SlackChannel
-from reconciler.channels.slack_blocks import escaped, slack_message
+from jobtrail.models.notifications.alert import AlertKind
+from jobtrail.models.notifications.outbox import ChannelName, Timings
+from jobtrail.reconciler.channels.base import Outcome, Verdict
+from jobtrail.reconciler.channels.slack import SlackChannel
+from jobtrail.reconciler.channels.slack_blocks import escaped, slack_message
 from tests.reconciler.messages import alert, entry, envelope, failures, news, summary
 from tests.reconciler.servers.slack_server import TOKEN, SlackServer, slack_server
 
@@ -193,7 +193,7 @@ async def test_no_slack_at_all_is_an_outage() -> None:
 
 
 async def test_no_answer_in_time_is_an_outage(slack: SlackServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.channels.slack.TIMEOUT_S", 0.2)
+    monkeypatch.setattr("jobtrail.reconciler.channels.slack.TIMEOUT_S", 0.2)
     slack.holding = asyncio.Event()
     outcome = await post(slack, alert(kind=AlertKind.CRITICAL))
     assert (outcome.verdict, outcome.code) == (Verdict.OUTAGE, "TimeoutError")

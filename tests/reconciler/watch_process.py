@@ -9,10 +9,10 @@ import os
 import signal
 from collections.abc import Sequence
 
-from models.settings import load_settings
-from reconciler.events import EventWatch
-from store.console import Console
-from store.database import Database
+from jobtrail.models.settings import load_settings
+from jobtrail.reconciler.events import EventWatch
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
 
 
 async def main() -> None:

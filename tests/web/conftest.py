@@ -8,13 +8,13 @@ import pytest
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-from models.settings import Settings
-from models.token import Role
-from store.database import Database
-from store.tokens import TokenRepository
+from jobtrail.models.settings import Settings
+from jobtrail.models.token import Role
+from jobtrail.store.access.tokens import TokenRepository
+from jobtrail.store.database import Database
+from jobtrail.web.app import make_app
+from jobtrail.web.service import run_web
 from tests.support import WAIT_S
-from web.app import make_app
-from web.service import run_web
 
 PUSHER_KEY, PUSHER_SECRET = "app-key", "app-secret"
 

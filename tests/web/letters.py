@@ -6,15 +6,15 @@ from typing import Any
 
 import pika
 
-from broker.properties import encode
-from deadletters.reading import caused
-from models.letter import Cause, Letter, LetterFilter, LetterKind, LetterState, Sending
-from models.replay import Replay, ReplayState
-from store.database import Database
-from store.letter_documents import replay_document
-from store.letters import LetterRepository
-from store.replay_letters import Settlement
-from store.replays import ReplayRepository
+from jobtrail.broker.properties import encode
+from jobtrail.deadletters.reading import caused
+from jobtrail.models.dead_letters.dead_letter import Cause, Letter, LetterFilter, LetterKind, LetterState, Sending
+from jobtrail.models.dead_letters.replay import Replay, ReplayState
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.dead_letters import LetterRepository
+from jobtrail.store.dead_letters.documents import replay_document
+from jobtrail.store.dead_letters.replayed import Settlement
+from jobtrail.store.dead_letters.replays import ReplayRepository
 from tests.deadletters.conftest import update_body
 
 NOW = datetime.now(UTC).replace(microsecond=0)

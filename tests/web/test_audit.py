@@ -9,18 +9,18 @@ import pika
 import pytest
 from pymongo import MongoClient
 
-from cli.audit_log_note import note
-from models.audit import AuditRecord, Outcome
-from models.errors import SettingError
-from models.settings import Settings
-from models.token import Role
-from store.audit import AuditFilter, AuditRepository
-from store.database import Database
+from jobtrail.cli.access.audit_log_note import note
+from jobtrail.models.audit import AuditRecord, Outcome
+from jobtrail.models.errors import SettingError
+from jobtrail.models.settings import Settings
+from jobtrail.models.token import Role
+from jobtrail.store.access.audit import AuditFilter, AuditRepository
+from jobtrail.store.database import Database
+from jobtrail.web.auth.audit import AuditBook
+from jobtrail.web.auth.identity import Identity
 from tests.cli.support import JobTrail, environment_of
 from tests.support import Names
 from tests.web.conftest import Asking, Tokens
-from web.audit import AuditBook
-from web.identity import Identity
 
 NOW = datetime(2026, 11, 22, 0, 14, 36, tzinfo=UTC)
 ANN = Identity(name="ann-laptop", role=Role.OPERATOR, user_id="ann", origin="192.0.2.7")

@@ -8,16 +8,16 @@ import httpx
 import pytest
 from fastapi import File, Form, UploadFile
 
-from models.errors import SettingError
-from models.settings import Settings, load_settings
-from models.token import Role
-from store.database import Database
+from jobtrail.models.errors import SettingError
+from jobtrail.models.settings import Settings, load_settings
+from jobtrail.models.token import Role
+from jobtrail.store.database import Database
+from jobtrail.web.app import make_routes
+from jobtrail.web.auth.guard import MAX_BODY_BYTES
+from jobtrail.web.auth.session import OPEN
+from jobtrail.web.parts import make_parts
 from tests.web.conftest import Asking, Tokens, client_of
 from tests.web.test_identity import routes
-from web.app import make_routes
-from web.guard import MAX_BODY_BYTES
-from web.parts import make_parts
-from web.session import OPEN
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 OUT_OF_DATE = "out of date"

@@ -10,15 +10,15 @@ from fastapi import Depends
 from fastapi.routing import iter_route_contexts
 from pydantic import SecretStr
 
-from models.errors import SettingError
-from models.settings import Settings, load_settings
-from models.token import Role, valid_token_name
-from store.database import Database
+from jobtrail.models.errors import SettingError
+from jobtrail.models.settings import Settings, load_settings
+from jobtrail.models.token import Role, valid_token_name
+from jobtrail.store.database import Database
+from jobtrail.web.app import make_app, make_routes
+from jobtrail.web.auth.hosts import is_open
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.parts import make_parts
 from tests.web.conftest import Asking, Tokens, client_of, serving
-from web.app import make_app, make_routes
-from web.hosts import is_open
-from web.identity import Identity
-from web.parts import make_parts
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 FOR_EVERYBODY = {"/health", "/login"}

@@ -4,14 +4,14 @@ import httpx
 import pytest
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from models.alert import Alert, AlertKind
-from models.incident import Incident, IncidentKind, incident_alert, incident_detail
-from models.slack_entries import slack_entries
-from models.status import Status
-from models.token import Role
-from store.database import Database
-from store.incidents import IncidentRepository
-from store.outbox import OutboxRepository
+from jobtrail.models.incident import Incident, IncidentKind, incident_alert, incident_detail
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.notifications.alert import Alert, AlertKind
+from jobtrail.models.notifications.slack_entries import slack_entries
+from jobtrail.models.token import Role
+from jobtrail.store.database import Database
+from jobtrail.store.log.incidents import IncidentRepository
+from jobtrail.store.notifications.outbox import OutboxRepository
 from tests.incidents import overtaken, record
 from tests.web.api.support import all_pages, assert_problem, get
 from tests.web.conftest import Asking, Tokens

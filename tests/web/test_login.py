@@ -11,14 +11,14 @@ import pytest
 from fastapi import Response
 from pymongo import MongoClient
 
-from models.settings import Settings
-from models.token import Role
-from store.database import Database
+from jobtrail.models.settings import Settings
+from jobtrail.models.token import Role
+from jobtrail.store.database import Database
+from jobtrail.web.auth.login_tries import MOST_ADDRESSES, MOST_TRIES, WINDOW_S, LoginTries
+from jobtrail.web.auth.session import LIFETIME, OPEN, Sessions
+from jobtrail.web.parts import make_parts
+from jobtrail.web.paths import local_path
 from tests.web.conftest import Asking, Tokens
-from web.login_tries import MOST_ADDRESSES, MOST_TRIES, WINDOW_S, LoginTries
-from web.parts import make_parts
-from web.paths import local_path
-from web.session import LIFETIME, OPEN, Sessions
 
 HTML = {"Accept": "text/html"}
 

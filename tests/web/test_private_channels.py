@@ -9,9 +9,9 @@ import pysher
 import pytest
 from pydantic import SecretStr
 
-from models.pusher_channels import user_channel
-from models.settings import Settings
-from reconciler.channels.pusher import pusher_client
+from jobtrail.models.notifications.pusher_channels import user_channel
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.channels.pusher import pusher_client
 from tests.reconciler.servers.pusher_server import KEY, PusherServer, pusher_server
 from tests.support import WAIT_S, eventually
 from tests.web.conftest import Tokens, serving

@@ -12,10 +12,10 @@ import pytest
 from pydantic import SecretStr
 from pymongo import MongoClient
 
-from models.errors import SettingError
-from models.pusher_channels import dataset_channel, user_channel
-from models.settings import Settings
-from models.token import Role
+from jobtrail.models.errors import SettingError
+from jobtrail.models.notifications.pusher_channels import dataset_channel, user_channel
+from jobtrail.models.settings import Settings
+from jobtrail.models.token import Role
 from tests.web.conftest import PUSHER_KEY, PUSHER_SECRET, Tokens, serving
 
 SOCKET = "1234.5678"

@@ -10,9 +10,9 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pydantic import SecretStr
 
-from broker import queue_depth
-from broker.queue_depth import QueueDepth, QueueGauge
-from stack.ports import free_port
+from jobtrail.broker import queue_depth
+from jobtrail.broker.queue_depth import QueueDepth, QueueGauge
+from jobtrail.stack.ports import free_port
 from tests.support import Names, eventually_async
 
 WAIT_FOR_SILENT_S = 4.0

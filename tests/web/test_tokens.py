@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pymongo import MongoClient
 
-from models.errors import NotFoundError, SettingError
-from models.settings import Settings
-from models.token import Role, valid_token_name
-from store.tokens import LAST_USED_GRAIN, TokenRepository
+from jobtrail.models.errors import NotFoundError, SettingError
+from jobtrail.models.settings import Settings
+from jobtrail.models.token import Role, valid_token_name
+from jobtrail.store.access.tokens import LAST_USED_GRAIN, TokenRepository
 from tests.web.conftest import Tokens
 
 NOW = datetime(2026, 11, 22, 0, 14, 36, tzinfo=UTC)

@@ -8,20 +8,20 @@ import pika
 import pytest
 from pymongo import MongoClient
 
-from desk import workload
-from desk.stall_judge import StallJudge
-from desk.workload import read_load, read_running
-from models.job import Job
-from models.settings import Settings
-from models.status import Status
-from store.database import Database
-from store.extractors import ExtractorRepository
-from store.jobs import JobRepository
-from store.workload import WorkloadRepository
+from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.settings import Settings
+from jobtrail.operations import workload
+from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.operations.workload import read_load, read_running
+from jobtrail.store.database import Database
+from jobtrail.store.extractors import ExtractorRepository
+from jobtrail.store.jobs.jobs import JobRepository
+from jobtrail.store.jobs.workload import WorkloadRepository
+from jobtrail.web.parts import Parts, make_parts
 from tests.heartbeat.support import beat
 from tests.jobs import a_job, store
 from tests.support import Names
-from web.parts import Parts, make_parts
 
 
 @pytest.fixture

@@ -8,18 +8,18 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from desk.cancellation import find_target, take_back
-from desk.schemas.acts import CancelledSchema, SubmissionSchema, SubmittedSchema
-from models.audit import Outcome
-from models.errors import BrokerError, JobTrailError, NotFoundError, StoreError, TooLateError
-from publisher.cancellation import CancelResult
-from publisher.submission import submit
-from web.api import examples
-from web.api.answers import answer, documented
-from web.api.parameters import Asked, Name
-from web.identity import Identity
-from web.parts import Parts
-from web.paths import PathId, address
+from jobtrail.models.audit import Outcome
+from jobtrail.models.errors import BrokerError, JobTrailError, NotFoundError, StoreError, TooLateError
+from jobtrail.operations.cancellation import find_target, take_back
+from jobtrail.operations.schemas.acts import CancelledSchema, SubmissionSchema, SubmittedSchema
+from jobtrail.publisher.cancellation import CancelResult
+from jobtrail.publisher.submission import submit
+from jobtrail.web.api.answers import answer, documented
+from jobtrail.web.api.examples import jobs as examples
+from jobtrail.web.api.parameters import Asked, Name
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId, address
 
 
 class AskedCancellation(Asked):

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 from fastapi import Request, Response
 
-from desk.schemas.base import Schema
-from web.problem import problems
+from jobtrail.operations.schemas.base import Schema
+from jobtrail.web.problem import problems
 
 
 class Documented(TypedDict):

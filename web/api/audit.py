@@ -5,12 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from desk.schemas.audit import AuditListSchema
-from store.audit import AuditFilter
-from web.api import examples
-from web.api.answers import answer, documented, next_link
-from web.api.parameters import AskedPage, Moment, Name
-from web.parts import Parts
+from jobtrail.operations.schemas.audit import AuditListSchema
+from jobtrail.store.access.audit import AuditFilter
+from jobtrail.web.api.answers import answer, documented, next_link
+from jobtrail.web.api.examples import jobs as examples
+from jobtrail.web.api.parameters import AskedPage, Moment, Name
+from jobtrail.web.parts import Parts
 
 
 class AskedRecords(AskedPage):

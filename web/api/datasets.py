@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from desk.schemas.datasets import (
+from jobtrail.models.datasets.dataset import LogType
+from jobtrail.operations.schemas.datasets import (
     DatasetCountsSchema,
     DatasetListSchema,
     DatasetSchema,
@@ -16,15 +17,14 @@ from desk.schemas.datasets import (
     LogListSchema,
     StorySchema,
 )
-from models.dataset import LogType
-from store.dataset_views import STUCK_AFTER, DatasetRow
-from store.keyset import Page
-from web.api import examples
-from web.api.answers import answer, documented, next_link
-from web.api.parameters import Asked, AskedPage, Moment
-from web.identity import Identity
-from web.parts import Parts
-from web.paths import PathId
+from jobtrail.store.datasets.views import STUCK_AFTER, DatasetRow
+from jobtrail.store.keyset import Page
+from jobtrail.web.api.answers import answer, documented, next_link
+from jobtrail.web.api.examples import jobs as examples
+from jobtrail.web.api.parameters import Asked, AskedPage, Moment
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
 
 _RECENT = timedelta(days=1)
 

@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter, Depends, Response
 
-from desk.extractor_list import list_extractors
-from desk.one_extractor import find_extractor
-from desk.schemas.extractors import ExtractorListSchema, ExtractorSchema
-from web.api import examples
-from web.api.answers import answer, documented
-from web.parts import Parts
-from web.paths import PathId
+from jobtrail.operations.extractor_list import list_extractors
+from jobtrail.operations.one_extractor import find_extractor
+from jobtrail.operations.schemas.extractors import ExtractorListSchema, ExtractorSchema
+from jobtrail.web.api.answers import answer, documented
+from jobtrail.web.api.examples import jobs as examples
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
 
 
 def extractors_router(parts: Parts) -> APIRouter:

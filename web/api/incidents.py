@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from desk.schemas.incidents import IncidentListSchema, IncidentSchema
-from web.api import incident_examples as examples
-from web.api.answers import answer, documented, next_link
-from web.api.parameters import AskedPage
-from web.identity import Identity
-from web.parts import Parts
-from web.paths import PathId
+from jobtrail.operations.schemas.incidents import IncidentListSchema, IncidentSchema
+from jobtrail.web.api.answers import answer, documented, next_link
+from jobtrail.web.api.examples import incidents as examples
+from jobtrail.web.api.parameters import AskedPage
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
 
 
 class AskedIncidents(AskedPage):

@@ -5,14 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field, model_validator
 
-from desk.job_list import RUNNING, JobListRequest, list_jobs
-from desk.schemas.jobs import EventPageSchema, JobListSchema, JobSchema, MessagePageSchema
-from store.jobs import EventFilter, EventPage, JobFilter
-from web.api import examples
-from web.api.answers import answer, documented, links, next_link
-from web.api.parameters import Asked, AskedPage, Limit, Moment, Name, Statuses, Text
-from web.parts import Parts
-from web.paths import PathId
+from jobtrail.operations.job_list import RUNNING, JobListRequest, list_jobs
+from jobtrail.operations.schemas.jobs import EventPageSchema, JobListSchema, JobSchema, MessagePageSchema
+from jobtrail.store.jobs.jobs import EventFilter, EventPage, JobFilter
+from jobtrail.web.api.answers import answer, documented, links, next_link
+from jobtrail.web.api.examples import jobs as examples
+from jobtrail.web.api.parameters import Asked, AskedPage, Limit, Moment, Name, Statuses, Text
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
 
 _MAX_POSITION = 2**53 - 1
 Position = Annotated[int, Field(ge=0, le=_MAX_POSITION, examples=[50])]

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from desk.schemas.notifications import MarkedReadSchema, NotificationListSchema, NotificationSchema
-from models.token import Role
-from web.api import examples
-from web.api.answers import answer, documented, next_link
-from web.api.parameters import Asked, AskedPage, Name
-from web.identity import Identity
-from web.parts import Parts
-from web.paths import PathId
+from jobtrail.models.token import Role
+from jobtrail.operations.schemas.notifications import MarkedReadSchema, NotificationListSchema, NotificationSchema
+from jobtrail.web.api.answers import answer, documented, next_link
+from jobtrail.web.api.examples import jobs as examples
+from jobtrail.web.api.parameters import Asked, AskedPage, Name
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
 
 
 class AskedNotifications(AskedPage):

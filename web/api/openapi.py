@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from web.problem import Problem
+from jobtrail.web.problem import Problem
 
 PREFIX = "/api/"
 _REFERENCE = "#/components/schemas/{model}"

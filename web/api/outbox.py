@@ -7,14 +7,14 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from desk.schemas.base import Schema
-from desk.schemas.outbox import OutboxSchema, RetriedSchema
-from models.outbox import OutboxState
-from web.api import examples
-from web.api.answers import answer, documented
-from web.api.parameters import Asked, Limit
-from web.identity import Identity
-from web.parts import Parts
+from jobtrail.models.notifications.outbox import OutboxState
+from jobtrail.operations.schemas.base import Schema
+from jobtrail.operations.schemas.outbox import OutboxSchema, RetriedSchema
+from jobtrail.web.api.answers import answer, documented
+from jobtrail.web.api.examples import jobs as examples
+from jobtrail.web.api.parameters import Asked, Limit
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.parts import Parts
 
 _UNSENT = (OutboxState.WAITING, OutboxState.SENDING, OutboxState.FAILED)
 _MAX_KEYS = 1000

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from models.status import Status, status_of_word
-from models.times import read_moment
-from models.wire import MAX_NAME_LENGTH
-from store.keyset import Order, cursor_behind
+from jobtrail.models.jobs.status import Status, status_of_word
+from jobtrail.models.jobs.wire import MAX_NAME_LENGTH
+from jobtrail.models.times import read_moment
+from jobtrail.store.keyset import Order, cursor_behind
 
 EXAMPLE_CURSOR = cursor_behind(
     Order(field="updated_at", direction=-1),

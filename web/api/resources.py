@@ -5,16 +5,16 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from desk.job_list import judged
-from desk.resource_events import ResourceEventsRequest, read_resource_events
-from desk.resource_groups import read_groups
-from desk.schemas.jobs import JobPageSchema, UnnamedEventListSchema
-from desk.schemas.resources import ResourceEventsSchema, ResourceSchema
-from web.api import examples
-from web.api.answers import answer, documented, next_link
-from web.api.parameters import Asked, AskedPage, Name, PageCursor
-from web.parts import Parts
-from web.paths import PathId
+from jobtrail.operations.job_list import judged
+from jobtrail.operations.resource_events import ResourceEventsRequest, read_resource_events
+from jobtrail.operations.resource_groups import read_groups
+from jobtrail.operations.schemas.jobs import JobPageSchema, UnnamedEventListSchema
+from jobtrail.operations.schemas.resources import ResourceEventsSchema, ResourceSchema
+from jobtrail.web.api.answers import answer, documented, next_link
+from jobtrail.web.api.examples import jobs as examples
+from jobtrail.web.api.parameters import Asked, AskedPage, Name, PageCursor
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
 
 
 class AskedOfExtractor(AskedPage):

@@ -2,20 +2,20 @@
 
 from fastapi import APIRouter
 
-from web.api.acts import acts_router
-from web.api.audit import audit_router
-from web.api.conservation import conservation_router
-from web.api.datasets import datasets_router
-from web.api.dead_letter_groups import dead_letter_groups_router
-from web.api.dead_letters import dead_letters_router
-from web.api.extractors import extractors_router
-from web.api.incidents import incidents_router
-from web.api.jobs import jobs_router
-from web.api.notifications import notifications_router
-from web.api.outbox import outbox_router
-from web.api.replays import replays_router
-from web.api.resources import resources_router
-from web.parts import Parts
+from jobtrail.web.api.acts import acts_router
+from jobtrail.web.api.audit import audit_router
+from jobtrail.web.api.datasets import datasets_router
+from jobtrail.web.api.dead_letters.accounting import conservation_router
+from jobtrail.web.api.dead_letters.dead_letters import dead_letters_router
+from jobtrail.web.api.dead_letters.groups import dead_letter_groups_router
+from jobtrail.web.api.dead_letters.replays import replays_router
+from jobtrail.web.api.extractors import extractors_router
+from jobtrail.web.api.incidents import incidents_router
+from jobtrail.web.api.jobs import jobs_router
+from jobtrail.web.api.notifications import notifications_router
+from jobtrail.web.api.outbox import outbox_router
+from jobtrail.web.api.resources import resources_router
+from jobtrail.web.parts import Parts
 
 _ROUTERS = (
     jobs_router,

@@ -5,16 +5,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 
-from web.api import examples
-from web.live.listener import SIGN_OF_LIFE_S
-from web.live.sse import HELLO, RETRY_MS, EventStream, event, event_id_alone
-from web.live.subscription import Subscription
-from web.live.topics import ALL, JOB, RESOURCE, Topic, topic_of
-from web.live.update import UpdateSchema
-from web.live.welcome import is_welcome
-from web.parts import Parts
-from web.paths import PathId
-from web.problem import problems
+from jobtrail.web.api.examples import jobs as examples
+from jobtrail.web.live.listener import SIGN_OF_LIFE_S
+from jobtrail.web.live.sse import HELLO, RETRY_MS, EventStream, event, event_id_alone
+from jobtrail.web.live.subscription import Subscription
+from jobtrail.web.live.topics import ALL, JOB, RESOURCE, Topic, topic_of
+from jobtrail.web.live.update import UpdateSchema
+from jobtrail.web.live.welcome import is_welcome
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
+from jobtrail.web.problem import problems
 
 _ABOUT = f"""
 

@@ -8,17 +8,17 @@ from http import HTTPStatus
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from desk.job_list import RUNNING
-from models.errors import NotFoundError
-from models.job import Event, Job
-from models.status import Status
-from store.clowder_reads import ClowderReads
-from store.jobs import JobFilter
-from store.resources import ResourceGroup, ResourceRepository
-from web.clowder.route import INVALID, ClowderRoute
-from web.clowder.schemas import ExtractorInfoSchema, NoExtractorSchema
-from web.parts import Parts
-from web.paths import PathId
+from jobtrail.models.errors import NotFoundError
+from jobtrail.models.jobs.job import Event, Job
+from jobtrail.models.jobs.status import Status
+from jobtrail.operations.job_list import RUNNING
+from jobtrail.store.clowder.reads import ClowderReads
+from jobtrail.store.jobs.jobs import JobFilter
+from jobtrail.store.jobs.resources import ResourceGroup, ResourceRepository
+from jobtrail.web.clowder.route import INVALID, ClowderRoute
+from jobtrail.web.clowder.schemas import ExtractorInfoSchema, NoExtractorSchema
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
 
 STATUS = "Status"
 DONE = "DONE"

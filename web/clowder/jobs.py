@@ -8,14 +8,14 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
-from models.errors import NotFoundError
-from models.job import Job
-from models.status import Status
-from store.clowder_reads import ClowderReads, CreatedJobs
-from store.jobs import JobRepository
-from web.clowder.parameters import JobQuery
-from web.clowder.route import INVALID, ClowderRoute
-from web.clowder.schemas import (
+from jobtrail.models.errors import NotFoundError
+from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.status import Status
+from jobtrail.store.clowder.reads import ClowderReads, CreatedJobs
+from jobtrail.store.jobs.jobs import JobRepository
+from jobtrail.web.clowder.parameters import JobQuery
+from jobtrail.web.clowder.route import INVALID, ClowderRoute
+from jobtrail.web.clowder.schemas import (
     ClowderJobPageSchema,
     ClowderJobSchema,
     ClowderStatus,
@@ -23,8 +23,8 @@ from web.clowder.schemas import (
     DetailSchema,
     PageMetadataSchema,
 )
-from web.parts import Parts
-from web.paths import PathId
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
 
 _UPDATES_PER_CHUNK = 200
 _NO_SUCH_JOB: dict[int | str, dict[str, object]] = INVALID | {

@@ -9,15 +9,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.exceptions import HTTPException
 
-from models.heartbeat import ExtractorRecord, InstanceRecord
-from store.clowder_reads import ClowderReads
-from store.extractors import ExtractorRepository
-from web.clowder.extractor_info import listener_id, processes, texts
-from web.clowder.parameters import ListenerQuery, LivelihoodQuery, PageQuery, SearchQuery
-from web.clowder.route import INVALID, ClowderRoute
-from web.clowder.schemas import DetailSchema, ListenerPageSchema, ListenerSchema, PageMetadataSchema
-from web.parts import Parts
-from web.paths import PathId
+from jobtrail.models.heartbeat import ExtractorRecord, InstanceRecord
+from jobtrail.store.clowder.reads import ClowderReads
+from jobtrail.store.extractors import ExtractorRepository
+from jobtrail.web.clowder.extractor_info import listener_id, processes, texts
+from jobtrail.web.clowder.parameters import ListenerQuery, LivelihoodQuery, PageQuery, SearchQuery
+from jobtrail.web.clowder.route import INVALID, ClowderRoute
+from jobtrail.web.clowder.schemas import DetailSchema, ListenerPageSchema, ListenerSchema, PageMetadataSchema
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
 
 _NO_SUCH_LISTENER: dict[int | str, dict[str, object]] = INVALID | {
     404: {"model": DetailSchema, "description": "There is no such listener."}

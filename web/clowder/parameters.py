@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from models.wire import MAX_NAME_LENGTH
+from jobtrail.models.jobs.wire import MAX_NAME_LENGTH
 
 MAX_SKIP = 100_000
 MAX_LIMIT = 1000

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from web.clowder.schemas import InvalidSchema, InvalidValueSchema
+from jobtrail.web.clowder.schemas import InvalidSchema, InvalidValueSchema
 
 INVALID: dict[int | str, dict[str, object]] = {
     422: {"model": InvalidSchema, "description": "A parameter can't be used."}

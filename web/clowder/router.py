@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Depends
 
-from web.clowder.extractions import extractions_router
-from web.clowder.jobs import jobs_router
-from web.clowder.listeners import listeners_router
-from web.parts import Parts
-from web.problem import problems
+from jobtrail.web.clowder.extractions import extractions_router
+from jobtrail.web.clowder.jobs import jobs_router
+from jobtrail.web.clowder.listeners import listeners_router
+from jobtrail.web.parts import Parts
+from jobtrail.web.problem import problems
 
 
 def clowder_router(parts: Parts) -> APIRouter:

@@ -7,11 +7,11 @@ from typing import Self
 
 from pydantic import Field
 
-from desk.schemas.base import Schema, Timestamp
-from models.heartbeat import ExtractorRecord, ExtractorVersion
-from models.job import Event, Job
-from models.status import Status
-from web.clowder.extractor_info import (
+from jobtrail.models.heartbeat import ExtractorRecord, ExtractorVersion
+from jobtrail.models.jobs.job import Event, Job
+from jobtrail.models.jobs.status import Status
+from jobtrail.operations.schemas.base import Schema, Timestamp
+from jobtrail.web.clowder.extractor_info import (
     CATEGORIES,
     MATURITY,
     Info,

@@ -7,18 +7,18 @@ from typing import TypeVar
 
 import structlog
 
-from heartbeat.pause import pause
-from models.ending import end
-from models.errors import FeedLostError, StoreError
-from models.settings import Settings
-from publisher.backoff import Backoff
-from store.console import Console
-from store.database import Database
-from store.feed import Feed, Portion, Touch, TrailFeed, Update, console_feeds
-from web.live.listener import Listener
-from web.live.ring import Entry, Ring
-from web.live.topics import JOB, RESOURCE, Topic, id_in, topics_of
-from web.live.update import update_frame
+from jobtrail.models.errors import FeedLostError, StoreError
+from jobtrail.models.settings import Settings
+from jobtrail.runtime.backoff import Backoff
+from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.tasks import end
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.feed import Feed, Portion, Touch, TrailFeed, Update, console_feeds
+from jobtrail.web.live.listener import Listener
+from jobtrail.web.live.ring import Entry, Ring
+from jobtrail.web.live.topics import JOB, RESOURCE, Topic, id_in, topics_of
+from jobtrail.web.live.update import update_frame
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 
-from web.live.topics import Topic
+from jobtrail.web.live.topics import Topic
 
 SIGN_OF_LIFE_S = 15.0
 """Seconds without anything to send after which a sign of life is sent."""

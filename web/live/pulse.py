@@ -9,13 +9,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.exceptions import HTTPException
 
-from models.token import Role
-from web.identity import Identity, require_operator
-from web.live.listener import SIGN_OF_LIFE_S, Listener
-from web.live.sse import COMMENT, EventStream, event
-from web.live.topics import USER, Topic, TopicName, id_in, is_for_operators
-from web.live.welcome import is_welcome
-from web.parts import Parts
+from jobtrail.models.token import Role
+from jobtrail.web.auth.identity import Identity, require_operator
+from jobtrail.web.live.listener import SIGN_OF_LIFE_S, Listener
+from jobtrail.web.live.sse import COMMENT, EventStream, event
+from jobtrail.web.live.topics import USER, Topic, TopicName, id_in, is_for_operators
+from jobtrail.web.live.welcome import is_welcome
+from jobtrail.web.parts import Parts
 
 PULSE_S = 0.25
 """Seconds between two pulses at the least."""

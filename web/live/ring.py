@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from web.live.topics import Topic
+from jobtrail.web.live.topics import Topic
 
 MOST_COUNT = 20_000
 MOST_BYTES = 16 * 1024 * 1024

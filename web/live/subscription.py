@@ -2,13 +2,13 @@
 
 import structlog
 
-from models.errors import FeedLostError, StoreError
-from store.feed import is_token
-from web.live.hub import Hub
-from web.live.listener import SIGN_OF_LIFE_S, Listener
-from web.live.sse import COMMENT, event, event_id_alone
-from web.live.topics import Topic
-from web.live.update import update_frame
+from jobtrail.models.errors import FeedLostError, StoreError
+from jobtrail.store.feed import is_token
+from jobtrail.web.live.hub import Hub
+from jobtrail.web.live.listener import SIGN_OF_LIFE_S, Listener
+from jobtrail.web.live.sse import COMMENT, event, event_id_alone
+from jobtrail.web.live.topics import Topic
+from jobtrail.web.live.update import update_frame
 
 log = structlog.get_logger()
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from models.wire import MAX_NAME_LENGTH
-from store.feed import Touch, Update
+from jobtrail.models.jobs.wire import MAX_NAME_LENGTH
+from jobtrail.store.feed import Touch, Update
 
 Topic = str
 """Such as `all`, `datasets`, `job:ID`."""

@@ -4,10 +4,10 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from desk.schemas.base import Schema
-from desk.schemas.jobs import EventSchema
-from store.feed import Update
-from web.live.sse import event
+from jobtrail.operations.schemas.base import Schema
+from jobtrail.operations.schemas.jobs import EventSchema
+from jobtrail.store.feed import Update
+from jobtrail.web.live.sse import event
 
 
 class UpdateSchema(Schema):

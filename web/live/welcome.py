@@ -4,8 +4,8 @@ import structlog
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
-from models.errors import StoreError
-from web.identity import Doorkeeper
+from jobtrail.models.errors import StoreError
+from jobtrail.web.auth.identity import Doorkeeper
 
 log = structlog.get_logger()
 

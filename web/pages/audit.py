@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
-from store.audit import AuditFilter
-from web.identity import Identity
-from web.parts import Parts
-from web.render import query
+from jobtrail.store.access.audit import AuditFilter
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.parts import Parts
+from jobtrail.web.render import query
 
 ROWS_PER_PAGE = 50
 

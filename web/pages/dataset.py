@@ -7,13 +7,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from desk.job_list import ListedJob, judged
-from models.outbox import OutboxEntry
-from store.dataset_story import Moment, MomentKind
-from store.jobs import JobFilter
-from web.identity import Identity
-from web.parts import Parts
-from web.paths import PathId, address
+from jobtrail.models.notifications.outbox import OutboxEntry
+from jobtrail.operations.job_list import ListedJob, judged
+from jobtrail.store.datasets.story import Moment, MomentKind
+from jobtrail.store.jobs.jobs import JobFilter
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId, address
 
 JOBS_SHOWN = 20
 MOMENTS_SHOWN = 300

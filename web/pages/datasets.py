@@ -11,17 +11,17 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from models.dataset import LogType
-from models.errors import NotFoundError
-from models.outbox import OutboxEntry, OutboxState
-from models.token import Role
-from store.dataset_views import STUCK_AFTER, DatasetRow, LogRow
-from store.keyset import Page
-from web.identity import Identity
-from web.pages.typed_time import typed_time
-from web.parts import Parts
-from web.paths import address
-from web.render import query
+from jobtrail.models.datasets.dataset import LogType
+from jobtrail.models.errors import NotFoundError
+from jobtrail.models.notifications.outbox import OutboxEntry, OutboxState
+from jobtrail.models.token import Role
+from jobtrail.store.datasets.views import STUCK_AFTER, DatasetRow, LogRow
+from jobtrail.store.keyset import Page
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.pages.typed_time import typed_time
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import address
+from jobtrail.web.render import query
 
 ROWS_PER_PAGE = 50
 UNSENT = (OutboxState.WAITING, OutboxState.SENDING, OutboxState.FAILED)

@@ -9,18 +9,18 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
-from broker.queue_depth import QueueDepth
-from desk.extractor_list import JudgedExtractor, list_extractors
-from desk.figures import Figures, Period, Window
-from desk.one_extractor import find_extractor
-from desk.workload import MOST_COUNTED, read_running
-from models.errors import NotFoundError
-from models.heartbeat import likely_queues
-from store.jobs import JobFilter
-from web.charts import Sparkline, duration_chart, outcome_chart, sparkline
-from web.identity import Identity
-from web.parts import Parts
-from web.paths import PathId
+from jobtrail.broker.queue_depth import QueueDepth
+from jobtrail.models.errors import NotFoundError
+from jobtrail.models.heartbeat import likely_queues
+from jobtrail.operations.extractor_list import JudgedExtractor, list_extractors
+from jobtrail.operations.figures import Figures, Period, Window
+from jobtrail.operations.one_extractor import find_extractor
+from jobtrail.operations.workload import MOST_COUNTED, read_running
+from jobtrail.store.jobs.jobs import JobFilter
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.charts.charts import Sparkline, duration_chart, outcome_chart, sparkline
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
 
 JOBS_SHOWN = 20
 INSTANCES_SHOWN = 50

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
-from web.identity import Identity
-from web.parts import Parts
-from web.paths import PathId
-from web.render import query
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
+from jobtrail.web.render import query
 
 ROWS_PER_PAGE = 25
 _HERE = "/incidents"

@@ -11,14 +11,14 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from models.dataset import Notification
-from models.outbox import OutboxEntry
-from models.token import Role
-from store.keyset import Page
-from web.identity import Identity
-from web.parts import Parts
-from web.paths import local_path
-from web.render import query
+from jobtrail.models.datasets.dataset import Notification
+from jobtrail.models.notifications.outbox import OutboxEntry
+from jobtrail.models.token import Role
+from jobtrail.store.keyset import Page
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import local_path
+from jobtrail.web.render import query
 
 ROWS_PER_PAGE = 25
 

@@ -6,9 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import RedirectResponse
 
-from web.identity import Identity
-from web.parts import Parts
-from web.paths import local_path
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import local_path
 
 
 def outbox_page_router(parts: Parts) -> APIRouter:

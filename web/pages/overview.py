@@ -6,15 +6,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
-from broker.address import broker_address
-from desk.extractor_list import list_extractors
-from desk.figures import Window
-from desk.workload import MOST_COUNTED, read_load, read_running
-from models.status import Status
-from store.jobs import JobFilter
-from web.charts import duration_chart, outcome_chart
-from web.identity import Identity
-from web.parts import Parts
+from jobtrail.broker.address import broker_address
+from jobtrail.models.jobs.status import Status
+from jobtrail.operations.extractor_list import list_extractors
+from jobtrail.operations.figures import Window
+from jobtrail.operations.workload import MOST_COUNTED, read_load, read_running
+from jobtrail.store.jobs.jobs import JobFilter
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.charts.charts import duration_chart, outcome_chart
+from jobtrail.web.parts import Parts
 
 ROWS_SHOWN = 6
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from models.times import read_moment
+from jobtrail.models.times import read_moment
 
 WRONG_TIME = "An age (30m, 2h, 1d, 1w) or a time (2026-11-22, 2026-11-22T14:05)."
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from models.outline import Point
-from models.status import Status
+from jobtrail.models.jobs.outline import Point
+from jobtrail.models.jobs.status import Status
 
 MOST_TOLD = 12
 """With more attempts than this, those in the middle are told together."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from web.timeline.layout import Chart
-from web.timeline.scale import WIDTH
+from jobtrail.web.timeline.layout import Chart
+from jobtrail.web.timeline.scale import WIDTH
 
 COLUMNS = 125
 _WIDTH = WIDTH / COLUMNS

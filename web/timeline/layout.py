@@ -7,11 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
 
-from models.outline import Outline, Point, Stretch
-from models.status import Status
-from models.timeline import is_waiting
-from web.timeline.attempts import Attempt, attempts_of
-from web.timeline.scale import Scale, Tick, make_scale, ticks
+from jobtrail.models.jobs.outline import Outline, Point, Stretch
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.timeline import is_waiting
+from jobtrail.web.timeline.attempts import Attempt, attempts_of
+from jobtrail.web.timeline.scale import Scale, Tick, make_scale, ticks
 
 LEAST_WIDTH = 4.0
 """Narrower segments are drawn together with their neighbours."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 
-from models.timeline import SILENCE_S
+from jobtrail.models.jobs.timeline import SILENCE_S
 
 WIDTH = 1000.0
 """What is drawn reaches from 0 to this."""

@@ -8,10 +8,10 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database as Trail
 
-from models.settings import Settings
-from models.token import Role
-from store.console import Console
-from store.database import Database
+from jobtrail.models.settings import Settings
+from jobtrail.models.token import Role
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
 from tests.web.conftest import Asking, Tokens
 
 

@@ -11,8 +11,8 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pydantic import SecretStr
 from pymongo.database import Database
 
-from models.settings import Settings
-from models.status import Status
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.settings import Settings
 from tests.jobs import a_job, store
 from tests.support import Names
 from tests.web.api.support import assert_problem

@@ -7,9 +7,9 @@ import httpx
 from pymongo.database import Database
 from starlette.types import Message
 
-from models.status import Status
+from jobtrail.models.jobs.status import Status
+from jobtrail.web.conditional import ConditionalAnswers
 from tests.jobs import a_job, store
-from web.conditional import ConditionalAnswers
 
 
 async def test_what_has_not_changed_is_304_without_a_body(api: httpx.AsyncClient, trail: Database[Any]) -> None:

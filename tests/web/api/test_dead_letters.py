@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from models.letter import LetterFilter, LetterState
-from models.replay import ReplayState
-from models.settings import Settings
-from store.database import Database
+from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterState
+from jobtrail.models.dead_letters.replay import ReplayState
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
 from tests.deadletters.conftest import update_body
 from tests.web.api.support import all_pages, assert_problem, get
 from tests.web.conftest import Asking, Tokens
@@ -121,7 +121,7 @@ async def test_a_dry_run_tells_what_a_replay_would_come_to_and_changes_nothing(
     told = await send(api, "/dry-run", {"ids": letters[:2], "to": settings.heartbeat_queue})
     assert told["targets"] == [{"queue": settings.heartbeat_queue, "count": 2}]
     assert trail["jobs"].count_documents({}) == 0
-    monkeypatch.setattr("web.letter_trial.MOST_JUDGED", 3)
+    monkeypatch.setattr("jobtrail.web.dead_letters.trial.MOST_JUDGED", 3)
     assert_problem(await api.post(f"{PATH}/dry-run", json={"all": True}), 400, "narrow")
 
 

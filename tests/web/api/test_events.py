@@ -6,7 +6,7 @@ import httpx
 import pytest
 from pymongo.database import Database
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 from tests.cli.support import store_updates, update
 from tests.web.api.support import assert_problem, get
 

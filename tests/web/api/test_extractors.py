@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from models.heartbeat import Heartbeat
-from store.database import Database
-from store.extractors import ExtractorRepository
+from jobtrail.models.heartbeat import Heartbeat
+from jobtrail.store.database import Database
+from jobtrail.store.extractors import ExtractorRepository
 from tests.web.api.support import assert_problem, get
 
 

@@ -8,11 +8,11 @@ import httpx
 import pytest
 from pymongo.database import Database
 
-from models.job import Job
-from models.settings import Settings
-from models.status import Status
-from store.documents import job_document
-from store.jobs import JobFilter, JobRepository
+from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.settings import Settings
+from jobtrail.store.jobs.documents import job_document
+from jobtrail.store.jobs.jobs import JobFilter, JobRepository
 from tests.cli.support import store_updates, update
 from tests.jobs import BEGUN, a_job, store
 from tests.web.api.support import all_pages, assert_problem, get
@@ -165,7 +165,7 @@ async def test_a_search_that_takes_too_long_is_given_up_with_advice(
     trail["extractions"].insert_many(
         [{"job_id": "job", "position": number, "message": "words " * 20} for number in range(20_000)]
     )
-    monkeypatch.setattr("store.jobs.SEARCH_LIMIT_S", 0.001)
+    monkeypatch.setattr("jobtrail.store.jobs.jobs.SEARCH_LIMIT_S", 0.001)
     for path in ("/jobs", "/jobs/job/events"):
         assert_problem(await api.get(f"/api/v1{path}", params={"q": "nowhere"}), 400, "narrow the time range")
     assert len(ids(await get(api, "/jobs", q="job-777"))) == 1
@@ -237,13 +237,13 @@ async def test_stalled_jobs_are_found_behind_many_that_are_not(
         {"_id": "any", "since": datetime(2026, 1, 1, tzinfo=UTC), "until": now + timedelta(hours=1)}
     )
     store(trail, *lively, *[silent(number) for number in range(5)], a_job("ended", Status.ERROR, 1))
-    monkeypatch.setattr("desk.job_list._JOBS_PER_LOOK", 10)
+    monkeypatch.setattr("jobtrail.operations.job_list._JOBS_PER_LOOK", 10)
 
     pages = await all_pages(api, "/jobs", "jobs", stalled=True, limit=2)
     assert [job["job_id"] for page in pages for job in page] == [f"silent-{number:03}" for number in range(4, -1, -1)]
     assert {job["stalled"] for page in pages for job in page} == {True}
 
-    monkeypatch.setattr("desk.job_list._MOST_LOOKS", 2)
+    monkeypatch.setattr("jobtrail.operations.job_list._MOST_LOOKS", 2)
     pages = await all_pages(api, "/jobs", "jobs", stalled=True, limit=2)
     assert pages[0] == []
     assert len([job for page in pages for job in page]) == 5

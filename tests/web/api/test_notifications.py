@@ -7,10 +7,10 @@ import httpx
 import pytest
 from pymongo.database import Database
 
-from models.dataset import Level, Notification
-from store.console import Console
-from store.dataset_documents import notification_document
-from store.notifications import NotificationRepository
+from jobtrail.models.datasets.dataset import Level, Notification
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.datasets.documents import notification_document
+from jobtrail.store.notifications.notifications import NotificationRepository
 from tests.web.api.support import all_pages, assert_problem, get
 from tests.web.conftest import Asking, Tokens
 

@@ -24,18 +24,18 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from models.dataset import Level, Notification
-from models.heartbeat import Heartbeat
-from models.letter import LetterFilter
-from models.outbox import ChannelName
-from models.replay import ReplayState
-from models.settings import Settings
-from models.token import Role
-from store.database import Database
-from store.dataset_documents import notification_document
-from store.extractors import ExtractorRepository
-from store.letters import write_letters
-from store.outbox import OutboxRepository
+from jobtrail.models.datasets.dataset import Level, Notification
+from jobtrail.models.dead_letters.dead_letter import LetterFilter
+from jobtrail.models.dead_letters.replay import ReplayState
+from jobtrail.models.heartbeat import Heartbeat
+from jobtrail.models.notifications.outbox import ChannelName
+from jobtrail.models.settings import Settings
+from jobtrail.models.token import Role
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.documents import notification_document
+from jobtrail.store.dead_letters.dead_letters import write_letters
+from jobtrail.store.extractors import ExtractorRepository
+from jobtrail.store.notifications.outbox import OutboxRepository
 from tests.cli.support import START, store_updates, update
 from tests.reconciler.messages import entry
 from tests.web.conftest import Tokens, serving

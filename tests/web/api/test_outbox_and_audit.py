@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 from pymongo.database import Database
 
-from models.outbox import ChannelName
-from store.database import Database as Store
-from store.outbox import OutboxRepository
+from jobtrail.models.notifications.outbox import ChannelName
+from jobtrail.store.database import Database as Store
+from jobtrail.store.notifications.outbox import OutboxRepository
 from tests.reconciler.messages import entry
 from tests.web.api.support import all_pages, assert_problem, get
 

@@ -3,11 +3,11 @@
 import httpx
 from pydantic import SecretStr
 
-from models.settings import Settings
-from store.database import Database
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.web.app import make_app
 from tests.web.api.support import assert_problem
 from tests.web.conftest import Asking, client_of
-from web.app import make_app
 
 
 async def test_unknown_paths_and_methods_are_problems(api: httpx.AsyncClient) -> None:

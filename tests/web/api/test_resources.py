@@ -6,9 +6,9 @@ import httpx
 import pytest
 from pymongo.database import Database
 
-from models.settings import Settings
-from models.status import Status
-from store.documents import job_document
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.settings import Settings
+from jobtrail.store.jobs.documents import job_document
 from tests.cli.support import store_updates, update
 from tests.jobs import a_job
 from tests.web.api.support import all_pages, assert_problem, get

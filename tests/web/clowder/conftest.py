@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from models.settings import Settings
+from jobtrail.models.settings import Settings
 from tests.cli.support import store_updates
 from tests.web.conftest import Asking
 

@@ -1,4 +1,4 @@
-from models.token import Role
+from jobtrail.models.token import Role
 from tests.web.conftest import Asking, Tokens
 
 READS = [

@@ -1,10 +1,10 @@
 from datetime import UTC, datetime
 
-from models.heartbeat import decode_heartbeat
-from models.status import Status
-from models.times import rfc3339
-from store.database import Database
-from store.extractors import ExtractorRepository
+from jobtrail.models.heartbeat import decode_heartbeat
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.times import rfc3339
+from jobtrail.store.database import Database
+from jobtrail.store.extractors import ExtractorRepository
 from tests.cli.support import START, update
 from tests.heartbeat.support import NOW, beat, captured
 from tests.jobs import a_job

@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
-from models.times import rfc3339
+from jobtrail.models.times import rfc3339
 from tests.cli.test_import_clowder import at, extraction, listener_job, listener_updates, run_import
 
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from models.status import Status
+from jobtrail.models.jobs.status import Status
 from tests.cli.support import START, update
 from tests.jobs import a_job
 from tests.jobs import store as store_jobs

@@ -3,11 +3,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from models.heartbeat import decode_heartbeat
-from models.settings import Settings
-from models.times import rfc3339
-from store.database import Database
-from store.extractors import ExtractorRepository
+from jobtrail.models.heartbeat import decode_heartbeat
+from jobtrail.models.settings import Settings
+from jobtrail.models.times import rfc3339
+from jobtrail.store.database import Database
+from jobtrail.store.extractors import ExtractorRepository
 from tests.heartbeat.support import beat, captured
 
 WORDCOUNT_INFO = json.loads(captured()[0])["extractor_info"]

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from models.settings import Settings
-from store.console import Console
-from store.database import Database
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
 from tests.web.conftest import serving
 from tests.web.live.writer import Writer
 

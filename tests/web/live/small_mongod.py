@@ -8,8 +8,8 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from stack.mongod import find_mongod
-from stack.ports import free_port
+from jobtrail.stack.mongod import find_mongod
+from jobtrail.stack.ports import free_port
 from tests.support import eventually
 
 HOST = "127.0.0.1"

@@ -7,16 +7,16 @@ from contextlib import AsyncExitStack
 import psutil
 import pytest
 
-from models.settings import Settings
-from store.database import Database
-from store.feed import TrailFeed
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.feed import TrailFeed
+from jobtrail.web.live.hub import Hub
+from jobtrail.web.live.ring import Ring
 from tests.support import eventually_async
 from tests.web.conftest import serving
 from tests.web.live.client import listening
 from tests.web.live.test_stream import ALL, subscriptions
 from tests.web.live.writer import Writer
-from web.live.hub import Hub
-from web.live.ring import Ring
 
 READING_ALL, READING_ONE, IDLE = 100, 380, 20
 WARM_UP, ROUNDS = 6, 24
@@ -34,9 +34,9 @@ async def test_clients_that_read_nothing_are_dropped_and_all_others_hear_everyth
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     # The same with less: of what the ring holds, and of the time that a client has.
-    monkeypatch.setattr("web.service._PATIENCE_S", 2)
+    monkeypatch.setattr("jobtrail.web.service._PATIENCE_S", 2)
     monkeypatch.setattr(
-        "web.service.make_hub",
+        "jobtrail.web.service.make_hub",
         lambda _settings, own: Hub(TrailFeed(own), [], retry_max_wait_s=1, ring=Ring(most_bytes=RING_BYTES)),
     )
     async with serving(settings) as web, AsyncExitStack() as stack:

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from models.errors import FeedLostError
-from models.heartbeat import Heartbeat
-from models.letter import LetterFilter
-from store.console import Console
-from store.database import Database
-from store.extractors import ExtractorRepository
-from store.feed import PORTION_COUNT, Feed, Touch, TrailFeed, Update, console_feeds
+from jobtrail.models.dead_letters.dead_letter import LetterFilter
+from jobtrail.models.errors import FeedLostError
+from jobtrail.models.heartbeat import Heartbeat
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.extractors import ExtractorRepository
+from jobtrail.store.feed import PORTION_COUNT, Feed, Touch, TrailFeed, Update, console_feeds
 from tests.support import WAIT_S
 from tests.web.letters import letter, store_letters, store_replay
 from tests.web.live.writer import Writer

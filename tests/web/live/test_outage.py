@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from models.settings import Settings
-from store.database import Database
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
 from tests.way import way_to
 from tests.web.conftest import serving
 from tests.web.live.client import listening

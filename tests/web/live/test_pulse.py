@@ -5,22 +5,22 @@ from datetime import UTC, datetime
 
 import pytest
 
-from models.job import Event
-from models.settings import Settings
-from models.status import Status
-from models.token import Role
-from models.wire import StatusUpdate
-from store.console import Console
-from store.database import Database
-from store.feed import Touch, Update
+from jobtrail.models.jobs.job import Event
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.wire import StatusUpdate
+from jobtrail.models.settings import Settings
+from jobtrail.models.token import Role
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.feed import Touch, Update
+from jobtrail.web.live.hub import make_hub
+from jobtrail.web.live.pulse import PULSE_S, Pulse
+from jobtrail.web.live.sse import COMMENT, event
+from jobtrail.web.live.topics import topics_of
 from tests.support import WAIT_S
 from tests.web.conftest import Asking, Tokens, serving
 from tests.web.live.client import listening
 from tests.web.live.writer import Writer
-from web.live.hub import make_hub
-from web.live.pulse import PULSE_S, Pulse
-from web.live.sse import COMMENT, event
-from web.live.topics import topics_of
 
 CHANGED = event("changed")
 
@@ -69,7 +69,7 @@ async def test_the_first_change_is_told_at_once_and_those_that_follow_together()
 
 
 async def test_a_silent_pulse_shows_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.live.pulse.SIGN_OF_LIFE_S", 0.01)
+    monkeypatch.setattr("jobtrail.web.live.pulse.SIGN_OF_LIFE_S", 0.01)
     pulse = Pulse(["all"])
     assert await pulse.take() == COMMENT
     assert await pulse.take() == COMMENT

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.live.ring import Entry, Ring
+from jobtrail.web.live.ring import Entry, Ring
 
 MOST_COUNT, MOST_BYTES = 5, 3000
 

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from models.settings import Settings
-from store.database import Database
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.web.live.subscription import Subscription
 from tests.support import WAIT_S, eventually_async
 from tests.web.conftest import Tokens, serving
 from tests.web.live.client import listening
 from tests.web.live.writer import Writer
-from web.live.subscription import Subscription
 
 ALL = "/api/v1/stream"
 
@@ -124,7 +124,7 @@ async def test_a_client_that_goes_is_noticed(port: int, writer: Writer) -> None:
 async def test_a_stop_ends_all_streams_at_once(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.service._GRACE_S", 2 * WAIT_S)
+    monkeypatch.setattr("jobtrail.web.service._GRACE_S", 2 * WAIT_S)
     clock = asyncio.get_running_loop().time
     async with AsyncExitStack() as stack:
         async with serving(settings) as web:
@@ -145,8 +145,8 @@ async def test_a_stop_ends_all_streams_at_once(
 async def test_a_stream_ends_soon_after_its_token_was_revoked(
     settings: Settings, tokens: Tokens, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.live.sse.WELCOME_S", 0.1)
-    monkeypatch.setattr("web.live.subscription.SIGN_OF_LIFE_S", 0.05)
+    monkeypatch.setattr("jobtrail.web.live.sse.WELCOME_S", 0.1)
+    monkeypatch.setattr("jobtrail.web.live.subscription.SIGN_OF_LIFE_S", 0.05)
     secret = await tokens.make("mine")
     async with serving(settings.model_copy(update={"web_auth": "tokens"})) as web:
         port = web.base_url.port or 0

@@ -8,14 +8,14 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from store.database import Database
-from store.feed import Touch, TrailFeed, Update
+from jobtrail.store.database import Database
+from jobtrail.store.feed import Touch, TrailFeed, Update
+from jobtrail.web.live.hub import Hub
+from jobtrail.web.live.ring import Ring
+from jobtrail.web.live.subscription import Subscription
+from jobtrail.web.live.topics import ALL, JOB, RESOURCE, Topic, topic_of
 from tests.support import WAIT_S, eventually_async
 from tests.web.live.writer import Wish, Writer
-from web.live.hub import Hub
-from web.live.ring import Ring
-from web.live.subscription import Subscription
-from web.live.topics import ALL, JOB, RESOURCE, Topic, topic_of
 
 RING = 20
 JOBS, FILES = ("j/1", "j-2", None), ("f-1", "f 2")
@@ -221,7 +221,7 @@ async def test_one_that_reads_slower_than_the_ring_goes_on_is_dropped_and_may_co
 async def test_one_whose_topic_is_silent_is_not_slow_and_comes_back_with_a_young_id(
     hub: Hub, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.live.subscription.SIGN_OF_LIFE_S", 0.05)
+    monkeypatch.setattr("jobtrail.web.live.subscription.SIGN_OF_LIFE_S", 0.05)
     reader = Reader(hub, topic_of(JOB, "mine"))
     await reader.locate()
     first_id = reader.last_id

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
-from models.delivery import Entry
-from models.status import Status
-from models.wire import StatusUpdate
-from store.database import Database
-from store.log import Log
+from jobtrail.models.delivery import Entry
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.wire import StatusUpdate
+from jobtrail.store.database import Database
+from jobtrail.store.log.log import Log
 
 Wish = tuple[str | None, str, str]
 """Job, resource and message of an update."""

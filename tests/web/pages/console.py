@@ -5,10 +5,10 @@ from typing import Any
 
 from bson import ObjectId
 
-from models.dataset import DatasetStatus
-from models.outbox import ChannelName, DatasetNews, OutboxEntry, OutboxState
-from store.console import Console
-from store.outbox import OutboxRepository
+from jobtrail.models.datasets.dataset import DatasetStatus
+from jobtrail.models.notifications.outbox import ChannelName, DatasetNews, OutboxEntry, OutboxState
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.notifications.outbox import OutboxRepository
 from tests.web.pages import trail
 
 

@@ -4,18 +4,18 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
-from models.outbox import OutboxState
-from models.settings import Settings
-from models.status import Status
-from store.console import Console
-from store.database import Database
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.notifications.outbox import OutboxState
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
+from jobtrail.web.pages.dataset import MOMENTS_SHOWN
+from jobtrail.web.pages.datasets import ROWS_PER_PAGE
+from jobtrail.web.paths import address
 from tests.web.conftest import Asking, Tokens
 from tests.web.pages.console import add_history, add_logs, add_message, add_notification, ago, answer
 from tests.web.pages.seen import Element, seen
 from tests.web.pages.trail import HOSTILE, as_shown, succeed, tell
-from web.pages.dataset import MOMENTS_SHOWN
-from web.pages.datasets import ROWS_PER_PAGE
-from web.paths import address
 
 
 @pytest.fixture

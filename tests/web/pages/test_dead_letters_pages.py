@@ -9,21 +9,21 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database as Trail
 
-from deadletters.conservation import Audit
-from models.conservation import Balance, Tally
-from models.letter import LetterFilter, LetterState
-from models.replay import Replay, ReplayState
-from models.settings import Settings
-from store.database import Database
-from store.replays import ReplayRepository
+from jobtrail.deadletters.accounting import Audit
+from jobtrail.models.dead_letters.accounting import Balance, Tally
+from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterState
+from jobtrail.models.dead_letters.replay import Replay, ReplayState
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.replays import ReplayRepository
+from jobtrail.web.pages.dead_letters.accounting import ledgers
+from jobtrail.web.pages.dead_letters.list import ROWS_PER_PAGE
+from jobtrail.web.pages.dead_letters.replays import stages
 from tests.deadletters.conftest import update_body
 from tests.web.conftest import Asking, Tokens
 from tests.web.letters import NOW, letter, play, store_letters, store_replay
 from tests.web.pages.seen import Element, seen
 from tests.web.pages.trail import HOSTILE, as_shown, succeed
-from web.pages.conservation import ledgers
-from web.pages.dead_letters_list import ROWS_PER_PAGE
-from web.pages.replays import stages
 
 GROUPS, LETTERS, REPLAYS = "/dead-letters", "/dead-letters/letters", "/dead-letters/replays"
 

@@ -9,17 +9,17 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from models.settings import Settings
-from models.status import Status
-from store.database import Database
-from store.extractors import ExtractorRepository
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.extractors import ExtractorRepository
+from jobtrail.web.paths import address
 from tests.heartbeat.support import beat
 from tests.support import Names, eventually_async
 from tests.web.conftest import Asking
 from tests.web.pages import trail
 from tests.web.pages.seen import Element, seen
 from tests.web.pages.trail import HOSTILE, as_shown, succeed, tell
-from web.paths import address
 
 NOTHING = "\u2013"
 """What stands where nothing is known."""

@@ -10,17 +10,17 @@ from itertools import pairwise
 
 import pytest
 
-from desk import figure_book
-from desk.figure_book import FigureBook
-from desk.figures import Figures, Window
-from models.durations import ERROR
-from models.errors import StoreError, TooBroadError
-from models.job import Job, fold
-from models.status import Status
-from models.wire import StatusUpdate
-from store import statistics
-from store.database import Database
-from store.statistics import StatisticsRepository
+from jobtrail.models.durations import ERROR
+from jobtrail.models.errors import StoreError, TooBroadError
+from jobtrail.models.jobs.job import Job, fold
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.wire import StatusUpdate
+from jobtrail.operations import figure_book
+from jobtrail.operations.figure_book import FigureBook
+from jobtrail.operations.figures import Figures, Window
+from jobtrail.store.database import Database
+from jobtrail.store.jobs import statistics
+from jobtrail.store.jobs.statistics import StatisticsRepository
 from tests.jobs import BEGUN, a_job, store
 from tests.support import eventually_async
 

@@ -13,20 +13,20 @@ import pytest
 from pydantic import SecretStr
 from pymongo import MongoClient
 
-from models.errors import BrokerError, NotFoundError
-from models.settings import Settings
-from models.status import Status
-from models.token import Role
-from publisher import submit
-from store.database import Database
+from jobtrail.models.errors import BrokerError, NotFoundError
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.settings import Settings
+from jobtrail.models.token import Role
+from jobtrail.publisher import submit
+from jobtrail.store.database import Database
+from jobtrail.web.pages.jobs import acts as job_acts
+from jobtrail.web.paths import address
 from tests.consumer.conftest import consuming
 from tests.jobs import a_job, store
 from tests.support import WAIT_S, Names, eventually_async
 from tests.web.conftest import Asking, Tokens
 from tests.web.pages.seen import Element, seen
 from tests.web.pages.trail import HOSTILE, Said, as_shown, tell
-from web.pages import job_acts
-from web.paths import address
 
 RETRIED: list[Said] = [
     (Status.SUBMITTED, "Submitted.", 300),

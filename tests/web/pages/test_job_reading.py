@@ -8,13 +8,13 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database as Trail
 
-from models.job import Job
-from models.outline import MOST_ROUNDS, MOST_WHOLE
-from models.settings import Settings
-from models.status import Status
-from store.database import Database
-from store.event_lines import LINES_PER_PAGE, MOST_LETTERS, MOST_SEARCHED, EventLines, LineQuery
-from store.outline import OutlineRepository
+from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.outline import MOST_ROUNDS, MOST_WHOLE
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.jobs.events import LINES_PER_PAGE, MOST_LETTERS, MOST_SEARCHED, EventLines, LineQuery
+from jobtrail.store.jobs.outline import OutlineRepository
 from tests.jobs import BEGUN, a_job, store
 from tests.web.conftest import Asking
 from tests.web.pages.seen import seen

@@ -6,14 +6,14 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from models.status import Status
-from store.database import Database
+from jobtrail.models.jobs.status import Status
+from jobtrail.store.database import Database
+from jobtrail.web.pages.jobs.list import JOBS_PER_PAGE
+from jobtrail.web.paths import address
 from tests.web.conftest import Asking
 from tests.web.pages import trail
 from tests.web.pages.seen import Element, seen
 from tests.web.pages.trail import HOSTILE, as_shown, succeed, tell
-from web.pages.jobs import JOBS_PER_PAGE
-from web.paths import address
 
 
 @pytest.fixture

@@ -4,17 +4,17 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
-from models.outbox import ChannelName, OutboxState
-from models.settings import Settings
-from models.token import Role
-from store.console import Console
-from store.database import Database
+from jobtrail.models.notifications.outbox import ChannelName, OutboxState
+from jobtrail.models.settings import Settings
+from jobtrail.models.token import Role
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
+from jobtrail.web.pages.notifications import ROWS_PER_PAGE
+from jobtrail.web.paths import address
 from tests.web.conftest import Asking, Tokens
 from tests.web.pages.console import add_message, add_notification
 from tests.web.pages.seen import Element, seen
 from tests.web.pages.trail import HOSTILE, as_shown
-from web.pages.notifications import ROWS_PER_PAGE
-from web.paths import address
 
 
 @pytest.fixture

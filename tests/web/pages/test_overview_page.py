@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from models.settings import Settings
-from models.status import Status
-from store.database import Database
-from store.extractors import ExtractorRepository
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
+from jobtrail.store.extractors import ExtractorRepository
 from tests.heartbeat.support import beat
 from tests.support import eventually_async
 from tests.web.conftest import Asking

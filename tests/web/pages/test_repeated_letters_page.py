@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from store.database import Database
+from jobtrail.store.database import Database
 from tests.web.letters import letter, store_letters
 from tests.web.pages.seen import seen
 

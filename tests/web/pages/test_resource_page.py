@@ -5,17 +5,17 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from models.settings import Settings
-from models.status import Status
-from models.times import clock
-from store.console import Console
-from store.database import Database
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.settings import Settings
+from jobtrail.models.times import clock
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
+from jobtrail.web.pages.jobs.resource import EVENTS_SHOWN, JOBS_PER_PAGE
+from jobtrail.web.paths import address
 from tests.web.conftest import Asking, Tokens
 from tests.web.pages import trail
 from tests.web.pages.seen import Element, seen
 from tests.web.pages.trail import HOSTILE, Said, as_shown, succeed, tell
-from web.pages.resource import EVENTS_SHOWN, JOBS_PER_PAGE
-from web.paths import address
 
 NEVER = "\u2013"
 SUBMITTED: list[Said] = [(Status.SUBMITTED, "Submitted.", 5.0)]

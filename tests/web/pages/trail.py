@@ -6,11 +6,11 @@ from typing import Any
 
 from bson import ObjectId
 
-from models.job import Event, Job, fold
-from models.status import Status
-from models.wire import StatusUpdate
-from store.database import Database
-from store.documents import event_document, job_document
+from jobtrail.models.jobs.job import Event, Job, fold
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.wire import StatusUpdate
+from jobtrail.store.database import Database
+from jobtrail.store.jobs.documents import event_document, job_document
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 """Set anew for each test, so it is to be read as `trail.NOW`."""

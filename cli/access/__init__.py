@@ -1,0 +1,1 @@
+"""Commands about tokens and the audit log."""

@@ -1,0 +1,1 @@
+"""`jobtrail deadletters`: list, show, replay, edit, discard, export."""

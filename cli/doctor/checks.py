@@ -1,0 +1,61 @@
+"""The results of a check-up, and what they mean for the exit code."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from jobtrail.cli.exit_codes import ExitCode
+
+
+class Outcome(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """It works, or may be meant so, but somebody should know."""
+    FAILED = "failed"
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Check:
+    """One thing that was checked."""
+
+    name: str
+    outcome: Outcome
+    found: str
+    """What was found, in words, without secrets."""
+    advice: str = ""
+    """What to do; empty where there is nothing to do."""
+    code: ExitCode = ExitCode.DONE
+    """What the process ends with if this failed."""
+
+
+def ok(name: str, found: str) -> Check:
+    """Make a check that found nothing wrong."""
+    return Check(name=name, outcome=Outcome.OK, found=found)
+
+
+def warning(name: str, found: str, advice: str) -> Check:
+    """Make a check that found something that should be known."""
+    return Check(name=name, outcome=Outcome.WARNING, found=found, advice=advice)
+
+
+def failed(name: str, found: str, advice: str, code: ExitCode = ExitCode.FAILED) -> Check:
+    """Make a check that found something wrong."""
+    return Check(name=name, outcome=Outcome.FAILED, found=found, advice=advice, code=code)
+
+
+def exit_code_of(checks: Sequence[Check]) -> ExitCode:
+    """Choose the exit code: a wrong setting comes first, because it may be the cause of the rest.
+
+    Args:
+        checks: All checks.
+
+    Returns:
+        The code that the process ends with.
+    """
+    codes = {check.code for check in checks if check.outcome is Outcome.FAILED}
+    for code in (ExitCode.WRONG_USE, ExitCode.UNREACHABLE, ExitCode.FAILED):
+        if code in codes:
+            return code
+    return ExitCode.DONE

@@ -1,0 +1,128 @@
+"""Checks what the reconciler works with: the sources of a dataset's status, the datasets, the outbox."""
+
+from datetime import UTC, datetime
+
+import httpx
+
+from jobtrail.cli.context import open_database
+from jobtrail.cli.doctor.checks import Check, failed, ok, warning
+from jobtrail.cli.exit_codes import ExitCode
+from jobtrail.cli.places import place_of
+from jobtrail.models.datasets.dataset import DatasetStatus, StatusSource
+from jobtrail.models.errors import SettingError, StoreError
+from jobtrail.models.notifications.outbox import OutboxState
+from jobtrail.models.redaction import redact
+from jobtrail.models.settings import Settings
+from jobtrail.models.times import duration
+from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.datasets.views import STUCK_AFTER, DatasetViews
+from jobtrail.store.notifications.outbox import OutboxRepository
+
+_PROBE = "jobtrail-doctor"
+"""The dataset that is asked for: one that hardly exists, which the API should say."""
+_MOST_WAIT_S = 5.0
+_SERVER_ERRORS = 500
+
+
+async def check_datasets(settings: Settings) -> list[Check]:
+    """Check the console's collections, its datasets and the outbox.
+
+    Args:
+        settings: The settings; the database's URL must be known.
+
+    Returns:
+        The checks; none where the database can't be reached, which its own check tells.
+    """
+    try:
+        async with open_database(settings) as database:
+            console = Console(database, settings)
+            return [await _indexes(console), *await _datasets(console), await _outbox(database)]
+    except (SettingError, StoreError):
+        return []
+
+
+async def _indexes(console: Console) -> Check:
+    missing = await console.missing_indexes()
+    if missing:
+        words = f"missing: {', '.join(missing)}"
+        return warning("dataset indexes", words, "the reconciler makes them: jobtrail dataset:get-status --watch")
+    return ok("dataset indexes", "every index is there")
+
+
+async def _datasets(console: Console) -> list[Check]:
+    name = "datasets"
+    counts = await DatasetViews(console).counts(stuck_before=datetime.now(UTC) - STUCK_AFTER)
+    found = f"pending or in work: {counts.open:,}"
+    if counts.stuck:
+        words = f"{found}; without news for {duration(STUCK_AFTER.total_seconds())}: {counts.stuck:,}"
+        checks = [warning(name, words, "see which, and what keeps them: jobtrail datasets stuck")]
+    else:
+        checks = [ok(name, found)]
+    if counts.unknown:
+        words = f"not watched, because their status is none: {counts.unknown:,} in wishlist_dataset_histories"
+        checks.append(warning("dataset records", words, f"correct it to one of {', '.join(DatasetStatus)}"))
+    return checks
+
+
+async def _outbox(database: Database) -> Check:
+    backlog = await OutboxRepository(database).backlog()
+    given_up = sum(count for (_channel, state), count in backlog.items() if state is OutboxState.FAILED)
+    found = f"messages that wait: {sum(backlog.values()) - given_up:,}"
+    if given_up:
+        advice = "see why: jobtrail outbox --failed; then: jobtrail outbox retry"
+        return warning("outbox", f"{found}; given up: {given_up:,}", advice)
+    return ok("outbox", found)
+
+
+async def check_analyzer(settings: Settings) -> list[Check]:
+    """Check who tells a dataset's status, and whether the analyzer's API answers and accepts our token.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        The checks.
+    """
+    name = "dataset status"
+    if StatusSource.API not in settings.dataset_sources:
+        why = "JOBTRAIL_DATASET_SOURCE is events" if settings.analyzer_url else "JOBTRAIL_ANALYZER_URL is not set"
+        return [ok(name, f"told by the jobs on a dataset alone: {why}")]
+    by_jobs = StatusSource.EVENTS in settings.dataset_sources
+    told = ok(name, f"told by the analyzer's API{' and the jobs on a dataset' if by_jobs else ' alone'}")
+    return [told, await _ask_analyzer(settings)]
+
+
+async def _ask_analyzer(settings: Settings) -> Check:
+    name, url = "analyzer API", settings.analyzer_url or ""
+    place = place_of(url)
+    token = settings.analyzer_token
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+    wait_s = min(_MOST_WAIT_S, settings.analyzer_timeout_s)
+    try:
+        async with httpx.AsyncClient(timeout=wait_s) as client:
+            answer = await client.get(f"{url.rstrip('/')}/datasets/{_PROBE}", headers=headers)
+    except httpx.TimeoutException:
+        words = f"{place} gave no answer within {duration(wait_s)}"
+        return warning(
+            name, words, "check the network and the analyzer's load; JOBTRAIL_ANALYZER_TIMEOUT_S is its bound"
+        )
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError) as error:
+        advice = "correct JOBTRAIL_ANALYZER_URL and JOBTRAIL_ANALYZER_TOKEN"
+        return failed(name, f"{place}: {redact(str(error))}", advice, ExitCode.WRONG_USE)
+    except httpx.TransportError as error:
+        words = f"{place} can't be reached: {redact(str(error))}"
+        return failed(name, words, "start the analyzer or correct JOBTRAIL_ANALYZER_URL", ExitCode.UNREACHABLE)
+    return _judged(name, place, answer.status_code, with_token=token is not None)
+
+
+def _judged(name: str, place: str, code: int, *, with_token: bool) -> Check:
+    found = f"{place} answers {code}"
+    if code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        advice = "renew or correct JOBTRAIL_ANALYZER_TOKEN" if with_token else "set JOBTRAIL_ANALYZER_TOKEN"
+        return failed(name, f"{found}: it does not let us in", advice, ExitCode.WRONG_USE)
+    if code >= _SERVER_ERRORS:
+        return failed(name, found, "look at the analyzer's own logs and health", ExitCode.UNREACHABLE)
+    if code in (httpx.codes.OK, httpx.codes.NOT_FOUND):
+        return ok(name, f"{found} for a dataset that hardly exists")
+    return warning(name, found, "that is no answer to the question for a dataset: check JOBTRAIL_ANALYZER_URL")

@@ -1,0 +1,152 @@
+"""Questions to the broker about streams that AMQP has no command for: whether there are any, and what one is like."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+
+from pika.exceptions import ChannelClosedByBroker
+
+from jobtrail.broker.address import broker_urls
+from jobtrail.broker.channel import Arguments
+from jobtrail.broker.connection import Connection
+from jobtrail.broker.errors import PRECONDITION_FAILED
+from jobtrail.models.errors import BrokerError, NotFoundError
+
+_TIMEOUT_S = 5.0
+_LOOK_S = 0.05
+_MOST_DIFFERENCES = 16
+_UNLIKE = re.compile(
+    r"inequivalent arg '(?P<name>[^']+)'.* but current is"
+    r" (?:none|(?:the value )?'(?P<value>[^']*)'(?: of type '(?P<type>\w+)')?)",
+    re.DOTALL,
+)
+_ANY_NAME = "jobtrail.is-there-a-stream"
+QUEUE_TYPE = "x-queue-type"
+
+Differences = Mapping[str, str | int | None]
+"""Arguments by name, as the broker has them; None for one that was not given."""
+
+
+async def why_unsupported(amqp_url: str) -> str | None:
+    """Find out whether the broker has streams. It is asked for one that no broker makes: an exclusive one.
+
+    Returns:
+        None where it has; else what it says.
+
+    Raises:
+        BrokerError: The broker can't be reached.
+    """
+    async with Connection(amqp_url, "jobtrail doctor") as connection:
+        channel = await connection.channel()
+        try:
+            await channel.declare_queue(_ANY_NAME, {QUEUE_TYPE: "stream"}, exclusive=True)
+        except BrokerError as error:
+            return None if is_refusal(error) and "exclusive" in str(error) else str(error)
+    return "it makes a queue of another type"
+
+
+async def why_unreadable(amqp_url: str, stream: str) -> str | None:
+    """Find out whether a stream can be read: only a node that has a replica of it lets us.
+
+    Returns:
+        None where one of the nodes lets us; else what the last one says.
+
+    Raises:
+        SettingError: The address is none.
+    """
+    for node in broker_urls(amqp_url):
+        try:
+            await _read_last(node, stream)
+            return None
+        except TimeoutError:
+            problem = f"no answer within {_TIMEOUT_S:g} s"
+        except (BrokerError, NotFoundError) as error:
+            problem = str(error)
+    return problem
+
+
+async def _read_last(node: str, stream: str) -> None:
+    async with Connection(node, "jobtrail stream probe") as connection, asyncio.timeout(_TIMEOUT_S):
+        channel = await connection.channel()
+        await channel.declare_queue(stream, passive=True)
+        await channel.set_prefetch(1)
+        await channel.consume(stream, lambda _delivery: None, {"x-stream-offset": "last"})
+
+
+async def differences(connection: Connection, queue: str, wanted: Arguments) -> Differences:
+    """Find out in which arguments a queue is not as wanted.
+
+    AMQP tells a queue's arguments to nobody; but declaring one that exists compares them, and tells one that differs.
+
+    Args:
+        connection: An open connection.
+        queue: A queue that exists.
+        wanted: The arguments.
+
+    Raises:
+        BrokerError: The broker refuses something else.
+    """
+    asked, found = dict(wanted), dict[str, str | int | None]()
+    for _ in range(_MOST_DIFFERENCES):
+        channel = await connection.channel()
+        try:
+            await channel.declare_queue(queue, asked)
+            break
+        except BrokerError as error:
+            unlike = _UNLIKE.search(str(error))
+            if unlike is None or not is_refusal(error):
+                raise
+            name = unlike["name"]
+            if name in found:  # it is no argument, such as durability
+                break
+            found[name] = value = _value(unlike, asked.get(name))
+            asked.pop(name, None)
+            if value is not None:
+                asked[name] = value
+        finally:
+            await channel.close()
+    return found
+
+
+def difference_words(name: str, value: str | int | None, wanted: str | int | bool | None) -> str:
+    """Say what an argument is, and what it should be."""
+    if value is None:
+        return f"{name} is not set instead of {wanted}"
+    return f"{name} is {value}" + ("" if wanted is None else f" instead of {wanted}")
+
+
+def is_stream(found: Differences) -> bool:
+    """Tell by its differences from a stream whether a queue is one; streams are durable."""
+    return QUEUE_TYPE not in found and "durable" not in found
+
+
+def is_refusal(error: BrokerError) -> bool:
+    """Tell whether the broker answered that what it has is not what was asked for."""
+    cause = error.__cause__
+    return isinstance(cause, ChannelClosedByBroker) and cause.reply_code == PRECONDITION_FAILED
+
+
+async def is_blocked(amqp_url: str) -> bool:
+    """Find out whether the broker takes no messages for now. It tells only those who send one: this one goes nowhere.
+
+    Raises:
+        BrokerError: The broker can't be reached.
+    """
+    async with Connection(amqp_url, "jobtrail doctor") as connection:
+        channel = await connection.channel()
+        channel.raw.basic_publish("", _ANY_NAME, b"")
+        # From a connection that is blocked the broker reads nothing more, so this has no answer then.
+        answer = asyncio.ensure_future(channel.set_prefetch(1))
+        deadline = asyncio.get_running_loop().time() + _TIMEOUT_S
+        while not (connection.blocked or answer.done()) and asyncio.get_running_loop().time() < deadline:
+            await asyncio.wait((answer,), timeout=_LOOK_S)
+        answer.cancel()
+        await asyncio.gather(answer, return_exceptions=True)
+        return connection.blocked
+
+
+def _value(unlike: re.Match[str], asked: str | int | bool | None) -> str | int | None:
+    """Take a value out of the broker's words, which name its type only where the argument was not asked for."""
+    text, kind = unlike["value"], unlike["type"]
+    is_number = "int" in kind if kind else isinstance(asked, int)
+    return int(text) if is_number and text is not None and text.isdigit() else text

@@ -1,0 +1,1 @@
+"""Commands about jobs and the extractors that run them."""

@@ -1,0 +1,86 @@
+"""`jobtrail submit`: asks a worker for a job."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from jobtrail.cli.command_group import JsonOption
+
+
+class ResourceKind(StrEnum):
+    """What a resource id names."""
+
+    FILE = "file"
+    DATASET = "dataset"
+
+
+def submit(
+    queue: Annotated[str, typer.Argument(help="The worker's queue; pyClowder's default is the extractor's name.")],
+    resource_id: Annotated[str, typer.Argument(help="The file's or dataset's id.")],
+    *,
+    user: Annotated[str | None, typer.Option(help="Who asks for it.")] = None,
+    parameters: Annotated[str | None, typer.Option(help="For the extractor: a JSON object.", metavar="JSON")] = None,
+    kind: Annotated[ResourceKind, typer.Option("--type", help="What RESOURCE_ID names.")] = ResourceKind.FILE,
+    dataset: Annotated[str, typer.Option(help="The dataset that the file is in.")] = "",
+    filename: Annotated[str, typer.Option(help="The file's name.")] = "",
+    extractor: Annotated[str | None, typer.Option(help="The extractor's name where it is not the queue's.")] = None,
+    job_id: Annotated[str | None, typer.Option(help="At most 128 characters; without it a UUID is made.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the workers of a queue for a job, and print its job id."""
+    import json
+
+    from jobtrail.cli.access.audit_log_note import note_by_itself
+    from jobtrail.cli.context import current_settings
+    from jobtrail.cli.interruptible import run_interruptible
+    from jobtrail.models.errors import SettingError
+    from jobtrail.publisher.submission import submit as send
+
+    settings = current_settings()
+    try:
+        made = send(
+            settings.require_amqp_url(),
+            queue,
+            resource_id=resource_id,
+            extractor_id=extractor,
+            user_id=user,
+            job_id=job_id,
+            resource_type=kind.value,
+            parameters=_parsed(parameters),
+            filename=filename,
+            dataset_id=dataset,
+            reply_queue=settings.reply_stream,
+            partitions=settings.reply_partitions,
+        )
+    except ValueError as error:
+        raise SettingError(str(error)) from error
+    details = {"queue": queue, "resource": resource_id} | ({"user": user} if user else {})
+    run_interruptible(note_by_itself(settings, "job.submit", target=made, details=details))
+    if as_json:
+        typer.echo(json.dumps({"job_id": made, "queue": queue, "resource_id": resource_id}))
+    elif not _to_terminal():
+        typer.echo(made)
+    else:
+        typer.echo(f"Submitted job {made}\nWatch it:  jobtrail timeline {made} --follow")
+
+
+def _parsed(parameters: str | None) -> dict[str, object]:
+    import json
+
+    from jobtrail.models.errors import SettingError
+
+    try:
+        value = json.loads(parameters or "{}")
+    except ValueError as error:
+        raise SettingError(f"--parameters is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise SettingError("--parameters must be a JSON object")
+    return value
+
+
+def _to_terminal() -> bool:
+    """Whether a person reads along; a script gets the bare job id."""
+    import sys
+
+    return sys.stdout.isatty()

@@ -1,0 +1,1 @@
+"""`jobtrail outbox`: notifications that wait, were sent or failed."""

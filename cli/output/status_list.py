@@ -1,0 +1,144 @@
+"""A list of things with a status: a table where there is room, else two or three lines each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
+from rich.table import Table
+from rich.text import Text
+
+from jobtrail.cli.output.console import make_console, make_table
+from jobtrail.cli.output.formats import one_line
+from jobtrail.cli.output.palette import QUIET
+
+WIDE = 160
+"""Columns from which on a thing fits into one line."""
+_WIDEST = 40
+_END_WIDTH = 10
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Columns:
+    """The headings of a list."""
+
+    state: str
+    name: str
+    details: Sequence[str]
+    ends: Sequence[str]
+    """Short ones at the right."""
+    remark: str
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Line:
+    """One thing of a list."""
+
+    state: Text
+    name: str
+    details: Sequence[str]
+    """One per heading; empty where there is nothing to say."""
+    ends: Sequence[str]
+    remark: Text
+
+
+def print_lines(console: Console, columns: Columns, lines: Sequence[Line]) -> None:
+    """Print a list.
+
+    Args:
+        console: Where.
+        columns: The headings.
+        lines: The things; at least one.
+    """
+    # What is pasted elsewhere, such as a key, is neither cut off nor broken.
+    if console.width >= WIDE and all(
+        cell_len(told) <= _WIDEST for line in lines for told in (line.name, *line.details)
+    ):
+        console.print(_table(columns, lines, console.width))
+    else:
+        _print_narrow(console, columns, lines)
+
+
+def print_next(console: Console, cursor: str | None) -> None:
+    """Print how to see the next page, if there is one.
+
+    Args:
+        console: Where.
+        cursor: Its cursor.
+    """
+    if cursor:
+        console.print(Text(f"\nMore:  --cursor {cursor}", style=QUIET), soft_wrap=True)
+
+
+def print_page(columns: Columns, lines: Sequence[Line], cursor: str | None, *, empty: str, way_out: str) -> None:
+    """Print one page of a list, and how to see the next one; or that there is nothing.
+
+    Args:
+        columns: The headings.
+        lines: The things.
+        cursor: The cursor of the next page.
+        empty: What to say where there are none.
+        way_out: And what to do then, with the command.
+    """
+    console = make_console()
+    if lines:
+        print_lines(console, columns, lines)
+        print_next(console, cursor)
+    else:
+        console.print(empty)
+        console.print(Text(f"  {way_out}", style=QUIET))
+
+
+def _table(columns: Columns, lines: Sequence[Line], width: int) -> Table:
+    names = [columns.state, columns.name, *columns.details, *columns.ends]
+    cells = [
+        [line.state, *(Text(one_line(told)) for told in (line.name, *line.details)), *map(Text, line.ends)]
+        for line in lines
+    ]
+    widths = [min(_WIDEST, max(len(name), *(row[place].cell_len for row in cells))) for place, name in enumerate(names)]
+    table = make_table()
+    for name, column_width in zip(names, widths, strict=True):
+        justify: JustifyMethod = "right" if name in columns.ends else "left"
+        table.add_column(name, width=column_width, overflow="fold", justify=justify)
+    room = width - sum(widths) - 2 * len(widths)
+    table.add_column(columns.remark, width=max(len(columns.remark), room), no_wrap=True, overflow="ellipsis")
+    for row, line in zip(cells, lines, strict=True):
+        table.add_row(*row, line.remark)
+    return table
+
+
+def _print_narrow(console: Console, columns: Columns, lines: Sequence[Line]) -> None:
+    state_width = max(len(columns.state), *(line.state.cell_len for line in lines)) + 2
+    end_widths = [
+        max(_END_WIDTH, len(heading), *(len(line.ends[place]) for line in lines))
+        for place, heading in enumerate(columns.ends)
+    ]
+    room = console.width - state_width
+    name_width = max(9, room - sum(end_widths) - 2 * len(end_widths))
+    widths = (state_width, name_width, *end_widths)
+    heading = _first_line(Text(columns.state), columns.name, columns.ends, widths)
+    heading.stylize(QUIET)
+    console.print(heading, no_wrap=True, overflow="crop")
+    margin = " " * state_width
+    for line in lines:
+        console.print(_first_line(line.state, one_line(line.name), line.ends, widths), soft_wrap=True)
+        told = ", ".join(
+            f"{name.lower()} {one_line(detail)}"
+            for name, detail in zip(columns.details, line.details, strict=True)
+            if detail
+        )
+        if told:
+            console.print(Text(margin + told, style=QUIET), soft_wrap=True)
+        if line.remark:
+            remark = line.remark.copy()
+            remark.truncate(room, overflow="ellipsis")
+            console.print(Text(margin).append_text(remark), soft_wrap=True)
+
+
+def _first_line(state: Text, name: str, ends: Sequence[str], widths: Sequence[int]) -> Text:
+    line = state.copy()
+    line.pad_right(widths[0] - line.cell_len)
+    line.append(name + " " * (widths[1] - cell_len(name)), style="default")
+    for end, width in zip(ends, widths[2:], strict=True):
+        line.append(f"  {end:>{width}}", style="default")
+    return line

@@ -1,0 +1,11 @@
+"""`jobtrail monitor`: the service that stores heartbeats."""
+
+
+def monitor() -> None:
+    """Store the workers' heartbeats until SIGTERM or Ctrl-C, so that online and stalled can be told."""
+    from jobtrail.cli.context import current_settings
+    from jobtrail.cli.services.service import run_service
+    from jobtrail.heartbeat.monitor import run_monitor
+
+    settings = current_settings()
+    run_service("monitor", settings, lambda stop, on_ready: run_monitor(settings, stop, on_ready=on_ready))

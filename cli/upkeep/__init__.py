@@ -1,0 +1,1 @@
+"""Commands that check, rebuild and import the trail."""

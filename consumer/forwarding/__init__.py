@@ -1,0 +1,1 @@
+"""`jobtrail forward`: copies updates from the log to another queue."""

@@ -1,0 +1,1 @@
+"""Datasets: histories, changes, the analyzer's answers."""

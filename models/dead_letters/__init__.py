@@ -1,0 +1,1 @@
+"""Dead letters: what they are, why they were refused, how they are grouped."""

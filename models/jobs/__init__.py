@@ -1,0 +1,1 @@
+"""Jobs: status updates, the state machine, timelines."""

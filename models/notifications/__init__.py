@@ -1,0 +1,1 @@
+"""Notifications: alerts, outbox entries, channels."""

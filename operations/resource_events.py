@@ -1,0 +1,120 @@
+"""What was said about one resource: extractor by extractor, job by job, update by update."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from jobtrail.models.jobs.job import Event
+from jobtrail.operations.job_list import ListedJob, judged
+from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.store.jobs.jobs import EventFilter, EventPage, JobFilter, JobRepository
+from jobtrail.store.jobs.without_job_id import UnnamedGroup
+
+MOST_GROUPS = 100
+"""Groups of updates that name no job that are told at the most, the latest ones."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class ResourceEventsRequest:
+    """What is asked for."""
+
+    resource_id: str
+    extractor_id: str | None
+    """Only this extractor's; None for all."""
+    jobs: int
+    """Jobs per page."""
+    events: int
+    """Latest updates of each job, and of each group of updates that name none."""
+    cursor: str | None
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class JobEvents:
+    """A job with its latest updates, in order."""
+
+    listed: ListedJob
+    page: EventPage
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class UnnamedEvents:
+    """Updates that name no job, the latest ones, in order."""
+
+    group: UnnamedGroup
+    events: Sequence[Event]
+
+
+@dataclass(slots=True, kw_only=True)
+class ExtractorEvents:
+    """What one extractor said."""
+
+    extractor_id: str
+    jobs: list[JobEvents] = field(default_factory=list)
+    """The latest updated first."""
+    unnamed: UnnamedEvents | None = None
+    """On the first page only."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class ResourceEvents:
+    """One page."""
+
+    extractors: Sequence[ExtractorEvents]
+    """That of the job that was updated last comes first."""
+    next: str | None
+    """Cursor of the next page; None on the last."""
+
+
+async def read_resource_events(
+    repository: JobRepository, judge: StallJudge, request: ResourceEventsRequest
+) -> ResourceEvents:
+    """Read one page of jobs on a resource with their latest updates, grouped by extractor.
+
+    Args:
+        repository: Reads jobs and updates.
+        judge: Judges the jobs.
+        request: What is asked for.
+
+    Returns:
+        The page.
+
+    Raises:
+        SettingError: The cursor is none of ours.
+        StoreError: The database can't be reached.
+    """
+    wanted = JobFilter(resource_id=request.resource_id, extractor_id=request.extractor_id)
+    page = await repository.list(wanted, limit=request.jobs, cursor=request.cursor)
+    listed, pages, unnamed = await asyncio.gather(
+        judged(judge, page.jobs),
+        asyncio.gather(
+            *(
+                repository.event_page(job.job_id, EventFilter(), limit=request.events, before=job.event_count + 1)
+                for job in page.jobs
+            )
+        ),
+        _unnamed(repository, request),
+    )
+    by_extractor: dict[str, ExtractorEvents] = {}
+    for each, events in zip(listed, pages, strict=True):
+        _of(by_extractor, each.job.extractor_id).jobs.append(JobEvents(listed=each, page=events))
+    for found in unnamed:
+        _of(by_extractor, found.group.extractor_id).unnamed = found
+    return ResourceEvents(extractors=list(by_extractor.values()), next=page.next)
+
+
+def _of(by_extractor: dict[str, ExtractorEvents], extractor_id: str) -> ExtractorEvents:
+    return by_extractor.setdefault(extractor_id, ExtractorEvents(extractor_id=extractor_id))
+
+
+async def _unnamed(repository: JobRepository, request: ResourceEventsRequest) -> Sequence[UnnamedEvents]:
+    if request.cursor is not None:
+        return []
+    groups = await repository.unnamed.of_resource(request.resource_id)
+    wanted = [group for group in groups if request.extractor_id in (None, group.extractor_id)][:MOST_GROUPS]
+    latest = await asyncio.gather(
+        *(
+            repository.unnamed.latest_events(group.extractor_id, group.resource_id, limit=request.events)
+            for group in wanted
+        )
+    )
+    return [UnnamedEvents(group=group, events=events) for group, events in zip(wanted, latest, strict=True)]

@@ -1,0 +1,25 @@
+"""What all schemas share."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+
+from jobtrail.models.times import rfc3339
+
+Timestamp = Annotated[
+    datetime,
+    PlainSerializer(rfc3339),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-22T00:14:36.000Z"]}),
+]
+"""A time: RFC 3339, UTC, milliseconds."""
+
+
+class Schema(BaseModel):
+    """An answer, or a part of one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+    def json_object(self) -> dict[str, object]:
+        """Return it as what `json.dumps` takes."""
+        return self.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,83 @@
+"""The messages to Slack, mail and Pusher."""
+
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+from jobtrail.models.notifications.outbox import ChannelName, OutboxEntry, OutboxState
+from jobtrail.operations.schemas.base import Schema, Timestamp
+
+
+class OutboxEntrySchema(Schema):
+    """One message to one recipient."""
+
+    key: str
+    channel: ChannelName
+    recipient: str
+    state: OutboxState
+    attempts: int
+    error: str | None
+    dataset_id: str | None
+    user_id: str | None
+    cause: str
+    created_at: Timestamp
+    not_before: Timestamp
+    sent_at: Timestamp | None
+    batch: str | None
+
+    @classmethod
+    def of(cls, entry: OutboxEntry) -> Self:
+        """Make it of an entry."""
+        return cls(
+            key=entry.key,
+            channel=entry.channel,
+            recipient=entry.recipient,
+            state=entry.state,
+            attempts=entry.attempts,
+            error=entry.error,
+            dataset_id=entry.dataset_id,
+            user_id=entry.user_id,
+            cause=entry.cause,
+            created_at=entry.created_at,
+            not_before=entry.not_before,
+            sent_at=entry.sent_at,
+            batch=entry.batch,
+        )
+
+
+class BacklogSchema(Schema):
+    """How many messages of a channel are in a state."""
+
+    channel: ChannelName
+    state: OutboxState
+    count: int
+
+
+class OutboxSchema(Schema):
+    """What is not sent, the newest first, what was sent lately, and how many wait or were given up."""
+
+    unsent: list[OutboxEntrySchema]
+    sent: list[OutboxEntrySchema]
+    backlog: list[BacklogSchema]
+
+    @classmethod
+    def of(
+        cls,
+        unsent: Iterable[OutboxEntry],
+        sent: Iterable[OutboxEntry],
+        backlog: Mapping[tuple[ChannelName, OutboxState], int],
+    ) -> Self:
+        """Make it of entries and counts."""
+        return cls(
+            unsent=[OutboxEntrySchema.of(entry) for entry in unsent],
+            sent=[OutboxEntrySchema.of(entry) for entry in sent],
+            backlog=[
+                BacklogSchema(channel=channel, state=state, count=count)
+                for (channel, state), count in sorted(backlog.items())
+            ],
+        )
+
+
+class RetriedSchema(Schema):
+    """How many messages will be tried again."""
+
+    retried: int

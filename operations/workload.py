@@ -1,0 +1,99 @@
+"""What is in work, what waits and what is stalled, over all extractors or for one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobtrail.models.jobs.status import Status
+from jobtrail.operations.job_list import RUNNING, ListedJob, judged
+from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.store.jobs.jobs import JobFilter, JobRepository
+from jobtrail.store.jobs.workload import WorkloadRepository
+
+WAITING = (Status.SUBMITTED, Status.RESUBMITTED)
+MOST_COUNTED = 10_000
+"""Counting stops here."""
+MOST_JUDGED = 500
+"""Running jobs that are judged, the longest silent first: those are the ones that may be stalled."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Load:
+    """How many jobs run and wait; `MOST_COUNTED` stands for as many or more."""
+
+    running: int
+    waiting: int
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class RunningJobs:
+    """Running jobs, judged."""
+
+    count: int
+    """How many there are; `MOST_JUDGED` stands for as many or more."""
+    at_work: Sequence[ListedJob]
+    """Some of those that get on, the latest started first."""
+    stalled: Sequence[ListedJob]
+    """Those that don't, the longest silent first."""
+
+    @property
+    def all_judged(self) -> bool:
+        """Whether none may be stalled that was not looked at."""
+        return self.count < MOST_JUDGED
+
+
+async def read_load(repository: WorkloadRepository) -> Load:
+    """Count what runs and what waits.
+
+    Args:
+        repository: Counts.
+
+    Returns:
+        The counts.
+
+    Raises:
+        StoreError: The database can't be reached.
+    """
+    return Load(
+        running=await repository.count(RUNNING, limit=MOST_COUNTED),
+        waiting=await repository.count(WAITING, limit=MOST_COUNTED),
+    )
+
+
+async def read_running(
+    repository: WorkloadRepository,
+    jobs: JobRepository,
+    judge: StallJudge,
+    *,
+    limit: int,
+    extractor_id: str | None = None,
+) -> RunningJobs:
+    """Read running jobs and judge them.
+
+    Args:
+        repository: Reads those that may be stalled.
+        jobs: Reads those that get on.
+        judge: Judges them.
+        limit: How many of those that get on.
+        extractor_id: Only those of this extractor.
+
+    Returns:
+        The jobs.
+
+    Raises:
+        StoreError: The database can't be reached.
+    """
+    silent = await repository.running(limit=MOST_JUDGED, extractor_id=extractor_id)
+    looked_at = await judged(judge, silent)
+    if len(silent) < MOST_JUDGED:
+        lively = looked_at
+    else:
+        page = await jobs.list(JobFilter(statuses=RUNNING, extractor_id=extractor_id), limit=limit)
+        lively = await judged(judge, page.jobs)
+    at_work = [each for each in lively if each.stall is None]
+    at_work.sort(key=_started, reverse=True)
+    return RunningJobs(count=len(silent), at_work=at_work[:limit], stalled=[each for each in looked_at if each.stall])
+
+
+def _started(each: ListedJob) -> datetime:
+    return each.job.started_at or each.job.updated_at

@@ -1,0 +1,1 @@
+"""A job's log records and printed lines, sent as updates."""

@@ -1,0 +1,1 @@
+"""Updates that wait on disk until the broker is back."""

@@ -1,0 +1,245 @@
+"""Runs checks: a whole run at a time across all processes, or a check of the datasets whose jobs changed."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import structlog
+
+from jobtrail.models.datasets.dataset import valid_dataset_id
+from jobtrail.models.errors import BusyError, NotFoundError, RecordError, SettingError, StoreError
+from jobtrail.models.notifications.alert import Alert, AlertKind
+from jobtrail.models.notifications.outbox import RunSummary, Timings
+from jobtrail.models.notifications.slack_entries import slack_entries
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.analyzer import Analyzer
+from jobtrail.reconciler.checker import Reconciler
+from jobtrail.reconciler.inquiry import Inquiry
+from jobtrail.reconciler.metrics import ReconcilerMetrics
+from jobtrail.reconciler.planner import audience_of
+from jobtrail.reconciler.report import COMMAND, OnProgress, Run
+from jobtrail.store.datasets.batch_jobs import BatchJobRepository
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.datasets.datasets import DatasetRepository
+from jobtrail.store.datasets.jobs import DatasetJobs
+from jobtrail.store.leases.lease import Lease
+from jobtrail.store.notifications.outbox import OutboxRepository
+
+log = structlog.get_logger()
+
+Tell = Callable[[Alert], Awaitable[None]]
+"""Tells an alert at once, when the database that the outbox is in is away."""
+
+
+@dataclass(slots=True)
+class Outage:
+    """What all runners of a process know of an outage of the database."""
+
+    told: bool = False
+    """Whether it was told on Slack."""
+
+
+class Runner:
+    """Runs checks with a writer's session of its own.
+
+    Args:
+        console: Where datasets are.
+        settings: The sources, and who can be told.
+        analyzer: The API; None where it is not a source.
+        metrics: Where runs are counted.
+        tell: Used when the outbox can't be written.
+        outage: Shared by the runners of a process.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        settings: Settings,
+        analyzer: Analyzer | None,
+        metrics: ReconcilerMetrics,
+        *,
+        tell: Tell,
+        outage: Outage,
+    ) -> None:
+        self._console = console
+        self._database = console.database
+        self._batch_jobs = BatchJobRepository(console)
+        self._slack_channel = audience_of(settings).slack_channel
+        self._analyzer = analyzer
+        self._metrics = metrics
+        self._tell = tell
+        self._outbox = OutboxRepository(console.database)
+        self._datasets = DatasetRepository(console)
+        self._reconciler = Reconciler(settings, self._datasets, DatasetJobs(console))
+        self._outage = outage
+
+    async def close(self) -> None:
+        """Give the session back to the server."""
+        await self._datasets.close()
+
+    async def prepare(self) -> None:
+        """Make the collections' indexes.
+
+        Raises:
+            OwnershipLostError: What is stored contradicts a unique index.
+            StoreError: The database can't be reached; that was logged and told, once per outage.
+        """
+        try:
+            await self._database.ensure_indexes()
+            await self._console.ensure_indexes()
+        except StoreError as error:
+            await self._note_outage(Run(), error)
+            raise
+
+    async def run(self, dataset_id: str | None = None, on_progress: OnProgress | None = None) -> RunSummary:
+        """Check one dataset, or all that are open, once.
+
+        Args:
+            dataset_id: The dataset; None means all.
+            on_progress: Told how many have been checked so far.
+
+        Returns:
+            What was done.
+
+        Raises:
+            BusyError: Another process is at it.
+            SettingError: The id is malformed.
+            NotFoundError: There is no such dataset.
+            StoreError: The database can't be reached.
+        """
+        lease = Lease(self._database, COMMAND)
+        try:
+            holder = await lease.acquire()
+        except StoreError as error:
+            await self._note_outage(Run(), error)
+            raise
+        if holder is not None:
+            raise BusyError(f"{COMMAND} already runs on {holder.name}, since {holder.since:%H:%M:%S} UTC")
+        return await lease.while_held(lambda: self._run(Run(on_progress), dataset_id))
+
+    async def check_changed(self, dataset_ids: Collection[str]) -> tuple[dict[str, datetime], set[str]]:
+        """Check by their jobs the datasets whose jobs changed. The API, where it is a source, is not waited for.
+
+        Args:
+            dataset_ids: The datasets.
+
+        Returns:
+            When to look at which of them again, and about which the API must be asked at once.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        run = Run()
+        look_again = await self._check_some(run, None, dataset_ids, for_now=True)
+        return look_again, run.to_ask
+
+    async def check_ended(self, dataset_id: str) -> datetime | None:
+        """Ask the API about a dataset whose jobs are all done.
+
+        Args:
+            dataset_id: The dataset.
+
+        Returns:
+            When to ask again, as the API tells no end yet; None when the dataset is settled, or jobs work on it again.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        look_again = await self._check_some(Run(), self._inquiry(), [dataset_id])
+        return look_again.get(dataset_id)
+
+    async def _check_some(
+        self, run: Run, inquiry: Inquiry | None, dataset_ids: Collection[str], *, for_now: bool = False
+    ) -> dict[str, datetime]:
+        async with self._watched(run):
+            look_again = await self._reconciler.check(run, inquiry, dataset_ids, for_now=for_now)
+            self._metrics.note_checks(run.summary(_api_timings(inquiry)))
+            await self._tell_slack(run.take_alerts())
+        return look_again
+
+    async def take_over(self, purpose: str) -> None:
+        """Become the one that writes for a purpose; see `SoleWriter.take_over`."""
+        await self._datasets.take_over(purpose)
+
+    def _inquiry(self) -> Inquiry | None:
+        return self._analyzer.inquiry() if self._analyzer else None
+
+    async def _run(self, run: Run, dataset_id: str | None) -> RunSummary:
+        log.info("Run started", action="dataset.run_started", run_id=run.id, dataset_id=dataset_id)
+        inquiry = self._inquiry()
+        try:
+            async with self._watched(run):
+                await self.take_over(COMMAND)
+                if dataset_id is not None:
+                    await self._check_id(run, dataset_id)
+                await self._batch_jobs.catch_up()
+                wanted = None if dataset_id is None else [dataset_id]
+                count = await self._datasets.count_open(wanted)
+                log.info("Datasets found", action="dataset.found", run_id=run.id, count=count)
+                await self._reconciler.check(run, inquiry, wanted)
+                if run.errors[AlertKind.API_AUTHENTICATION]:
+                    run.halted = "the analyzer API refuses our credentials"
+        finally:
+            summary = run.summary(_api_timings(inquiry))
+            self._metrics.note_run(summary)
+        async with self._watched(run):
+            await self._tell_end(run, summary)
+        return summary
+
+    @asynccontextmanager
+    async def _watched(self, run: Run) -> AsyncIterator[None]:
+        """Let nobody miss what ends a run early; then it goes its way.
+
+        What somebody asked for and is not there, or is broken, is no defect: it has been noted already.
+        """
+        try:
+            yield
+        except (SettingError, NotFoundError, RecordError):
+            await self._tell_slack(run.take_alerts())
+            raise
+        except StoreError as error:
+            run.halted = str(error)
+            await self._note_outage(run, error)
+            raise
+        except Exception as error:
+            run.halted = f"{type(error).__name__}: {error}"
+            log.critical("Run halted", action=AlertKind.CRITICAL.action, run_id=run.id, exc_info=True)
+            run.wrong(AlertKind.CRITICAL, run.halted)
+            await self._tell_slack(run.take_alerts())
+            raise
+        self._outage.told = False
+
+    async def _check_id(self, run: Run, dataset_id: str) -> None:
+        try:
+            await self._datasets.get(valid_dataset_id(dataset_id))
+        except (SettingError, NotFoundError, RecordError) as error:
+            kind = AlertKind.BROKEN_RECORD if isinstance(error, RecordError) else AlertKind.INVALID_DATASET_ID
+            log.error(kind.meaning.title, action=kind.action, run_id=run.id, error=str(error))
+            run.wrong(kind, str(error))
+            raise
+
+    async def _tell_end(self, run: Run, summary: RunSummary) -> None:
+        if summary.checked == 0:
+            log.info("No datasets to monitor", action="dataset.nothing_to_do", run_id=run.id)
+            await self._tell_slack(run.take_alerts())
+            return
+        told = {name: value for name, value in asdict(summary).items() if name != "started_at"}
+        log.info("Run finished", action="dataset.run_finished", **told)
+        await self._tell_slack([*run.take_alerts(), summary])
+
+    async def _tell_slack(self, bodies: Sequence[Alert | RunSummary]) -> None:
+        await self._outbox.insert(slack_entries(bodies, self._slack_channel))
+
+    async def _note_outage(self, run: Run, error: StoreError) -> None:
+        """Log and tell that the database is away: once per outage, and directly, as the outbox is in that database."""
+        log.error("Database error", action=AlertKind.DATABASE_ERROR.action, run_id=run.id, error=str(error))
+        if not self._outage.told:
+            self._outage.told = True
+            run.wrong(AlertKind.DATABASE_ERROR, str(error))
+            for alert in run.take_alerts():
+                await self._tell(alert)
+
+
+def _api_timings(inquiry: Inquiry | None) -> Timings:
+    return inquiry.timings() if inquiry else Timings()

@@ -1,0 +1,1 @@
+"""What every service needs to run: back-off, sleep, tasks, the health page."""

@@ -1,0 +1,1 @@
+"""Reads of a Clowder's own collections, and documents in Clowder's shape."""

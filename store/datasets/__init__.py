@@ -1,0 +1,1 @@
+"""Dataset histories, batch jobs and the console's collections in MongoDB."""

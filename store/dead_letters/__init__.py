@@ -1,0 +1,1 @@
+"""Dead letters, their groups and their replays in MongoDB."""

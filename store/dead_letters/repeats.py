@@ -1,0 +1,94 @@
+"""Captured letters that may be repetitions of earlier ones.
+
+A queue does not tell its reader which acknowledgements arrived. So a message that comes again may be one that an
+earlier session stored, or one that it was handed and did not come to store. Without an id nobody can tell. It is
+stored, and marked where an equal letter is on record.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pymongo import UpdateOne
+
+from jobtrail.models.dead_letters.dead_letter import Letter
+from jobtrail.models.settings import MAX_PREFETCH
+from jobtrail.store.database import Database, Document, translated
+from jobtrail.store.dead_letters.bodies import LetterBodies
+
+_WINDOW = 2 * MAX_PREFETCH
+"""Letters before the session's first one that may have come again: more than the broker hands out without an answer."""
+_TOGETHER = 500
+
+Fingerprint = Callable[[bytes, bytes], bytes]
+"""Makes a fingerprint of a body and of properties."""
+
+
+class LetterRepeats:
+    """Pairs the redelivered letters of one session with equal ones that earlier sessions stored.
+
+    An earlier letter is the first of one repetition per session at the most: where six come again after three were
+    stored, three are repetitions and three are new. A letter that is a repetition itself is nobody's first.
+
+    Args:
+        database: The trail's database.
+        queue: The queue.
+        last_seq: The number of the last letter that an earlier session stored.
+    """
+
+    def __init__(self, database: Database, queue: str, last_seq: int) -> None:
+        self._letters = database.collection("dead_letters")
+        self._earlier: Document = {
+            "queue": queue,
+            "seq": {"$gt": last_seq - _WINDOW, "$lte": last_seq},
+            "maybe_repeated": None,
+        }
+        self._last_seq = last_seq
+        self._firsts: dict[bytes, list[str]] = {}
+
+    async def mark(self, letters: Sequence[Letter]) -> None:
+        """Mark letters that may be repetitions.
+
+        Args:
+            letters: Redelivered letters without a key, in order; each letter once per session.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        fingerprints = {letter.fingerprint for letter in letters if letter.fingerprint is not None}
+        await self._find(fingerprints - self._firsts.keys())
+        for letter in letters:
+            firsts = self._firsts.get(letter.fingerprint or b"")
+            letter.maybe_repeated = firsts.pop() if firsts else None
+
+    async def _find(self, fingerprints: set[bytes]) -> None:
+        """Find the equal letters on record, the latest last: that one is the likeliest to come again."""
+        if not fingerprints or not self._last_seq:
+            return
+        query = self._earlier | {"fingerprint": {"$in": list(fingerprints)}}
+        with translated():
+            found: list[dict[str, Any]] = await self._letters.find(query, {"fingerprint": 1, "seq": 1}).to_list()
+        for document in sorted(found, key=lambda document: int(document["seq"])):
+            self._firsts.setdefault(document["fingerprint"], []).append(str(document["_id"]))
+
+
+async def add_fingerprints(database: Database, queue: str, last_seq: int, fingerprint: Fingerprint) -> None:
+    """Give the latest letters of a queue their fingerprints, which earlier versions did not store.
+
+    Args:
+        database: The trail's database.
+        queue: The queue.
+        last_seq: The number of its last letter.
+        fingerprint: Makes them.
+    """
+    letters, bodies = database.collection("dead_letters"), LetterBodies(database)
+    query: Document = {"queue": queue, "seq": {"$gt": last_seq - MAX_PREFETCH}, "key": None, "fingerprint": None}
+    changes: list[UpdateOne] = []
+    async for document in letters.find(query, {"body": 1, "properties": 1, "size_bytes": 1}):
+        whole = await bodies.put_back(document)
+        mark = fingerprint(bytes(whole["body"]), bytes(whole["properties"]))
+        changes.append(UpdateOne({"_id": document["_id"]}, {"$set": {"fingerprint": mark}}))
+        if len(changes) == _TOGETHER:
+            await letters.bulk_write(changes)
+            changes = []
+    if changes:
+        await letters.bulk_write(changes)

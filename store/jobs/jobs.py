@@ -1,0 +1,296 @@
+"""The read side of the trail: jobs and their timelines."""
+
+import re
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from jobtrail.models.errors import NotFoundError
+from jobtrail.models.jobs.job import Event, Job
+from jobtrail.models.jobs.status import Status
+from jobtrail.store.database import Database, Document, translated
+from jobtrail.store.jobs.documents import event_from, job_from
+from jobtrail.store.jobs.without_job_id import UnnamedRepository
+from jobtrail.store.keyset import Order, cursor_behind, read_page, within
+
+MessageKey = tuple[str | None, str]
+"""By what a stored message is recognised: its job, and its message id."""
+SEARCH_LIMIT_S = 2.0
+"""Seconds that the database may look for one page."""
+_FIRST_UPDATES = 5
+_EVENTS_PER_READ = 1000
+"""Events fetched together: enough to be quick, few enough to keep memory small with long messages."""
+_LATEST_FIRST = Order(field="updated_at", direction=-1)
+_SEARCHED = ("_id", "resource_id", "extractor_id", "user_id", "message")
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class JobFilter:
+    """Which jobs are asked for; None and empty mean any."""
+
+    extractor_id: str | None = None
+    resource_id: str | None = None
+    user_id: str | None = None
+    statuses: Sequence[Status] = ()
+    since: datetime | None = None
+    """Only jobs updated at this time or later."""
+    until: datetime | None = None
+    """Only jobs updated before this time."""
+    text: str | None = None
+    """A job's whole id; else a part, in any case, of the job's, the resource's, the extractor's or the user's id, or of
+    the message."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class EventFilter:
+    """Which events of a job are asked for; None and empty mean any."""
+
+    statuses: Sequence[Status] = ()
+    text: str | None = None
+    """A part of the message, in any case."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class JobPage:
+    """One page of jobs."""
+
+    jobs: Sequence[Job]
+    next: str | None
+    """Cursor of the next page; None on the last."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class EventPage:
+    """A part of a job's timeline, in order."""
+
+    events: Sequence[Event]
+    previous: int | None
+    """The position before which there may be more."""
+    next: int | None
+    """The position after which there may be more."""
+
+
+class JobRepository:
+    """Reads jobs and events.
+
+    Args:
+        database: The trail's database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.unnamed = UnnamedRepository(database)
+
+    async def get(self, job_id: str) -> Job:
+        """Read one job.
+
+        Raises:
+            NotFoundError: There is no job with this id.
+            StoreError: The database can't be reached.
+        """
+        with translated():
+            document = await self._database.jobs.find_one({"_id": job_id})
+        if document is None:
+            raise NotFoundError(f"there is no job {job_id!r}")
+        return job_from(document)
+
+    async def some(self, job_ids: Collection[str]) -> Sequence[Job]:
+        """Read jobs by their ids.
+
+        Args:
+            job_ids: The ids.
+
+        Returns:
+            Those that exist.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        with translated():
+            return [job_from(each) async for each in self._database.jobs.find({"_id": {"$in": [*job_ids]}})]
+
+    async def correlation_ids(self, job_ids: Collection[str]) -> Mapping[str, str]:
+        """Find the marks that the submitters of jobs gave them.
+
+        Args:
+            job_ids: The jobs.
+
+        Returns:
+            The correlation ids by job, of those whose first updates carried one.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        query: Document = {"job_id": {"$in": [*job_ids]}, "position": {"$lte": _FIRST_UPDATES}}
+        fields = {"job_id": 1, "correlation_id": 1}
+        with translated():
+            found = self._database.extractions.find(query, fields).sort([("job_id", 1), ("position", -1)])
+            return {
+                str(event["job_id"]): str(event["correlation_id"]) async for event in found if "correlation_id" in event
+            }
+
+    async def stored_messages(self, messages: Collection[MessageKey]) -> Mapping[MessageKey, str | None]:
+        """Find out which messages are stored as updates.
+
+        Args:
+            messages: Their jobs and message ids.
+
+        Returns:
+            By those that are, the dead letter that the message had been; None where it was none.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        if not messages:
+            return {}
+        job_ids, message_ids = (list(dict.fromkeys(each)) for each in zip(*messages, strict=True))
+        query: Document = {"job_id": {"$in": job_ids}, "message_id": {"$in": message_ids}}
+        fields = {"_id": 0, "job_id": 1, "message_id": 1, "letter_id": 1}
+        with translated():
+            found = self._database.extractions.find(query, fields).hint("message")
+            stored = {(event["job_id"], event["message_id"]): event.get("letter_id") async for event in found}
+        return cast("Mapping[MessageKey, str | None]", stored)
+
+    async def list(self, wanted: JobFilter, *, limit: int, cursor: str | None = None) -> JobPage:
+        """Read one page of jobs by keyset, so that a deep page costs what the first one does.
+
+        Args:
+            wanted: Which jobs.
+            limit: Jobs per page.
+            cursor: The `next` of the page before.
+
+        Returns:
+            The page.
+
+        Raises:
+            SettingError: The cursor is none of ours.
+            TooBroadError: There was too much to look through.
+            StoreError: The database can't be reached.
+        """
+        if wanted.text is not None and cursor is None:
+            with translated():
+                named = await self._database.jobs.find_one({**_job_query(wanted), "_id": wanted.text})
+            if named is not None:
+                return JobPage(jobs=[job_from(named)], next=None)
+        page = await read_page(
+            self._database.jobs,
+            {"$and": [_job_query(wanted), _text_query(_SEARCHED, wanted.text)]},
+            _LATEST_FIRST,
+            limit=limit,
+            cursor=cursor,
+            time_limit_s=SEARCH_LIMIT_S,
+        )
+        return JobPage(jobs=[job_from(document) for document in page.rows], next=page.next)
+
+    def cursor_behind(self, job: Job) -> str:
+        """Make the cursor of the page that begins behind a job of the list."""
+        return cursor_behind(_LATEST_FIRST, {"updated_at": job.updated_at, "_id": job.job_id})
+
+    async def event_page(
+        self, job_id: str, wanted: EventFilter, *, limit: int, after: int = 0, before: int | None = None
+    ) -> EventPage:
+        """Read a part of a job's timeline: forwards, or backwards from a position.
+
+        Args:
+            job_id: The job.
+            wanted: Which of its events.
+            limit: Events at the most.
+            after: Position after which the part lies.
+            before: Position before which the part ends; None to begin right after `after`.
+
+        Returns:
+            The part; empty where there is no such job.
+
+        Raises:
+            TooBroadError: There was too much to look through.
+            StoreError: The database can't be reached.
+        """
+        position: Document = {"$gt": after} if before is None else {"$gt": after, "$lt": before}
+        query: Document = {"job_id": job_id, "position": position}
+        if wanted.statuses:
+            query["state"] = {"$in": [status.value for status in wanted.statuses]}
+        found = self._database.extractions.find({"$and": [query, _text_query(("message",), wanted.text)]})
+        found = found.sort("position", 1 if before is None else -1).limit(limit + 1)
+        with translated(), within(SEARCH_LIMIT_S):
+            documents = await found.max_time_ms(int(SEARCH_LIMIT_S * 1000)).to_list()
+        events = [event_from(document) for document in documents[:limit]]
+        more = len(documents) > limit
+        if before is None:
+            return EventPage(
+                events=events,
+                previous=after + 1 if after else None,
+                next=_position(events[-1]) if more else None,
+            )
+        events.reverse()
+        return EventPage(events=events, previous=_position(events[0]) if more else None, next=before - 1)
+
+    async def events(self, job_id: str, *, after: int = 0, limit: int = 0) -> AsyncGenerator[Event]:
+        """Read a job's timeline in order.
+
+        Args:
+            job_id: The job.
+            after: Position after which to begin.
+            limit: Events at the most; 0 means all.
+
+        Yields:
+            The events, oldest arrival first.
+        """
+        with translated():
+            found = self._database.extractions.find({"job_id": job_id, "position": {"$gt": after}})
+            async for document in found.sort("position", 1).limit(limit).batch_size(_EVENTS_PER_READ):
+                yield event_from(document)
+
+    async def follow(self, job_id: str, *, after: int = 0) -> AsyncGenerator[Event]:
+        """Read a job's timeline and go on as it grows, without gap or repeat.
+
+        Args:
+            job_id: The job; it need not exist yet.
+            after: Position after which to begin.
+
+        Yields:
+            The events; ends only when it is cancelled.
+        """
+        pipeline = [{"$match": {"operationType": "insert", "fullDocument.job_id": job_id}}]
+        with translated():
+            # The stream is opened before the stored events are read, so that nothing falls between them.
+            async with await self._database.extractions.watch(pipeline) as stream:
+                async for event in self.events(job_id, after=after):
+                    after = event.placement.position if event.placement else after
+                    yield event
+                async for change in stream:
+                    event = event_from(cast("Document", change["fullDocument"]))
+                    if event.placement is not None and event.placement.position > after:
+                        after = event.placement.position
+                        yield event
+
+
+def _job_query(wanted: JobFilter) -> Document:
+    query: Document = {}
+    for name, value in (
+        ("extractor_id", wanted.extractor_id),
+        ("resource_id", wanted.resource_id),
+        ("user_id", wanted.user_id),
+    ):
+        if value is not None:
+            query[name] = value
+    if wanted.statuses:
+        query["status"] = {"$in": [status.value for status in wanted.statuses]}
+    bounds = {"$gte": wanted.since, "$lt": wanted.until}
+    if wanted.since is not None or wanted.until is not None:
+        query["updated_at"] = {name: moment for name, moment in bounds.items() if moment is not None}
+    return query
+
+
+def _text_query(fields: Sequence[str], text: str | None) -> Document:
+    """Match what has a text in one of some fields; anything where no text is asked for."""
+    if text is None:
+        return {}
+    # PCRE takes Python's escapes, but no NUL.
+    part = {"$regex": re.escape(text).replace("\0", r"\x00"), "$options": "i"}
+    return {"$or": [{field: part} for field in fields]}
+
+
+def _position(event: Event) -> int:
+    assert event.placement is not None  # noqa: S101  # an event of a job has a place in it
+    return event.placement.position

@@ -1,0 +1,113 @@
+"""What ended in a span of time, how, and how long it took: figures that cost what ended in that span, and no more."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pymongo.errors import ExecutionTimeout
+
+from jobtrail.models.durations import GROWTH, Durations, summed
+from jobtrail.models.errors import TooBroadError
+from jobtrail.models.jobs.status import Status
+from jobtrail.store.database import Database, Document, translated
+
+TIME_LIMIT_S = 20
+"""Seconds that the database may count for one span."""
+MAX_GROUPS = 50_000
+"""Groups of jobs in one span at the most: a bound for memory, far beyond what extractors that people name make."""
+
+_ENDS = [status.value for status in Status if status.is_end]
+_WORKED = [Status.SUCCEEDED.value, Status.ERROR.value]
+_MILLISECONDS = {"$subtract": ["$finished_at", "$started_at"]}
+_BIN: Document = {
+    "$switch": {
+        "branches": [
+            {"case": {"$not": [{"$in": ["$status", _WORKED]}]}, "then": None},
+            {"case": {"$eq": [{"$ifNull": [_MILLISECONDS, None]}, None]}, "then": None},
+            {"case": {"$lte": [_MILLISECONDS, 1]}, "then": 0},
+        ],
+        "default": {"$toInt": {"$floor": {"$divide": [{"$ln": _MILLISECONDS}, math.log(GROWTH)]}}},
+    }
+}
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Tally:
+    """Jobs that ended."""
+
+    ended: Mapping[Status, int] = field(default_factory=dict)
+    """How many, by how they ended; other statuses are left out."""
+    durations: Durations = field(default_factory=Durations)
+    """From start to end, of those that succeeded or failed and whose start is known."""
+
+
+def added(tallies: Iterable[Tally]) -> Tally:
+    """Put several tallies together."""
+    ended: Counter[Status] = Counter()
+    durations = []
+    for tally in tallies:
+        ended.update(tally.ended)
+        durations.append(tally.durations)
+    return Tally(ended=ended, durations=summed(durations))
+
+
+class StatisticsRepository:
+    """Counts what ended.
+
+    Args:
+        database: The trail's database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._jobs = database.jobs
+
+    async def tally(self, since: datetime, until: datetime) -> Mapping[str, Tally]:
+        """Count the jobs that ended in a span of time; their last update, which is their end, says when.
+
+        The work is proportional to these jobs: the database finds them by index, and groups them by extractor, status
+        and bin of the duration.
+
+        Args:
+            since: The span's beginning.
+            until: Its end, which belongs to it no more.
+
+        Returns:
+            The counts by extractor; extractors none of whose jobs ended are left out.
+
+        Raises:
+            TooBroadError: It took longer than `TIME_LIMIT_S`, or there are more than `MAX_GROUPS` groups.
+            StoreError: The database can't be reached.
+        """
+        pipeline: list[Document] = [
+            {"$match": {"status": {"$in": _ENDS}, "updated_at": {"$gte": since, "$lt": until}}},
+            {
+                "$group": {
+                    "_id": {"extractor": "$extractor_id", "status": "$status", "bin": _BIN},
+                    "jobs": {"$sum": 1},
+                }
+            },
+            {"$limit": MAX_GROUPS + 1},
+        ]
+        with translated():
+            try:
+                cursor = await self._jobs.aggregate(pipeline, maxTimeMS=TIME_LIMIT_S * 1000)
+                groups = await cursor.to_list()
+            except ExecutionTimeout as error:
+                raise TooBroadError(f"too many jobs ended between {since} and {until} to count them") from error
+        if len(groups) > MAX_GROUPS:
+            raise TooBroadError(f"jobs of too many extractors ended between {since} and {until} to count them")
+        return _by_extractor(groups)
+
+
+def _by_extractor(groups: Iterable[Mapping[str, Any]]) -> dict[str, Tally]:
+    ended: defaultdict[str, Counter[Status]] = defaultdict(Counter)
+    bins: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    for group in groups:
+        key, jobs = group["_id"], group["jobs"]
+        ended[key["extractor"]][Status(key["status"])] += jobs
+        if key["bin"] is not None:
+            bins[key["extractor"]][key["bin"]] += jobs
+    return {name: Tally(ended=ended[name], durations=Durations(bins[name])) for name in ended}

@@ -1,0 +1,87 @@
+"""What is in work and what waits: bounded reads by the index of statuses."""
+
+from collections.abc import Mapping, Sequence
+
+from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.status import Status
+from jobtrail.store.database import Database, Document, translated
+from jobtrail.store.jobs.documents import job_from
+
+_RUNNING = [status.value for status in Status if status.is_running]
+
+
+class WorkloadRepository:
+    """Reads the jobs that have not ended.
+
+    Args:
+        database: The trail's database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._jobs = database.jobs
+
+    async def is_empty(self) -> bool:
+        """Tell whether there was never a job.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        with translated():
+            return await self._jobs.find_one({}, {"_id": 1}) is None
+
+    async def count(self, statuses: Sequence[Status], *, limit: int) -> int:
+        """Count the jobs of some statuses by the index alone.
+
+        Args:
+            statuses: Which.
+            limit: Where to stop.
+
+        Returns:
+            How many, `limit` at the most.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        with translated():
+            return await self._jobs.count_documents({"status": {"$in": [each.value for each in statuses]}}, limit=limit)
+
+    async def running(self, *, limit: int, extractor_id: str | None = None) -> Sequence[Job]:
+        """Read running jobs, those that have been silent for longest first.
+
+        Args:
+            limit: Jobs at the most.
+            extractor_id: Only those of this extractor.
+
+        Returns:
+            The jobs.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        query: Document = {"status": {"$in": _RUNNING}}
+        if extractor_id is not None:
+            query["extractor_id"] = extractor_id
+        with translated():
+            found = self._jobs.find(query).sort([("updated_at", 1), ("_id", 1)]).limit(limit)
+            return [job_from(document) async for document in found]
+
+    async def running_by_extractor(self, *, limit: int) -> Mapping[str, int]:
+        """Count the running jobs of each extractor.
+
+        Args:
+            limit: Jobs that are counted at the most.
+
+        Returns:
+            How many, by extractor.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        pipeline: list[Document] = [
+            {"$match": {"status": {"$in": _RUNNING}}},
+            {"$limit": limit},
+            {"$sortByCount": "$extractor_id"},
+        ]
+        with translated():
+            cursor = await self._jobs.aggregate(pipeline)
+            return {str(group["_id"]): int(str(group["count"])) async for group in cursor}

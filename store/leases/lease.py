@@ -1,0 +1,204 @@
+"""Leases: rights that one process at a time holds, and loses when it dies."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pymongo
+from pymongo import ReturnDocument
+
+from jobtrail.models.errors import OwnershipLostError, StoreError
+from jobtrail.runtime.tasks import end
+from jobtrail.store.database import Database, from_now, translated
+
+T = TypeVar("T")
+TTL_S = 15.0
+"""Seconds after which the lease of a process that renews it no more is free again."""
+_RENEWALS = 3
+"""Renewals per time to live: one or two may fail."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Holder:
+    """Who holds a lease."""
+
+    name: str
+    """Host and process id."""
+    since: datetime
+
+
+def _this_machine() -> str:
+    """Name the machine and the space of process ids that this process lives in."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return uuid4().hex
+
+
+_MACHINE = _this_machine()
+
+
+def new_holder() -> str:
+    """Name somebody of this process who claims something: by host, process id and a mark that nobody else has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+
+
+class Lease:
+    """One process's claim on a right that one at a time may have. Times are the database's, not the processes'.
+
+    Args:
+        database: The trail's database.
+        name: The right, the same for all that want it.
+        ttl_s: How long it stays taken when its holder dies, in seconds.
+    """
+
+    def __init__(self, database: Database, name: str, *, ttl_s: float = TTL_S) -> None:
+        self._leases = database.leases
+        self._name = name
+        self._ttl_s = ttl_s
+        self._holder = new_holder()
+
+    async def acquire(self) -> Holder | None:
+        """Take the lease, or take it for longer when it is ours already.
+
+        Returns:
+            None when it is ours now, else who holds it.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        free = {
+            "$or": [
+                {"$eq": [{"$ifNull": ["$holder", None]}, None]},
+                {"$eq": ["$holder", self._holder]},
+                {"$lt": ["$expires_at", "$$NOW"]},
+            ]
+        }
+        since = {"$cond": [{"$eq": ["$holder", self._holder]}, "$held_since", "$$NOW"]}
+        ours = self._claim() | {"held_since": since}
+        claim = [{"$replaceWith": {"$mergeObjects": ["$$ROOT", {"$cond": [free, ours, {}]}]}}]
+        with translated():
+            lease: Mapping[str, Any] | None = await self._leases.find_one_and_update(
+                {"_id": self._name}, claim, upsert=True, return_document=ReturnDocument.AFTER
+            )
+        if lease is None or lease["holder"] == self._holder:
+            return None
+        if has_ended(lease) and await self._inherit(lease["holder"]):
+            return None
+        return Holder(name=lease["holder"].rpartition(":")[0], since=lease["held_since"])
+
+    async def _inherit(self, former: str) -> bool:
+        """Take the lease of a process that has ended; tell whether it is ours now."""
+        claim = [{"$set": self._claim() | {"held_since": "$$NOW"}}]
+        with translated():
+            taken = await self._leases.update_one({"_id": self._name, "holder": former}, claim)
+        return taken.modified_count == 1
+
+    def _claim(self) -> dict[str, object]:
+        process = {"machine": _MACHINE, "pid": os.getpid()}
+        return {"holder": self._holder, "process": process, "expires_at": from_now(self._ttl_s)}
+
+    async def release(self) -> None:
+        """Give the lease back, if it is ours.
+
+        Raises:
+            StoreError: The database can't be reached; the lease runs out by itself.
+        """
+        with translated():
+            await self._leases.update_one(
+                {"_id": self._name, "holder": self._holder}, {"$unset": {"holder": "", "expires_at": ""}}
+            )
+
+    async def while_held(self, work: Callable[[], Coroutine[None, None, T]]) -> T:
+        """Do work while the lease, which must be ours, is renewed, and give it back afterwards.
+
+        Args:
+            work: What to do. It is cancelled when the lease is lost.
+
+        Returns:
+            What the work returned.
+
+        Raises:
+            OwnershipLostError: The lease was lost meanwhile.
+        """
+        working = asyncio.create_task(work())
+        renewing = asyncio.create_task(self._renew())
+        try:
+            await asyncio.wait((working, renewing), return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                await end(working)
+                raise OwnershipLostError(f"the lease {self._name!r} was lost: another process may hold it now")
+            return working.result()
+        finally:
+            await end(working)
+            await end(renewing)
+            with suppress(StoreError):  # it runs out by itself
+                await self.release()
+
+    async def _renew(self) -> None:
+        """Renew until the lease is lost: taken by another one, or not renewed in time."""
+        renewed_at = asyncio.get_running_loop().time()
+        while True:
+            await asyncio.sleep(self._ttl_s / _RENEWALS)
+            try:
+                if await self.acquire() is not None:
+                    return
+                renewed_at = asyncio.get_running_loop().time()
+            except StoreError:
+                if asyncio.get_running_loop().time() - renewed_at > self._ttl_s:
+                    return
+
+
+def has_ended(lease: Mapping[str, Any]) -> bool:
+    """Tell whether a lease's holder was a process of this machine that has ended: nobody need wait for its lease.
+
+    Args:
+        lease: The lease's document.
+    """
+    process = lease.get("process") or {}
+    pid = process.get("pid")
+    if process.get("machine") != _MACHINE or not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+@asynccontextmanager
+async def turn(database: Database, name: str, ttl_s: float) -> AsyncIterator[bool]:
+    """Do something short that one at a time does, of any number that want to.
+
+    Args:
+        database: The trail's database.
+        name: What is done, the same for all that do it.
+        ttl_s: Seconds that the block may take: then its operations fail, and the turn of one that died is over.
+
+    Yields:
+        Whether it is our turn. If not, the block must not do it.
+
+    Raises:
+        StoreError: The database can't be reached, or the block took too long.
+    """
+    lease = Lease(database, name, ttl_s=ttl_s)
+    # The block's time begins before the lease's, and the server keeps to it too: so nothing of ours is done in the
+    # next one's turn, also when we were asleep.
+    with translated(), pymongo.timeout(ttl_s):
+        ours = await lease.acquire() is None
+        try:
+            yield ours
+        finally:
+            if ours:
+                with suppress(StoreError):  # it is over by itself
+                    await lease.release()

@@ -1,0 +1,73 @@
+"""Brings a database of an earlier version up to this one: once, by itself, before the first update is stored."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from jobtrail.models.errors import StoreError
+from jobtrail.store.database import Database, translated
+from jobtrail.store.leases.lease import Lease
+from jobtrail.store.log.rebuild import Rebuild
+
+log = structlog.get_logger()
+
+_ID = "schema"
+_VERSION = 2
+"""Of what is stored. Before 2, what is derived of a job's events was other than it is now."""
+_REPORT_EVENTS = 50_000
+
+
+async def upgrade(database: Database) -> None:
+    """Create indexes that are missing, and make the jobs of an earlier version anew.
+
+    Args:
+        database: The trail's database.
+
+    Raises:
+        StoreError: The database can't be reached, or another process is at it: try again.
+    """
+    positions = database.collection("positions")
+    with translated():
+        schema: Mapping[str, Any] = await positions.find_one({"_id": _ID}) or {}
+        if schema.get("version", 1) < _VERSION:
+            await _end_former_writers(database)
+    await database.ensure_indexes()
+    if schema.get("version", 1) >= _VERSION:
+        return
+    lease = Lease(database, "upgrade")
+    holder = await lease.acquire()
+    if holder is not None:
+        raise StoreError(f"{holder.name} upgrades the database; waiting for it")
+    await lease.while_held(lambda: _rebuild(database))
+    with translated():
+        await positions.update_one({"_id": _ID}, {"$set": {"version": _VERSION}}, upsert=True)
+
+
+async def _end_former_writers(database: Database) -> None:
+    """End transactions that killed consumers left open: no index could be made before they time out."""
+    former: list[Mapping[str, Any]] = [
+        lease async for lease in database.leases.find({"_id": {"$regex": "^reply queue "}}, {"session": 1})
+    ]
+    if former:
+        await database.client.admin.command("killSessions", [{"id": lease["session"]} for lease in former])
+        await database.leases.delete_many({"_id": {"$in": [lease["_id"] for lease in former]}})
+
+
+async def _rebuild(database: Database) -> None:
+    """A job is always equal to what its events say; what they say may be told otherwise since."""
+    reported = 0
+
+    def report(events: int) -> None:
+        nonlocal reported
+        if events >= reported + _REPORT_EVENTS:
+            reported = events
+            log.info("upgrading jobs", action="store.upgrading", events=events)
+
+    with translated():
+        is_empty = await database.extractions.find_one({}, {"_id": 1}) is None
+    if is_empty:
+        return
+    log.info("upgrading jobs of an earlier version", action="store.upgrading", events=0)
+    result = await Rebuild(database, report).rebuild()
+    log.info("jobs upgraded", action="store.upgraded", jobs=result.jobs, changed=result.changed, removed=result.removed)

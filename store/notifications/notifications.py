@@ -1,0 +1,110 @@
+"""What users find in the application: read by page, counted while unread, marked as read."""
+
+from datetime import datetime
+
+from pymongo import ReturnDocument
+
+from jobtrail.models.datasets.dataset import Notification
+from jobtrail.models.errors import NotFoundError
+from jobtrail.store.database import Document, translated
+from jobtrail.store.datasets.console import Console
+from jobtrail.store.datasets.documents import NOTIFICATION_TYPE, notification_from
+from jobtrail.store.keyset import Order, Page, read_page
+
+MOST_UNREAD = 100
+"""How far unread notifications are counted."""
+_LATEST_FIRST = Order(field="created_at", direction=-1)
+
+
+class NotificationRepository:
+    """The notifications that JobTrail wrote; what the application keeps there beside them is left alone.
+
+    Args:
+        console: The console's collections.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._notifications = console.notifications
+
+    async def list(
+        self, user_id: str | None, *, unread_only: bool = False, limit: int, cursor: str | None = None
+    ) -> Page[Notification]:
+        """Read one page of notifications, the latest first.
+
+        Args:
+            user_id: Whose; None for everybody's.
+            unread_only: Whether those that were read are left out.
+            limit: Notifications per page.
+            cursor: The `next` of the page before.
+
+        Returns:
+            The page.
+
+        Raises:
+            SettingError: The cursor is none of ours.
+            StoreError: The database can't be reached.
+        """
+        query = _query(user_id, unread_only=unread_only)
+        page = await read_page(self._notifications, query, _LATEST_FIRST, limit=limit, cursor=cursor)
+        return Page(rows=[notification_from(document) for document in page.rows], next=page.next)
+
+    async def unread_count(self, user_id: str) -> int:
+        """Count what a user has not read, up to `MOST_UNREAD`.
+
+        Args:
+            user_id: The user.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        with translated():
+            return await self._notifications.count_documents(_query(user_id, unread_only=True), limit=MOST_UNREAD)
+
+    async def mark_read(self, notification_id: str, now: datetime) -> Notification:
+        """Note that a notification was read; one that was read before keeps its time.
+
+        Args:
+            notification_id: Which.
+            now: The present.
+
+        Returns:
+            The notification.
+
+        Raises:
+            NotFoundError: There is none with this id.
+            StoreError: The database can't be reached.
+        """
+        read = [{"$set": {"read_at": {"$ifNull": ["$read_at", now]}}}]
+        with translated():
+            document = await self._notifications.find_one_and_update(
+                {"_id": notification_id, "type": NOTIFICATION_TYPE}, read, return_document=ReturnDocument.AFTER
+            )
+        if document is None:
+            raise NotFoundError(f"there is no notification {notification_id!r}")
+        return notification_from(document)
+
+    async def mark_all_read(self, user_id: str, now: datetime) -> int:
+        """Note that a user has read everything.
+
+        Args:
+            user_id: The user.
+            now: The present.
+
+        Returns:
+            How many were unread until then.
+
+        Raises:
+            StoreError: The database can't be reached.
+        """
+        unread = _query(user_id, unread_only=True)
+        with translated():
+            return (await self._notifications.update_many(unread, {"$set": {"read_at": now}})).modified_count
+
+
+def _query(user_id: str | None, *, unread_only: bool) -> Document:
+    query: Document = {"type": NOTIFICATION_TYPE}
+    if user_id is not None:
+        query["user_id"] = user_id
+    if unread_only:
+        query["read_at"] = None
+    return query

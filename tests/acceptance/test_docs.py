@@ -1,0 +1,171 @@
+"""The documents say what the code does: settings, links, commands, samples."""
+
+import json
+import re
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from jobtrail.consumer.forwarding.metrics import ForwarderMetrics
+from jobtrail.consumer.metrics import ConsumerMetrics
+from jobtrail.deadletters.metrics import CapturesMetrics, DeadLetterMetrics
+from jobtrail.heartbeat.metrics import MonitorMetrics
+from jobtrail.models.datasets.analyzer import STATUS_WORDS
+from jobtrail.models.dead_letters import headers as dead_letter
+from jobtrail.models.jobs.wire import DeadLetterReason
+from jobtrail.models.notifications.alert import AlertKind
+from jobtrail.models.settings import Settings
+from jobtrail.reconciler.channels.metrics import OutboxMetrics
+from jobtrail.reconciler.metrics import ReconcilerMetrics
+from tests.conftest import REPOSITORY
+
+DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def read(name: str) -> str:
+    return (REPOSITORY / name).read_text()
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(REPOSITORY))
+
+
+def samples(language: str) -> list[object]:
+    """Every fenced sample in one language, named after its document."""
+    return [
+        pytest.param(body, id=f"{name_of(path)}-{number}")
+        for path in DOCUMENTS
+        for number, (found, body) in enumerate(FENCE.findall(path.read_text()), 1)
+        if found == language
+    ]
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub and GitLab make of headings."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def shown_default(value: object) -> str:
+    if value in (None, ""):
+        return "none"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def test_the_settings_table_of_the_readme_is_the_settings() -> None:
+    rows = re.findall(r"^\| `(JOBTRAIL_\w+)` \| (.+?) \| (.+?) \|$", read("README.md"), re.MULTILINE)
+    fields = Settings.model_fields.items()
+    assert rows == [
+        (f"JOBTRAIL_{name.upper()}", shown_default(field.default), field.description) for name, field in fields
+    ]
+
+
+def test_every_variable_that_a_document_names_exists() -> None:
+    known = {f"JOBTRAIL_{name.upper()}" for name in Settings.model_fields}
+    known |= {"JOBTRAIL_SPOOL_DIR", "JOBTRAIL_TEST_BACKEND", "JOBTRAIL_TEST_AMQP_URL", "JOBTRAIL_TEST_MONGO_URL"}
+    for path in DOCUMENTS:
+        named = set(re.findall(r"JOBTRAIL_[A-Z_]*[A-Z]", path.read_text()))
+        removed = {"JOBTRAIL_BATCH_MAX_WAIT_MS"} if path.name == "CHANGELOG.md" else set()
+        assert named <= known | removed, name_of(path)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    for link in LINK.findall(FENCE.sub("", path.read_text())):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        where = (path.parent / target).resolve() if target else path
+        assert where.exists(), link
+        if anchor:
+            assert anchor in anchors(where.read_text()), link
+
+
+def commands_of_the_cli() -> set[str]:
+    helped = subprocess.run(
+        [sys.executable, "-m", "jobtrail.cli.main", "--help"], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(re.findall(r"^[│|\s]*([a-z][a-z:-]+)  ", helped.stdout, re.MULTILINE))
+
+
+def test_every_command_that_a_document_names_is_one_and_the_readme_names_all() -> None:
+    known = commands_of_the_cli()
+    assert known
+    for path in DOCUMENTS:
+        named = re.findall(r"(?:^\$ |[`(]|/bin/)jobtrail ([a-z][a-z:-]+)", path.read_text(), re.MULTILINE)
+        assert set(named) <= known, name_of(path)
+    assert set(re.findall(r"^\| `jobtrail ([a-z:-]+)` \|", read("README.md"), re.MULTILINE)) == known
+
+
+def test_every_make_target_that_a_document_names_is_one() -> None:
+    known = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    for path in DOCUMENTS:
+        assert set(re.findall(r"(?:^\$ |`)make ([a-z]+)", path.read_text(), re.MULTILINE)) <= known, name_of(path)
+
+
+@pytest.mark.parametrize("sample", samples("python"))
+def test_python_samples_compile_and_import_what_exists(sample: str) -> None:
+    compile(sample, "sample", "exec")
+    ours = re.findall(r"^from ((?:publisher|heartbeat|models)[\w.]*) import (.+)$", sample, re.MULTILINE)
+    for module, names in ours:
+        exec(f"from {module} import {names}", {})
+
+
+@pytest.mark.parametrize("sample", samples("json"))
+def test_json_samples_are_json(sample: str) -> None:
+    json.loads(sample)
+
+
+def test_the_wire_format_tells_every_reason_and_header_of_dead_letters() -> None:
+    text = read("docs/wire-format.md")
+    assert set(DeadLetterReason) <= set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    headers = {value for name, value in vars(dead_letter).items() if name.endswith("_HEADER")}
+    assert headers <= set(re.findall(r"`(jobtrail-[\w-]+)`", text))
+
+
+def test_datasets_tells_every_error_under_its_name_and_every_word_for_a_status() -> None:
+    text = read("docs/datasets.md")
+    assert set(AlertKind) <= anchors(text), "alerts on Slack link there"
+    told = {
+        word: status
+        for words, status in re.findall(
+            r"^\| (`[a-z_`, ]+`) \| (Pending|Analyzing|Complete|Failed) \|$", text, re.MULTILINE
+        )
+        for word in re.findall(r"`(\w+)`", words)
+    }
+    assert told == STATUS_WORDS
+
+
+def test_operations_tells_every_metric_and_no_other() -> None:
+    registry = CollectorRegistry()
+    for metrics in (
+        ConsumerMetrics,
+        ForwarderMetrics,
+        MonitorMetrics,
+        ReconcilerMetrics,
+        OutboxMetrics,
+        DeadLetterMetrics,
+        CapturesMetrics,
+    ):
+        metrics(registry)
+    known = {
+        f"{metric.name}_total" if metric.type == "counter" else metric.name
+        for metric in registry.collect()
+        if metric.name.startswith("jobtrail_")
+    }
+    assert set(re.findall(r"\bjobtrail_\w+", read("docs/operations.md"))) == known
+
+
+def test_no_document_names_a_place_of_one_machine_or_a_password() -> None:
+    for path in chain(DOCUMENTS, REPOSITORY.glob("docs/pictures/*.svg")):
+        text = path.read_text()
+        assert not re.search(r"(?<![\w.~])/(?:tmp|work|root|home)/", text), name_of(path)
+        assert not re.search(r"://[^\s:/@]+:(?!password@|PASSWORD@|secret@|SECRET@|\*\*\*@|…@)[^\s/@]+@", text), (
+            name_of(path)
+        )

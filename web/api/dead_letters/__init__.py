@@ -1,0 +1,1 @@
+"""REST: dead letters, groups and replays."""

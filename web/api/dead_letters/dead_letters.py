@@ -1,0 +1,199 @@
+"""Dead letters: found, looked at, judged, edited, discarded, restored, taken out and in. For operators only."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Self
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import Field, JsonValue, model_validator
+
+from jobtrail.deadletters.archive import export_line
+from jobtrail.models.dead_letters.dead_letter import LetterFilter
+from jobtrail.models.errors import TooBroadError
+from jobtrail.operations.dead_letter_view import look_at
+from jobtrail.operations.schemas.base import Schema
+from jobtrail.operations.schemas.dead_letters import CountSchema, DryRunSchema, LetterDetailSchema, LetterListSchema
+from jobtrail.store.dead_letters.dead_letters import LetterRepository
+from jobtrail.web.api.answers import answer, documented, next_link
+from jobtrail.web.api.dead_letters.selection import (
+    AskedDiscard,
+    AskedDryRun,
+    AskedLetters,
+    AskedSelection,
+    SelectionSchema,
+)
+from jobtrail.web.api.examples import dead_letters as examples
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.dead_letters.acts import Change
+from jobtrail.web.dead_letters.trial import MOST_JUDGED, try_out
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
+from jobtrail.web.problem import problems
+
+MEDIA_TYPE = "application/x-ndjson"
+_LINES: dict[str, object] = {"schema": {"type": "string"}, "example": examples.EXPORT}
+
+_EXPORTED: dict[int | str, dict[str, object]] = {
+    200: {"description": "One letter a line, the oldest first.", "content": {MEDIA_TYPE: _LINES}}
+}
+
+
+class Lines(StreamingResponse):
+    """JSON, line by line."""
+
+    media_type = MEDIA_TYPE
+
+
+class EditSchema(Schema):
+    """What a replay is to send instead: a whole body, or single fields of it; and headers."""
+
+    body: str | None = Field(
+        None, description="The whole body. Where secrets in it are still masked as they were shown, they stay."
+    )
+    fields: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="Values by field of a JSON body; a dotted name goes into objects, null takes one away.",
+        examples=[{"start": "2026-11-22T00:14:36Z"}],
+    )
+    headers: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Values by header; null takes one away.", examples=[{"x-try": 2}]
+    )
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.body is not None and self.fields:
+            raise ValueError("send the whole body, or fields of it, not both")
+        if self.body is None and not self.fields and not self.headers:
+            raise ValueError("send a body, fields or headers")
+        return self
+
+
+def dead_letters_router(parts: Parts) -> APIRouter:
+    """Make the endpoints.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    operator = Depends(parts.doorkeeper.operator)
+    router = APIRouter(prefix="/dead-letters", tags=["dead letters"], dependencies=[operator])
+    _add_lists(router, parts)
+    _add_acts(router, parts)
+    # What has a name of its own goes before what has any id.
+    _add_letter(router, parts)
+    return router
+
+
+def _add_lists(router: APIRouter, parts: Parts) -> None:
+    operator = Depends(parts.doorkeeper.operator)
+
+    @router.get("", summary="List dead letters", **documented(examples.LETTER_LIST, 400))
+    async def letters(request: Request, asked: Annotated[AskedLetters, Query()]) -> Response:
+        """The latest captured first, without their bytes. Too wide a search is given up after five seconds."""
+        page = await parts.letters.list(asked.wanted(), limit=asked.limit, cursor=asked.cursor)
+        return answer(LetterListSchema.of(page), next_link(request, page.next))
+
+    @router.get(
+        "/export",
+        summary="Export dead letters",
+        response_class=Lines,
+        responses=_EXPORTED | problems(400, 401, 403, 503),
+    )
+    async def export(
+        asked: Annotated[AskedSelection, Query()], asker: Annotated[Identity, operator]
+    ) -> StreamingResponse:
+        """Bytes, properties and all, line by line (JSON Lines), as `POST /dead-letters/import` takes them.
+
+        **Secrets are not masked** in it. Each export is noted in the audit log.
+        """
+        wanted = asked.wanted()
+        await parts.letter_acts.note_export(asker, wanted)
+        headers = {"Content-Disposition": 'attachment; filename="dead-letters.jsonl"'}
+        return Lines(_exported(parts.letters, wanted), headers=headers)
+
+
+def _add_acts(router: APIRouter, parts: Parts) -> None:
+    operator = Depends(parts.doorkeeper.operator)
+
+    @router.post("/dry-run", summary="Try a replay", **documented(examples.DRY_RUN, 400, 413, 415))
+    async def dry_run(asked: AskedDryRun) -> Response:
+        """Tells what a replay would come to, by today's decoder, checks and state machine; nothing is changed.
+
+        For up to 20,000 letters; of more, `jobtrail deadletters replay --dry-run` tells.
+        """
+        trial = await try_out(
+            parts.settings, parts.database, asked.wanted(), asked.to, include_repeated=asked.include_repeated
+        )
+        if not trial.is_whole:
+            raise TooBroadError(
+                f"these are more than {MOST_JUDGED:,} letters: narrow the selection, or let "
+                "`jobtrail deadletters replay --dry-run` judge them all"
+            )
+        return answer(DryRunSchema.of(trial.result))
+
+    @router.post("/discard", summary="Discard dead letters", **documented(examples.COUNT, 400, 409, 413, 415))
+    async def discard(asked: AskedDiscard, asker: Annotated[Identity, operator]) -> Response:
+        """Puts letters that are open, or of unknown outcome, into the archive, from which they can be restored.
+
+        409 tells that a replay has some of them in its hands, and who asked for it.
+        """
+        return answer(CountSchema(count=await parts.letter_acts.discard(asker, asked.wanted(), asked.why)))
+
+    @router.post("/restore", summary="Restore dead letters", **documented(examples.COUNT, 400, 413, 415))
+    async def restore(asked: SelectionSchema, asker: Annotated[Identity, operator]) -> Response:
+        """Takes letters out of the archive: they are open again."""
+        return answer(CountSchema(count=await parts.letter_acts.restore(asker, asked.wanted())))
+
+    @router.post(
+        "/import",
+        summary="Import dead letters",
+        openapi_extra={"requestBody": {"required": True, "content": {MEDIA_TYPE: _LINES}}},
+        **documented(examples.COUNT, 400, 413),
+    )
+    async def take_in(request: Request, asker: Annotated[Identity, operator]) -> Response:
+        """Takes letters that were exported, up to 16 MiB at a time, and tells how many are new; all of them are open.
+
+        A letter that is known is passed over, so the same lines can be sent again. Where one line is no letter, nothing
+        is imported.
+        """
+        return answer(CountSchema(count=await parts.letter_acts.take_in(asker, await request.body())))
+
+
+def _add_letter(router: APIRouter, parts: Parts) -> None:
+    operator = Depends(parts.doorkeeper.operator)
+
+    @router.get("/{letter_id}", summary="Show a dead letter", **documented(examples.LETTER, 400, 404))
+    async def letter(letter_id: PathId) -> Response:
+        """Its body and properties with secrets masked, why it is there, and what a replay would come to today."""
+        return await _shown(parts, letter_id)
+
+    @router.put(
+        "/{letter_id}/edit", summary="Edit a dead letter", **documented(examples.LETTER, 400, 404, 409, 413, 415)
+    )
+    async def edit(letter_id: PathId, asked: EditSchema, asker: Annotated[Identity, operator]) -> Response:
+        """Changes what a replay will send; the letter keeps its own bytes. An edit is made on top of the one before.
+
+        409 tells that it was sent already, or is about to be, or is closed.
+        """
+        change = Change(body=asked.body, fields=asked.fields, headers=asked.headers)
+        await parts.letter_acts.edit(asker, letter_id, change)
+        return await _shown(parts, letter_id)
+
+    @router.delete(
+        "/{letter_id}/edit", summary="Take back a dead letter's edit", **documented(examples.LETTER, 400, 404, 409)
+    )
+    async def revert(letter_id: PathId, asker: Annotated[Identity, operator]) -> Response:
+        """Lets a replay send the letter's own bytes again."""
+        await parts.letter_acts.revert(asker, letter_id)
+        return await _shown(parts, letter_id)
+
+
+async def _shown(parts: Parts, letter_id: str) -> Response:
+    return answer(LetterDetailSchema.of(await look_at(parts.settings, parts.database, letter_id)))
+
+
+async def _exported(letters: LetterRepository, wanted: LetterFilter) -> AsyncIterator[str]:
+    async for some in letters.stream(wanted):
+        yield "".join(f"{export_line(letter)}\n" for letter in some)

@@ -1,0 +1,159 @@
+"""Who asks."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import cast
+
+from fastapi import Request
+from starlette.exceptions import HTTPException
+
+from jobtrail.models.token import LOCAL, Role, Token
+from jobtrail.store.access.tokens import TokenRepository
+from jobtrail.web.auth.session import OPEN, Sessions
+
+UNKNOWN_ORIGIN = "unknown"
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Identity:
+    """Somebody whom we know."""
+
+    name: str
+    """That of the token; `local` without one."""
+    role: Role
+    user_id: str | None
+    """The user that they ask for."""
+    origin: str = UNKNOWN_ORIGIN
+    """The address that they ask from."""
+    csrf_token: str = field(default="", repr=False)
+    """What the forms of their pages carry; empty for the holder of a bearer token, whose programs need no forms."""
+
+    def may_see_told(self, user_id: object) -> bool:
+        """Whether they may see what was told to a user; what was told to nobody in person, everybody may.
+
+        Args:
+            user_id: The user; None for nobody in person.
+        """
+        return user_id is None or self.role is Role.OPERATOR or self.user_id == user_id
+
+
+class Doorkeeper:
+    """Tells who asks. As a dependency of a route it stands for: anybody whom we know.
+
+    `web.auth.admission` has let them in before any route is chosen, so that no route can be left open by oversight.
+
+    Args:
+        tokens: The tokens.
+        sessions: The sessions of browsers.
+        is_open: Whether those who show nothing come in too, as operators.
+    """
+
+    def __init__(self, tokens: TokenRepository, sessions: Sessions, *, is_open: bool) -> None:
+        self._tokens = tokens
+        self._sessions = sessions
+        self._is_open = is_open
+
+    async def __call__(self, request: Request) -> Identity:
+        """Return who asks."""
+        return cast(Identity, request.state.asker)
+
+    async def operator(self, request: Request) -> Identity:
+        """Return the operator who asks; a dependency too.
+
+        Raises:
+            HTTPException: 403, for anybody else.
+        """
+        return require_operator(await self(request))
+
+    async def recognise(self, request: Request) -> Identity | None:
+        """Find out who sends a request.
+
+        A token that is shown goes before a cookie, and both before an open door: a program with a revoked token is to
+        hear of it.
+
+        Args:
+            request: The request.
+
+        Returns:
+            Who it is; None for somebody unknown.
+
+        Raises:
+            HTTPException: 401, for a token that opens nothing.
+            StoreError: The database can't be reached.
+        """
+        now = datetime.now(UTC)
+        secret = bearer_token(request)
+        if secret is not None:
+            token = await self._tokens.recognise(secret, now)
+            if token is None:
+                raise unauthorized("The token is unknown, revoked or expired.", 'Bearer error="invalid_token"')
+            return _holder(token, request)
+        if request.scope["path"].startswith("/pusher/"):
+            # What is signed there is for one user: neither this machine's user nor whatever page a browser shows.
+            return None
+        session = await self._sessions.find(request, now)
+        if session is not None:
+            token = await self._tokens.use(session.token_id, now)
+            if token is not None:
+                return _holder(token, request, await self._sessions.csrf_token(session.id))
+        if self._is_open:
+            csrf_token = await self._sessions.csrf_token(OPEN)
+            return Identity(
+                name=LOCAL, role=Role.OPERATOR, user_id=None, origin=client_address(request), csrf_token=csrf_token
+            )
+        return None
+
+
+def bearer_token(request: Request) -> str | None:
+    """Return the token that a request shows, whatever it is worth; None without one.
+
+    `X-API-Key` is Clowder 2's way to show one, and as good: like `Authorization`, no browser adds it by itself.
+    """
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key")
+
+
+def client_address(request: Request) -> str:
+    """Return the address that a request comes from, as the nearest trusted proxy tells it."""
+    return request.client.host if request.client else UNKNOWN_ORIGIN
+
+
+def require_operator(asker: Identity) -> Identity:
+    """Let only operators pass.
+
+    Args:
+        asker: Who asks.
+
+    Returns:
+        The same.
+
+    Raises:
+        HTTPException: 403, for anybody else.
+    """
+    if asker.role is not Role.OPERATOR:
+        raise HTTPException(HTTPStatus.FORBIDDEN, "This needs a token with the role operator.")
+    return asker
+
+
+def unauthorized(detail: str, challenge: str = "Bearer") -> HTTPException:
+    """Make the refusal of somebody unknown.
+
+    Args:
+        detail: Why, for people.
+        challenge: What `WWW-Authenticate` says.
+
+    Returns:
+        The refusal, to be raised.
+    """
+    return HTTPException(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": challenge})
+
+
+def _holder(token: Token, request: Request, csrf_token: str = "") -> Identity:
+    return Identity(
+        name=token.name,
+        role=token.role,
+        user_id=token.user_id,
+        origin=client_address(request),
+        csrf_token=csrf_token,
+    )

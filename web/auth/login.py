@@ -1,0 +1,77 @@
+"""`/login` trades a token for a session, `/logout` ends it."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from jobtrail.web.auth.identity import Identity, client_address
+from jobtrail.web.auth.login_tries import LoginTries
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import local_path
+
+
+def login_router(parts: Parts) -> APIRouter:
+    """Make the two.
+
+    Args:
+        parts: The parts of the application.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(include_in_schema=False)
+    tries = LoginTries()
+
+    @router.get("/login")
+    async def ask(request: Request, after: Annotated[str, Query(alias="next")] = "/") -> Response:
+        return await _page(parts, request, after)
+
+    @router.post("/login")
+    async def log_in(
+        request: Request, token: Annotated[str, Form()] = "", after: Annotated[str, Form(alias="next")] = "/"
+    ) -> Response:
+        address = client_address(request)
+        wait_s = tries.begin(address)
+        if wait_s:
+            return await _page(parts, request, after, wait_s=wait_s)
+        now = datetime.now(UTC)
+        known = await parts.tokens.recognise(token.strip(), now)
+        if known is None:
+            await parts.audit.note_refused_login(address)
+            return await _page(parts, request, after, is_refused=True)
+        tries.forgive(address)
+        response = RedirectResponse(local_path(after), HTTPStatus.SEE_OTHER)
+        await parts.sessions.begin(response, known.id, now)
+        asker = Identity(name=known.name, role=known.role, user_id=known.user_id, origin=address)
+        await parts.audit.note(asker, "login")
+        return response
+
+    @router.post("/logout")
+    async def log_out(request: Request, asker: Annotated[Identity, Depends(parts.doorkeeper)]) -> Response:
+        response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
+        await parts.sessions.end(request, response, datetime.now(UTC))
+        await parts.audit.note(asker, "logout")
+        return response
+
+    return router
+
+
+async def _page(parts: Parts, request: Request, after: str, *, is_refused: bool = False, wait_s: int = 0) -> Response:
+    status, headers = HTTPStatus.OK, None
+    if is_refused:
+        status, headers = HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}
+    if wait_s:
+        status, headers = HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(wait_s)}
+    return await parts.renderer.page(
+        request,
+        None,
+        "login.html",
+        status=status,
+        headers=headers,
+        after=local_path(after),
+        is_refused=is_refused,
+        wait_s=wait_s,
+    )

@@ -1,0 +1,1 @@
+"""Charts as plain data; templates draw them."""

@@ -1,0 +1,229 @@
+"""What the forms of the pages of dead letters do. Each leads on to a page: to load that anew repeats nothing."""
+
+import json
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel
+
+from jobtrail.deadletters.editing import masked_body
+from jobtrail.deadletters.properties import Json
+from jobtrail.models.dead_letters.dead_letter import LetterFilter
+from jobtrail.models.dead_letters.replay import Replay
+from jobtrail.models.errors import BusyError, NotFoundError, SettingError, TooLateError
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.dead_letters.acts import Change
+from jobtrail.web.pages.dead_letters.form import LETTERS, Selection
+from jobtrail.web.pages.dead_letters.told import led_back
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId, address, local_path
+from jobtrail.web.render import query
+
+
+class Act(Selection):
+    """An act on letters, as a form sends it."""
+
+    next: str = LETTERS
+    """Where it leads back to."""
+    why: str = ""
+    to: str = ""
+    rate: str = ""
+    how: str = "staged"
+    repeated: str = ""
+    """Also what may be repetitions of other letters is to be replayed."""
+
+
+class Edit(BaseModel):
+    """An edit, as a form sends it: the whole body, or one field; or one header."""
+
+    body: str | None = None
+    field: str = ""
+    header: str = ""
+    value: str = ""
+    how: str = "set"
+    """`set`, or `remove`."""
+
+
+def dead_letters_acts_router(parts: Parts) -> APIRouter:
+    """Make the acts.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(include_in_schema=False)
+    _add_moves(router, parts)
+    _add_held(router, parts)
+    _add_changes(router, parts)
+    return router
+
+
+def _add_moves(router: APIRouter, parts: Parts) -> None:
+    operator = Depends(parts.doorkeeper.operator)
+
+    @router.post("/dead-letters/dry-run")
+    async def dry_run(asked: Annotated[Act, Form()]) -> RedirectResponse:
+        # A form of ticks can't lead to an address by itself: its token against forgery would stand there.
+        asked.wanted(datetime.now(UTC))
+        return _on(f"/dead-letters/dry-run{query(**_selected(asked), to=asked.to)}")
+
+    @router.post("/dead-letters/replay")
+    async def replay(asker: Annotated[Identity, operator], asked: Annotated[Act, Form()]) -> RedirectResponse:
+        wanted = asked.wanted(datetime.now(UTC))
+        try:
+            begun = await parts.letter_acts.replay(
+                asker,
+                wanted,
+                target=asked.to.strip() or None,
+                rate=_rate(asked.rate),
+                staged=asked.how != "at-once",
+                include_repeated=bool(asked.repeated),
+            )
+        except BusyError:
+            return _on(f"/dead-letters/held{query(**_selected(asked))}")
+        except NotFoundError:
+            return _on(led_back(local_path(asked.next), "nothing"))
+        return _on(address("dead-letters", "replays", begun.id))
+
+    @router.post("/dead-letters/discard")
+    async def discard(asker: Annotated[Identity, operator], asked: Annotated[Act, Form()]) -> RedirectResponse:
+        wanted = asked.wanted(datetime.now(UTC))
+        try:
+            count = await parts.letter_acts.discard(asker, wanted, asked.why)
+        except BusyError:
+            return _on(f"/dead-letters/held{query(**_selected(asked))}")
+        return _on(led_back(local_path(asked.next), "discarded", count))
+
+    @router.post("/dead-letters/restore")
+    async def restore(asker: Annotated[Identity, operator], asked: Annotated[Act, Form()]) -> RedirectResponse:
+        count = await parts.letter_acts.restore(asker, asked.wanted(datetime.now(UTC)))
+        return _on(led_back(local_path(asked.next), "restored", count))
+
+    @router.post("/dead-letters/import")
+    async def take_in(asker: Annotated[Identity, operator], file: Annotated[UploadFile, File()]) -> RedirectResponse:
+        count = await parts.letter_acts.take_in(asker, await file.read())
+        return _on(led_back(LETTERS, "imported", count))
+
+
+def _add_held(router: APIRouter, parts: Parts) -> None:
+    @router.get("/dead-letters/held")
+    async def held(
+        request: Request,
+        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        asked: Annotated[Selection, Query()],
+    ) -> Response:
+        holder, words = await _holder(parts, asked.wanted(datetime.now(UTC)))
+        return await parts.renderer.page(
+            request,
+            asker,
+            "dead_letters_held.html",
+            replay=holder,
+            words=words,
+            back=_page_of(asked),
+        )
+
+
+def _add_changes(router: APIRouter, parts: Parts) -> None:
+    operator = Depends(parts.doorkeeper.operator)
+
+    @router.post("/dead-letters/groups/{group_id}/note")
+    async def note(
+        group_id: PathId, asker: Annotated[Identity, operator], note: Annotated[str, Form(max_length=2000)] = ""
+    ) -> RedirectResponse:
+        await parts.letter_acts.note(asker, group_id, note)
+        return _on(led_back(address("dead-letters", "groups", group_id), "noted" if note.strip() else "unnoted"))
+
+    @router.post("/dead-letters/replays/{replay_id}/cancel")
+    async def cancel(replay_id: PathId, asker: Annotated[Identity, operator]) -> RedirectResponse:
+        here = address("dead-letters", "replays", replay_id)
+        try:
+            await parts.letter_acts.cancel(asker, replay_id)
+        except TooLateError:
+            return _on(led_back(here, "too-late"))
+        return _on(led_back(here, "cancelling"))
+
+    @router.post("/dead-letters/{letter_id}/edit")
+    async def edit(
+        letter_id: PathId, asker: Annotated[Identity, operator], asked: Annotated[Edit, Form()]
+    ) -> RedirectResponse:
+        here = address("dead-letters", letter_id)
+        try:
+            await parts.letter_acts.edit(asker, letter_id, await _change(parts, letter_id, asked))
+        except TooLateError:
+            return _on(led_back(here, "closed"))
+        return _on(led_back(here, "edited"))
+
+    @router.post("/dead-letters/{letter_id}/revert")
+    async def revert(letter_id: PathId, asker: Annotated[Identity, operator]) -> RedirectResponse:
+        here = address("dead-letters", letter_id)
+        try:
+            await parts.letter_acts.revert(asker, letter_id)
+        except TooLateError:
+            return _on(led_back(here, "closed"))
+        return _on(led_back(here, "reverted"))
+
+
+async def _holder(parts: Parts, wanted: LetterFilter) -> tuple[Replay | None, str]:
+    """Find out who has letters in their hands; no words where nobody has any more."""
+    under_way = await parts.replays.under_way()
+    try:
+        await parts.replays.refuse_overlap(wanted)
+    except BusyError as error:
+        words = str(error)
+        return next((replay for replay in under_way if replay.id in words), None), words
+    return None, ""
+
+
+async def _change(parts: Parts, letter_id: str, asked: Edit) -> Change:
+    value = None if asked.how == "remove" else _value(asked.value)
+    if asked.field.strip():
+        return Change(fields={asked.field.strip(): value})
+    if asked.header.strip():
+        return Change(headers={asked.header.strip(): value})
+    if asked.body is None:
+        raise SettingError("nothing is to be changed: name a field or a header")
+    return Change(body=_as_it_was(asked.body, masked_body((await parts.letters.get(letter_id)).outgoing[0])))
+
+
+def _as_it_was(text: str, shown: str | None) -> str:
+    """Undo what a browser does to line breaks; a text that nobody changed keeps its own."""
+    text = text.replace("\r\n", "\n")
+    return shown if shown is not None and shown.replace("\r\n", "\n") == text else text
+
+
+def _value(text: str) -> Json:
+    """Take a value for JSON where it is some, else for a text."""
+    try:
+        value: Json = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value
+
+
+def _rate(text: str) -> float | None:
+    if not text.strip():
+        return None
+    try:
+        return float(text)
+    except ValueError as error:
+        raise SettingError(f"the rate is a number of letters per second, not {text[:40]!r}") from error
+
+
+def _selected(asked: Selection) -> dict[str, object]:
+    return dict(Selection(**{name: getattr(asked, name) for name in Selection.model_fields}).fields())
+
+
+def _page_of(asked: Selection) -> str:
+    """Return the page on which letters are seen that somebody chose."""
+    if asked.group and not asked.id:
+        return address("dead-letters", "groups", asked.group)
+    return address("dead-letters", asked.id[0]) if len(asked.id) == 1 else LETTERS
+
+
+def _on(path: str) -> RedirectResponse:
+    return RedirectResponse(path, HTTPStatus.SEE_OTHER)

@@ -1,0 +1,102 @@
+"""One dead letter: what it is, why it is there, what a replay would come to, and what became of those before."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse
+
+from jobtrail.deadletters.editing import masked_body
+from jobtrail.models.dead_letters.dead_letter import UNSETTLED, Letter
+from jobtrail.models.dead_letters.replay import Replay
+from jobtrail.models.errors import NotFoundError
+from jobtrail.operations.dead_letter_view import SHOWN_BYTES, LetterView, look_at
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.charts.dead_letters import STATE_WORDS
+from jobtrail.web.pages.dead_letters.told import Told
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId, address
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class LetterPage:
+    """All that the page shows."""
+
+    view: LetterView
+    replay: Replay | None
+    """The replay that has it in its hands, or had it last."""
+    editable: str | None
+    """The body that a replay sends, for a form; None where it is no text, or too much of it."""
+
+    @property
+    def letter(self) -> Letter:
+        """The letter."""
+        return self.view.letter
+
+    @property
+    def may_change(self) -> bool:
+        """Whether it can be replayed, edited and discarded."""
+        return self.letter.state in UNSETTLED
+
+
+def dead_letter_page_router(parts: Parts) -> APIRouter:
+    """Make the page. Its address may be that of any other page of dead letters, so it has to come after them.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/dead-letters/{letter_id}")
+    async def letter(
+        request: Request,
+        letter_id: PathId,
+        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        typed: Annotated[Told, Query()],
+    ) -> HTMLResponse:
+        page = await _read(parts, letter_id)
+        return await parts.renderer.page(
+            request,
+            asker,
+            "dead_letter.html",
+            page=page,
+            view=page.view,
+            letter=page.letter,
+            here=address("dead-letters", letter_id),
+            words=STATE_WORDS,
+            told=typed.words(),
+            targets=_targets(parts, page.letter),
+        )
+
+    return router
+
+
+async def _read(parts: Parts, letter_id: str) -> LetterPage:
+    view = await look_at(parts.settings, parts.database, letter_id)
+    return LetterPage(view=view, replay=await _replay(parts, view.letter), editable=_editable(view.letter))
+
+
+def _targets(parts: Parts, letter: Letter) -> list[str]:
+    """Name the queues and streams that the letter may well be sent to, for a field to offer."""
+    stream = parts.settings.reply_to(letter.job_id or letter.id)
+    return [queue for queue in dict.fromkeys([letter.cause.origin, stream]) if queue]
+
+
+async def _replay(parts: Parts, letter: Letter) -> Replay | None:
+    if letter.replay_id is None:
+        return None
+    try:
+        return await parts.replays.get(letter.replay_id)
+    except NotFoundError:
+        return None
+
+
+def _editable(letter: Letter) -> str | None:
+    body = letter.outgoing[0]
+    text = masked_body(body) if len(body) <= SHOWN_BYTES else None
+    # A form would send something else instead of these.
+    is_altered = text is None or "\0" in text or "\r" in text.replace("\r\n", "")
+    return None if is_altered else text

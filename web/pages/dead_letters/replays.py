@@ -1,0 +1,166 @@
+"""Replays of dead letters: all of them, and one with its progress."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse
+
+from jobtrail.models.dead_letters.dead_letter import LetterState
+from jobtrail.models.dead_letters.replay import STAGES, Replay, ReplayState
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.charts.dead_letters import Share, shares
+from jobtrail.web.dead_letters.acts import selection_words
+from jobtrail.web.pages.dead_letters.told import Told
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
+from jobtrail.web.render import query
+
+ROWS_PER_PAGE = 25
+UNATTENDED_S = 5.0
+"""Seconds after which a replay that nobody runs is a sign that the service does not run."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Stage:
+    """A step of a staged replay."""
+
+    first: int
+    """The number of its first letter."""
+    last: int
+    sent: int
+    """Of its letters."""
+    state: str
+    """`done`, `now`, `next`, or `halted`."""
+
+    @property
+    def count(self) -> int:
+        """Letters that it is about."""
+        return self.last - self.first + 1
+
+    @property
+    def percent(self) -> float:
+        """How much of it was sent."""
+        return round(100 * self.sent / self.count, 1)
+
+
+class ReplaysQuery(Told):
+    """What stands in the address of the replays."""
+
+    cursor: str = ""
+
+
+def replays_page_router(parts: Parts) -> APIRouter:
+    """Make the pages.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(include_in_schema=False)
+    operator = Depends(parts.doorkeeper.operator)
+
+    @router.get("/dead-letters/replays")
+    async def replays(
+        request: Request, asker: Annotated[Identity, operator], typed: Annotated[ReplaysQuery, Query()]
+    ) -> HTMLResponse:
+        page = await parts.replays.list(limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
+        return await parts.renderer.page(
+            request,
+            asker,
+            "replays.html",
+            replays=page.rows,
+            bar=progress,
+            about=selection_words,
+            first="/dead-letters/replays" if typed.cursor else None,
+            older=f"/dead-letters/replays{query(cursor=page.next)}" if page.next else None,
+        )
+
+    @router.get("/dead-letters/replays/{replay_id}")
+    async def replay(
+        request: Request, replay_id: PathId, asker: Annotated[Identity, operator], typed: Annotated[Told, Query()]
+    ) -> HTMLResponse:
+        found = await parts.replays.get(replay_id)
+        return await parts.renderer.page(
+            request,
+            asker,
+            "replay.html",
+            replay=found,
+            bar=progress(found),
+            stages=stages(found),
+            about=selection_words(found.selection),
+            is_unattended=is_unattended(found, datetime.now(UTC)),
+            told=typed.words(),
+        )
+
+    return router
+
+
+def progress(replay: Replay) -> Sequence[Share]:
+    """Lay what became of a replay's letters beside each other.
+
+    Args:
+        replay: The replay.
+
+    Returns:
+        The outcomes, and what is left.
+    """
+    count = replay.counts.get
+    left = max(0, replay.total - replay.sent)
+    return shares(
+        [
+            ("resolved", "good", count(LetterState.RESOLVED, 0)),
+            ("failed again", "bad", replay.failed),
+            ("outcome unknown", "warn", count(LetterState.UNKNOWN, 0)),
+            ("outcome awaited", "run", replay.pending),
+            ("not sent" if replay.state.is_end else "to be sent", "rest", left),
+        ],
+        replay.total,
+    )
+
+
+def stages(replay: Replay) -> Sequence[Stage]:
+    """Cut a staged replay into its steps.
+
+    Args:
+        replay: The replay.
+
+    Returns:
+        Its steps; none for one that was sent at once.
+    """
+    if not replay.staged:
+        return ()
+    found: list[Stage] = []
+    first = 1
+    is_ahead = False
+    for last in (*STAGES, replay.total):
+        end = min(last, replay.total)
+        if end < first:
+            continue
+        sent = min(max(replay.sent - first + 1, 0), end - first + 1)
+        is_waited_for = sent == end - first + 1 and replay.sent == end < replay.total
+        state = "done"
+        if is_ahead:
+            state = "next"
+        elif sent < end - first + 1 or is_waited_for:
+            state = "now"
+            is_ahead = True
+        if state == "now" and replay.state.is_end:
+            state = "halted" if replay.state is ReplayState.HALTED else "next"
+        found.append(Stage(first=first, last=end, sent=sent, state=state))
+        first = end + 1
+    return found
+
+
+def is_unattended(replay: Replay, now: datetime) -> bool:
+    """Tell whether nobody seems to run what was asked for.
+
+    Args:
+        replay: The replay.
+        now: The present.
+    """
+    return replay.state is ReplayState.WAITING and (now - replay.asked_at).total_seconds() > UNATTENDED_S

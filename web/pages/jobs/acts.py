@@ -1,0 +1,155 @@
+"""What the buttons of a job's page do: cancel it, or submit it again. Each leads back with what became of it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Form
+from fastapi.responses import RedirectResponse
+
+from jobtrail.models.audit import Outcome
+from jobtrail.models.errors import BrokerError, JobTrailError, NotFoundError, SettingError, StoreError, TooLateError
+from jobtrail.models.heartbeat import likely_queues
+from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.wire import MAX_NAME_LENGTH
+from jobtrail.operations.cancellation import find_target, take_back
+from jobtrail.publisher.submission import submit
+from jobtrail.store.jobs.jobs import JobRepository
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId, address, local_path
+from jobtrail.web.render import query
+
+_STORED_WITHIN_S = 3.0
+_POLL_S = 0.05
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Told:
+    """What a page tells of an act."""
+
+    tone: str
+    text: str
+
+
+OUTCOMES = {
+    "cancelled": Told(tone="good", text="Cancelled: the request was taken back from the queue."),
+    "too-late": Told(tone="warn", text="Too late to cancel: a worker has taken the job, or it has ended."),
+    "no-queue": Told(tone="warn", text="Nothing was changed: there is no queue of this extractor on the broker."),
+    "not-cancelled": Told(
+        tone="warn",
+        text="Not cancelled: too many requests wait in the queue, or somebody else cancels there right now. Try again.",
+    ),
+    "no-broker": Told(
+        tone="bad", text="RabbitMQ can't be reached. If the act went through nevertheless, the job will show it."
+    ),
+    "submitted": Told(tone="good", text="This job was submitted just now, as you asked."),
+    "submitted-unseen": Told(
+        tone="warn", text="Submitted, but the new job's first update is not stored yet. Is the consumer running?"
+    ),
+}
+"""By the word that stands in the address: a link can choose among these texts, and bring none of its own."""
+
+
+def add_acts(router: APIRouter, parts: Parts) -> None:
+    """Add the routes.
+
+    Args:
+        router: To what.
+        parts: The application's parts.
+    """
+
+    @router.post("/jobs/{job_id}/cancel")
+    async def cancel(
+        job_id: PathId,
+        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        next: Annotated[str, Form()] = "",  # the field's name
+    ) -> RedirectResponse:
+        await parts.jobs.get(job_id)
+        word, outcome = await _cancel(parts, job_id)
+        await parts.audit.note(asker, "job.cancel", target=job_id, outcome=outcome, details={"told": word})
+        if outcome is Outcome.DONE:
+            await _until(parts.jobs, job_id, lambda job: job.status.is_end)
+            if next:
+                return RedirectResponse(local_path(next), 303)
+        return _back_to(job_id, outcome=word)
+
+    @router.post("/jobs/{job_id}/submit-again")
+    async def submit_again(
+        job_id: PathId,
+        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        queue: Annotated[str, Form(min_length=1, max_length=MAX_NAME_LENGTH)],
+        kind: Annotated[Literal["file", "dataset"], Form()],
+    ) -> RedirectResponse:
+        job = await parts.jobs.get(job_id)
+        if queue not in likely_queues(await parts.extractors.instances(job.extractor_id), job.extractor_id):
+            return _back_to(job_id, outcome="no-queue")
+        new_id, word, outcome = await _submit(parts, job, queue, kind)
+        await parts.audit.note(
+            asker, "job.submit", target=new_id, outcome=outcome, details={"told": word, "again": job_id, "queue": queue}
+        )
+        if outcome is not Outcome.DONE:
+            return _back_to(job_id, outcome=word)
+        if await _until(parts.jobs, new_id, lambda _job: True):
+            return _back_to(new_id, outcome="submitted")
+        return _back_to(job_id, outcome="submitted-unseen", new=new_id)
+
+
+async def _cancel(parts: Parts, job_id: str) -> tuple[str, Outcome]:
+    try:
+        target = await find_target(parts.database, job_id)
+        await asyncio.to_thread(take_back, parts.settings, job_id, target)
+    except StoreError:
+        raise
+    except JobTrailError as error:
+        return _refusal(error)
+    return "cancelled", Outcome.DONE
+
+
+async def _submit(parts: Parts, job: Job, queue: str, kind: Literal["file", "dataset"]) -> tuple[str, str, Outcome]:
+    """Submit the same work; what the first request held beside it is not kept."""
+    try:
+        new_id = await asyncio.to_thread(
+            submit,
+            parts.settings.require_amqp_url(),
+            queue,
+            resource_id=job.resource_id,
+            extractor_id=job.extractor_id,
+            user_id=job.user_id,
+            resource_type=kind,
+            reply_queue=parts.settings.reply_stream,
+            partitions=parts.settings.reply_partitions,
+        )
+    except JobTrailError as error:
+        return "", *_refusal(error)
+    return new_id, "submitted", Outcome.DONE
+
+
+def _refusal(error: JobTrailError) -> tuple[str, Outcome]:
+    if isinstance(error, BrokerError | SettingError):
+        return "no-broker", Outcome.FAILED
+    if isinstance(error, TooLateError):
+        return "too-late", Outcome.REFUSED
+    if isinstance(error, NotFoundError):
+        return "no-queue", Outcome.REFUSED
+    return "not-cancelled", Outcome.REFUSED
+
+
+async def _until(jobs: JobRepository, job_id: str, holds: Callable[[Job], bool]) -> bool:
+    """Wait for the consumer to store what follows from an act, so that the page shows it; not for ever."""
+    try:
+        async with asyncio.timeout(_STORED_WITHIN_S):
+            while True:
+                try:
+                    if holds(await jobs.get(job_id)):
+                        return True
+                except NotFoundError:
+                    pass  # the update is on its way
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError:
+        return False
+
+
+def _back_to(job_id: str, **told: str) -> RedirectResponse:
+    return RedirectResponse(f"{address('jobs', job_id)}{query(**told)}", 303)

@@ -1,0 +1,85 @@
+"""One job: what became of it, where its time went, and everything that its workers said."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse
+
+from jobtrail.models.dead_letters.dead_letter import Letter, LetterFilter
+from jobtrail.models.heartbeat import likely_queues
+from jobtrail.models.jobs.status import Status
+from jobtrail.models.token import Role
+from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.store.jobs.events import EventLines
+from jobtrail.store.jobs.outline import OutlineRepository
+from jobtrail.store.keyset import Page
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.charts.dead_letters import STATE_WORDS
+from jobtrail.web.pages.jobs.acts import OUTCOMES, add_acts
+from jobtrail.web.pages.jobs.view import JobReader, JobView, PageQuery
+from jobtrail.web.parts import Parts
+from jobtrail.web.paths import PathId
+
+LETTERS_SHOWN = 5
+
+
+def job_page_router(parts: Parts) -> APIRouter:
+    """Make the page and what its buttons do.
+
+    Args:
+        parts: The application's parts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(include_in_schema=False)
+    reader = JobReader(parts.jobs, OutlineRepository(parts.database), EventLines(parts.database))
+
+    @router.get("/jobs/{job_id}")
+    async def job(
+        request: Request,
+        job_id: PathId,
+        asker: Annotated[Identity, Depends(parts.doorkeeper)],
+        typed: Annotated[PageQuery, Query()],
+    ) -> HTMLResponse:
+        judge = parts.judge()
+        view = await reader.read(job_id, typed, judge)
+        letters = await _letters(parts, asker, job_id)
+        return await parts.renderer.page(
+            request,
+            asker,
+            "job.html",
+            view=view,
+            job=view.job,
+            diagnosis=await parts.stuck.why(view.job, judge),
+            pc=percent,
+            statuses=tuple(Status),
+            outcome=OUTCOMES.get(typed.outcome),
+            queues=await _queues(asker, view, judge),
+            letters=letters.rows,
+            more_letters=letters.next is not None,
+            letter_words=STATE_WORDS,
+        )
+
+    add_acts(router, parts)
+    return router
+
+
+async def _queues(asker: Identity, view: JobView, judge: StallJudge) -> Sequence[str]:
+    """Return where an operator may submit the job again; empty for others, and while it has not ended."""
+    if asker.role is not Role.OPERATOR or not view.job.status.is_end:
+        return ()
+    return likely_queues(await judge.instances(view.job.extractor_id), view.job.extractor_id)
+
+
+async def _letters(parts: Parts, asker: Identity, job_id: str) -> Page[Letter]:
+    """Read the newest dead letters of a job, for an operator: they hold what others sent."""
+    if asker.role is not Role.OPERATOR:
+        return Page(rows=[], next=None)
+    return await parts.letters.list(LetterFilter(job_id=job_id), limit=LETTERS_SHOWN)
+
+
+def percent(x: float) -> str:
+    """Write a place on a timeline as SVG has it: text keeps its size where places are percentages of the width."""
+    return f"{x / 10:.2f}%"
