@@ -16,7 +16,7 @@ from jobtrail.cli.services.logs import set_up_logs
 from jobtrail.models.datasets.change import News
 from jobtrail.models.settings import Settings, load_settings
 from jobtrail.reconciler.analyzer import Analyzer
-from jobtrail.reconciler.decision import Outcome, decide
+from jobtrail.reconciler.decision import DecisionOutcome, decide
 from jobtrail.reconciler.planner import audience_of, plan_change
 from jobtrail.reconciler.service import reconciler_parts
 from jobtrail.store.database import Database
@@ -55,7 +55,7 @@ async def single(settings: Settings) -> int:
             for history in histories:
                 answer = await inquiry.ask(history.dataset_id)
                 decision = decide(history, answer, None)
-                if decision.outcome is Outcome.CHANGED:
+                if decision.outcome is DecisionOutcome.CHANGED:
                     change = plan_change(
                         history,
                         groups[history.group_key],

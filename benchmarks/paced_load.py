@@ -22,7 +22,7 @@ INSTANCES = 10_000
 INSTANCES_PER_EXTRACTOR = 50
 SENT = "sent at "
 """What an update's message says, followed by the time in nanoseconds since 1970."""
-_MOST_AT_ONCE = 50
+_MAX_AT_ONCE = 50
 """Messages that are sent in one go after a delay."""
 
 Publication = tuple[str, str, bytes, pika.BasicProperties]
@@ -117,7 +117,7 @@ async def publish(settings: Settings, source: Iterator[Publication], rate_per_s:
         begun_at = time.perf_counter()
         for number in range(round(rate_per_s * seconds)):
             ahead_s = begun_at + number / rate_per_s - time.perf_counter()
-            if ahead_s > 0 or number % _MOST_AT_ONCE == 0:
+            if ahead_s > 0 or number % _MAX_AT_ONCE == 0:
                 await asyncio.sleep(max(0.0, ahead_s))
             channel.raw.basic_publish(*next(source))
 

@@ -11,7 +11,7 @@ from benchmarks.backlog import body
 from benchmarks.workbench import Lane, Workbench
 from jobtrail.cli.output.progress import ProgressTeller
 from jobtrail.deadletters.reading import caused
-from jobtrail.models.dead_letters.dead_letter import Cause, Letter, LetterKind
+from jobtrail.models.dead_letters.dead_letter import Cause, DeadLetter, LetterKind
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.causes import HOURS_SHOWN
 from jobtrail.store.dead_letters.documents import cause_fields, letter_document
@@ -82,10 +82,10 @@ def store_letters(workbench: Workbench, lane: Lane, count: int, causes: int) -> 
     return [sample.cause_id for sample in samples]
 
 
-def _letter(lane: Lane, number: int) -> Letter:
+def _letter(lane: Lane, number: int) -> DeadLetter:
     now = datetime.now(UTC)
     content = body("job-1", "processing", "Step 1 of the work on this file")
-    letter = Letter(
+    letter = DeadLetter(
         id="",
         cause_id="",
         cause=Cause(

@@ -12,7 +12,7 @@ from bson import ObjectId
 from benchmarks.backlog import UPDATES_PER_JOB
 from benchmarks.workbench import Lane, Workbench
 from jobtrail.cli.output.progress import ProgressTeller
-from jobtrail.models.jobs.job import Event, Job, fold
+from jobtrail.models.jobs.job import Event, JobState, fold
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import StatusUpdate
 from jobtrail.store.database import Database, Document
@@ -84,7 +84,7 @@ def resource_id(number: int, shape: TrailShape) -> str:
 
 
 def _job(number: int, shape: TrailShape) -> tuple[Document, list[Document]]:
-    job: Job | None = None
+    job: JobState | None = None
     events = []
     for seq, update in enumerate(_updates(number, shape), number * shape.updates_per_job + 1):
         job, placement = fold(job, update, update.event_time)

@@ -31,7 +31,7 @@ NOT_FOUND = 404
 RESOURCE_LOCKED = 405
 PRECONDITION_FAILED = 406
 _NO_SUCH = "NOT_FOUND - no "
-_MOST_CHARS = 300
+_MAX_CHARS = 300
 _NOT_ALLOWED = "the user may not use this virtual host, or there is no such"
 _WRONG_USER = "wrong user or password"
 _PLAIN: dict[type[BaseException], str] = {
@@ -78,7 +78,7 @@ def plain_words(error: BaseException) -> str:
     words = _PLAIN.get(type(cause))
     if words is None:
         words = readable(cause.reply_text) if isinstance(cause, ConnectionClosed) else str(cause)
-    return redact(words)[:_MOST_CHARS] or type(cause).__name__
+    return redact(words)[:_MAX_CHARS] or type(cause).__name__
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOOK_S = 4.0
 """Seconds between two looks at whether the broker answers."""
-MOST_SILENT_LOOKS = 3
+MAX_SILENT_LOOKS = 3
 """Looks without an answer after which the connection counts as lost: some 12 to 16 s."""
 _CLOSE_TIMEOUT_S = 2.0
 
@@ -164,8 +164,8 @@ class Link:
         received = connection.bytes_received  # type: ignore[attr-defined]  # the stubs know less than there is
         heard, self._heard = received != self._heard, received
         self._silent_looks = 0 if self._answered or (self.blocked and heard) else self._silent_looks + 1
-        if self._silent_looks == MOST_SILENT_LOOKS:
-            _abort(connection, f"RabbitMQ has not answered for {MOST_SILENT_LOOKS * LOOK_S:g} s")
+        if self._silent_looks == MAX_SILENT_LOOKS:
+            _abort(connection, f"RabbitMQ has not answered for {MAX_SILENT_LOOKS * LOOK_S:g} s")
             return
         if self._answered and self.channel is not None:
             self._answered = False

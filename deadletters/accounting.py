@@ -11,7 +11,14 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from jobtrail.broker.queue_depth import QueueDepth, QueueGauge
-from jobtrail.models.dead_letters.accounting import Balance, QueueFindings, Tally, joined, queue_balance, stream_balance
+from jobtrail.models.dead_letters.accounting import (
+    Balance,
+    HourlyCount,
+    QueueFindings,
+    joined,
+    queue_balance,
+    stream_balance,
+)
 from jobtrail.models.notifications.alert import Alert, AlertKind
 from jobtrail.models.position import Position
 from jobtrail.models.settings import Settings
@@ -113,7 +120,7 @@ async def _depths(settings: Settings) -> Sequence[QueueDepth]:
     return [depth for depth in depths if depth.queue in captured or not depth.missing]
 
 
-def _balanced(found: Sequence[tuple[Tally, QueueFindings]], letters_waiting: int) -> Sequence[Balance]:
+def _balanced(found: Sequence[tuple[HourlyCount, QueueFindings]], letters_waiting: int) -> Sequence[Balance]:
     """Take letters that are not captured for those that wait in the dead-letter queue, the latest first."""
     balances = []
     for tally, findings in sorted(found, key=lambda each: each[0].hour, reverse=True):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from jobtrail.broker.properties import decode, encode
 from jobtrail.deadletters.properties import Json, exported, imported, with_todays_names
 from jobtrail.deadletters.reading import caused
-from jobtrail.models.dead_letters.dead_letter import ID_KEY, Cause, Letter, LetterKind
+from jobtrail.models.dead_letters.dead_letter import ID_KEY, Cause, DeadLetter, LetterKind
 from jobtrail.models.errors import JobTrailError, SettingError
 from jobtrail.models.jobs.wire import MAX_INT64
 from jobtrail.models.times import rfc3339
@@ -16,7 +16,7 @@ from jobtrail.models.times import rfc3339
 FORMAT = "jobtrail.dead-letter/1"
 
 
-def export_line(letter: Letter) -> str:
+def export_line(letter: DeadLetter) -> str:
     """Write a letter as a line.
 
     Args:
@@ -55,7 +55,7 @@ def export_line(letter: Letter) -> str:
     return json.dumps(fields, ensure_ascii=False)
 
 
-def read_lines(lines: Iterable[str]) -> Iterator[Letter]:
+def read_lines(lines: Iterable[str]) -> Iterator[DeadLetter]:
     """Read letters from lines; each is open, whatever it was.
 
     Args:
@@ -75,14 +75,14 @@ def read_lines(lines: Iterable[str]) -> Iterator[Letter]:
                 raise SettingError(f"line {number} is no exported dead letter: {_words(error)}") from error
 
 
-def _read(fields: dict[str, Json]) -> Letter:
+def _read(fields: dict[str, Json]) -> DeadLetter:
     if fields["format"] != FORMAT:
         raise SettingError(f"its format is not {FORMAT}")
     body = _text(fields, "body").encode() if "body" in fields else base64.b64decode(_text(fields, "body_base64"))
     packed = _properties(fields)
     properties = decode(packed)
     job_id, origin_seq, deaths = fields["job_id"], fields["origin_seq"], fields["deaths"]
-    letter = Letter(
+    letter = DeadLetter(
         id="",
         cause_id="",
         cause=Cause(
@@ -138,7 +138,7 @@ def _text(fields: dict[str, Json], name: str) -> str:
     return value
 
 
-def _key(letter: Letter) -> str:
+def _key(letter: DeadLetter) -> str:
     return letter.key or f"{ID_KEY}{letter.id}"
 
 

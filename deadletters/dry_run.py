@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from jobtrail.deadletters.outgoing import replies, sent_message_id, target_of
 from jobtrail.deadletters.reading import UNTOLD
 from jobtrail.models.datasets.judgement import DryRun, Judgement, Verdict
-from jobtrail.models.dead_letters.dead_letter import UNSETTLED, Letter, LetterFilter, LetterKind
+from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter, LetterFilter, LetterKind
 from jobtrail.models.dead_letters.fingerprint import fold_error
 from jobtrail.models.errors import DecodeError
 from jobtrail.models.heartbeat import decode_heartbeat
-from jobtrail.models.jobs.job import Job, fold
+from jobtrail.models.jobs.job import JobState, fold
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import StatusUpdate, decode_status_update
 from jobtrail.models.settings import Settings
@@ -23,7 +23,7 @@ from jobtrail.store.jobs.jobs import JobRepository, MessageKey
 OnProgress = Callable[[int], None]
 
 
-class LetterJudge:
+class DryRunner:
     """Judges letters one after the other: each as if those before it had been replayed.
 
     Args:
@@ -38,7 +38,7 @@ class LetterJudge:
         self._repository = JobRepository(database)
         self._target = target
         self._replies = replies(settings)
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, JobState] = {}
         """As they would be by now."""
         self._stored: set[MessageKey] = set()
 
@@ -62,7 +62,7 @@ class LetterJudge:
             on_progress(result.total)
         return result
 
-    async def judge(self, letters: Sequence[Letter]) -> list[Judgement]:
+    async def judge(self, letters: Sequence[DeadLetter]) -> list[Judgement]:
         """Judge letters.
 
         Args:
@@ -78,7 +78,7 @@ class LetterJudge:
         await self._learn(letters, read)
         return [self._judge(letter, each) for letter, each in zip(letters, read, strict=True)]
 
-    async def _learn(self, letters: Sequence[Letter], read: Sequence[StatusUpdate | Request | Judgement]) -> None:
+    async def _learn(self, letters: Sequence[DeadLetter], read: Sequence[StatusUpdate | Request | Judgement]) -> None:
         """Find out what is stored of the letters' messages and jobs."""
         messages = {
             (each.job_id, sent_message_id(letter))
@@ -93,7 +93,7 @@ class LetterJudge:
         if unknown:
             self._jobs |= {job.job_id: deepcopy(job) for job in await self._repository.some(unknown)}
 
-    def _read(self, letter: Letter) -> StatusUpdate | Request | Judgement:
+    def _read(self, letter: DeadLetter) -> StatusUpdate | Request | Judgement:
         """Decode a letter as whoever gets it would; or say why that can't be done."""
         body = letter.outgoing[0]
         target = target_of(letter, self._target, self._settings)
@@ -115,7 +115,7 @@ class LetterJudge:
         words = "only its receiver can tell" if letter.cause.reason == UNTOLD else f"only {target} can tell"
         return Judgement(verdict=Verdict.UNTOLD, reason=words)
 
-    def _judge(self, letter: Letter, read: StatusUpdate | Request | Judgement) -> Judgement:
+    def _judge(self, letter: DeadLetter, read: StatusUpdate | Request | Judgement) -> Judgement:
         if isinstance(read, Judgement):
             return read
         if isinstance(read, Request):
@@ -132,7 +132,7 @@ class LetterJudge:
             return Judgement(verdict=Verdict.APPLIES, reason="kept in its timeline as late: its job has moved on")
         return Judgement(verdict=Verdict.APPLIES, reason=f"its job becomes {job.status}")
 
-    def _judge_request(self, letter: Letter) -> Judgement:
+    def _judge_request(self, letter: DeadLetter) -> Judgement:
         job = self._jobs.get(letter.job_id or "")
         if job is None:
             return Judgement(verdict=Verdict.APPLIES, reason="a new job")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from jobtrail.broker.properties import changed
 from jobtrail.deadletters.properties import Json
-from jobtrail.models.dead_letters.dead_letter import Edit, Letter
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, Edit
 from jobtrail.models.errors import SettingError
 from jobtrail.models.redaction import MASK, redact
 
@@ -27,7 +27,9 @@ def masked_body(body: bytes) -> str | None:
     return redact(text)
 
 
-def with_fields(letter: Letter, fields: Mapping[str, Json | None], headers: Mapping[str, Json | None], by: str) -> Edit:
+def with_fields(
+    letter: DeadLetter, fields: Mapping[str, Json | None], headers: Mapping[str, Json | None], by: str
+) -> Edit:
     """Change single fields of a JSON body, and headers.
 
     Args:
@@ -48,7 +50,7 @@ def with_fields(letter: Letter, fields: Mapping[str, Json | None], headers: Mapp
     return _edit(body, properties, headers, by)
 
 
-def with_body(letter: Letter, text: str, headers: Mapping[str, Json | None], by: str) -> Edit:
+def with_body(letter: DeadLetter, text: str, headers: Mapping[str, Json | None], by: str) -> Edit:
     """Replace the body by a text that somebody made of `masked_body`: where it is still masked, the secret stays.
 
     Args:

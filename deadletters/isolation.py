@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from jobtrail.deadletters.outgoing import Outgoing
+from jobtrail.deadletters.outgoing import OutgoingLetter
 from jobtrail.models.dead_letters.dead_letter import LetterState, Sending
 from jobtrail.models.errors import PoisonError
 from jobtrail.store.dead_letters.replayed import Settlement
@@ -18,7 +18,7 @@ from jobtrail.store.dead_letters.replays import ReplayRepository
 
 log = structlog.get_logger()
 
-_MOST_COUNTED = 1000
+_MAX_COUNTED = 1000
 _MAX_DETAIL_LENGTH = 500
 _TRIES_ALONE = 2
 """Connections that a letter may cost which is sent alone: one may be lost for another reason."""
@@ -37,7 +37,7 @@ class Isolation:
         self.one_by_one = False
         """Whether one of the letters in hand has cost the connection."""
 
-    async def suspect(self, replay_id: str, messages: Sequence[Outgoing], error: PoisonError) -> None:
+    async def suspect(self, replay_id: str, messages: Sequence[OutgoingLetter], error: PoisonError) -> None:
         """Note what was sent when the broker closed the connection; a letter that was alone, twice, is set aside."""
         self.one_by_one = True
         if len(messages) > 1:
@@ -73,6 +73,6 @@ class Isolation:
 
     async def words(self, replay_id: str) -> str:
         """Say how many letters of a replay were set aside; empty where none was."""
-        letters = await self._replays.awaited(limit=_MOST_COUNTED, replay_id=replay_id, state=LetterState.UNKNOWN)
+        letters = await self._replays.awaited(limit=_MAX_COUNTED, replay_id=replay_id, state=LetterState.UNKNOWN)
         count = sum(not letter.sendings[-1].target for letter in letters)
         return f"{count:,} letters could not be sent as they are" if count else ""

@@ -10,7 +10,7 @@ import structlog
 from jobtrail.broker.channel import Delivery
 from jobtrail.broker.properties import changed, decode
 from jobtrail.deadletters.reading import GAVE_UP, Found, caused, read_letter
-from jobtrail.models.dead_letters.dead_letter import Cause, Letter, LetterKind
+from jobtrail.models.dead_letters.dead_letter import Cause, DeadLetter, LetterKind
 from jobtrail.models.errors import DecodeError
 from jobtrail.models.jobs.wire import DeadLetterReason
 from jobtrail.models.redaction import redact
@@ -70,7 +70,7 @@ class LetterMaker:
             for letter, delivery in zip(letters, batch, strict=True)
         ]
 
-    def _read(self, delivery: Delivery, now: datetime) -> Letter:
+    def _read(self, delivery: Delivery, now: datetime) -> DeadLetter:
         try:
             letter = self._looked_into(delivery, now)
         except Exception as error:
@@ -81,7 +81,7 @@ class LetterMaker:
             letter.fingerprint = fingerprint(letter.body, letter.properties)
         return letter
 
-    def _looked_into(self, delivery: Delivery, now: datetime) -> Letter:
+    def _looked_into(self, delivery: Delivery, now: datetime) -> DeadLetter:
         found = Found(
             queue=self._queue,
             body=delivery.body,
@@ -93,7 +93,7 @@ class LetterMaker:
         )
         return read_letter(found, self._settings)
 
-    async def _job_errors(self, letters: Sequence[Letter]) -> dict[str, str]:
+    async def _job_errors(self, letters: Sequence[DeadLetter]) -> dict[str, str]:
         """Find out what the jobs of requests that were given up said at their end: it may be stored a moment later."""
         ids = {letter.job_id for letter in letters if letter.job_id is not None}
         if not ids:
@@ -112,7 +112,7 @@ class LetterMaker:
         return await self._extractors.latest_versions(extractors) if extractors else {}
 
 
-def unstorable(letter: Letter, error: DecodeError) -> Letter:
+def unstorable(letter: DeadLetter, error: DecodeError) -> DeadLetter:
     """Make a letter anew without anything that was read out of its message, all of which the database may refuse.
 
     Args:
@@ -144,8 +144,8 @@ def fingerprint(body: bytes, properties: bytes) -> bytes:
     return digest.digest()
 
 
-def _plain(queue: str, body: bytes, properties: bytes, at: datetime, error: str) -> Letter:
-    return Letter(
+def _plain(queue: str, body: bytes, properties: bytes, at: datetime, error: str) -> DeadLetter:
+    return DeadLetter(
         id="",
         cause_id="",
         cause=Cause(queue=queue, origin="", reason=DeadLetterReason.UNSTORABLE, error="", extractor_id="", version=""),

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from jobtrail.deadletters.outgoing import replies, sent_message_id
-from jobtrail.models.dead_letters.dead_letter import Letter, LetterKind, LetterState
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterKind, LetterState
 from jobtrail.models.errors import DecodeError
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import decode_status_update
 from jobtrail.models.settings import Settings
@@ -20,10 +20,10 @@ from jobtrail.store.dead_letters.replayed import Settlement
 from jobtrail.store.dead_letters.replays import ReplayRepository
 from jobtrail.store.jobs.jobs import JobRepository, MessageKey
 
-MOST_JUDGED = 2000
+MAX_JUDGED = 2000
 """Letters that are looked at before others get their turn: of some nothing is heard for long."""
 _JUDGED_TOGETHER = 1000
-_MOST_TOLD = 10_000
+_MAX_TOLD = 10_000
 """Letters whose job is kept in memory, because their bodies had to be read for it."""
 _Heard = tuple[LetterState, str]
 
@@ -61,7 +61,7 @@ class OutcomeJudge:
             StoreError: The database can't be reached.
         """
         settled = looked_at = 0
-        while looked_at < MOST_JUDGED:
+        while looked_at < MAX_JUDGED:
             letters = await self._replays.awaited(limit=_JUDGED_TOGETHER, replay_id=replay_id, after=self._after)
             self._after = letters[-1].id if len(letters) == _JUDGED_TOGETHER else None
             settlements = await self._settlements(letters)
@@ -72,7 +72,7 @@ class OutcomeJudge:
                 break
         return settled
 
-    def is_observable(self, letter: Letter) -> bool:
+    def is_observable(self, letter: DeadLetter) -> bool:
         """Tell whether anything can be heard of a letter but that it comes back.
 
         Args:
@@ -83,7 +83,7 @@ class OutcomeJudge:
             return bool(target) and (target == letter.cause.origin or target in self._replies)
         return bool(target) and letter.kind is LetterKind.REQUEST and letter.job_id is not None
 
-    async def _settlements(self, letters: Sequence[Letter]) -> list[Settlement]:
+    async def _settlements(self, letters: Sequence[DeadLetter]) -> list[Settlement]:
         now = datetime.now(UTC)
         messages = {letter.id: await self._message(letter) for letter in letters if letter.kind is LetterKind.UPDATE}
         stored = await self._jobs.stored_messages(set(messages.values()))
@@ -100,17 +100,17 @@ class OutcomeJudge:
                 )
         return settlements
 
-    async def _message(self, letter: Letter) -> MessageKey:
+    async def _message(self, letter: DeadLetter) -> MessageKey:
         """Tell as which message a letter is stored."""
         if letter.job_id is not None and letter.edit is None:
             return letter.job_id, sent_message_id(letter)
         if letter.id not in self._jobs_told:
-            if len(self._jobs_told) >= _MOST_TOLD:
+            if len(self._jobs_told) >= _MAX_TOLD:
                 self._jobs_told.clear()
             self._jobs_told[letter.id] = await self._job_told(letter)
         return self._jobs_told[letter.id], sent_message_id(letter)
 
-    async def _job_told(self, letter: Letter) -> str | None:
+    async def _job_told(self, letter: DeadLetter) -> str | None:
         """Read the job in what was sent: another one than the letter's, or one that was too large to be read before."""
         body = (await self._letters.get(letter.id)).outgoing[0]
         try:
@@ -120,7 +120,7 @@ class OutcomeJudge:
 
 
 def _stored(
-    letter: Letter, messages: Mapping[str, MessageKey], stored: Mapping[MessageKey, str | None]
+    letter: DeadLetter, messages: Mapping[str, MessageKey], stored: Mapping[MessageKey, str | None]
 ) -> _Heard | None:
     message = messages.get(letter.id)
     if message is None or message not in stored:
@@ -130,7 +130,7 @@ def _stored(
     return LetterState.RESOLVED, words
 
 
-def _ended(letter: Letter, jobs: Mapping[str, Job]) -> _Heard | None:
+def _ended(letter: DeadLetter, jobs: Mapping[str, JobState]) -> _Heard | None:
     """Tell how the attempt ended that the replay began; None while it has not."""
     job = jobs.get(letter.job_id or "") if letter.kind is LetterKind.REQUEST else None
     if job is None:
@@ -143,7 +143,7 @@ def _ended(letter: Letter, jobs: Mapping[str, Job]) -> _Heard | None:
     return LetterState.RESOLVED, f"attempt {job.attempts} of its job ended as {job.status}"
 
 
-def _last_heard(letter: Letter, jobs: Mapping[str, Job]) -> datetime:
+def _last_heard(letter: DeadLetter, jobs: Mapping[str, JobState]) -> datetime:
     sent_at = letter.sendings[-1].at
     job = jobs.get(letter.job_id or "")
     return sent_at if job is None or job.status.is_end else max(sent_at, job.seen_at)

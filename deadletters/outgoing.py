@@ -11,7 +11,7 @@ import pika
 from jobtrail.broker.poison import nonsense_in, poison_in
 from jobtrail.broker.properties import changed, decode, encode, ids
 from jobtrail.broker.sender import Message
-from jobtrail.models.dead_letters.dead_letter import Letter, LetterKind
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterKind
 from jobtrail.models.dead_letters.headers import LETTER_HEADER, OUR_HEADERS, REPLAY_HEADER
 from jobtrail.models.errors import DecodeError
 from jobtrail.models.jobs.status import Status
@@ -37,7 +37,7 @@ _PERSISTENT: Final = 2
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Outgoing:
+class OutgoingLetter:
     """A message that is ready to be sent."""
 
     letter_id: str
@@ -59,7 +59,7 @@ class Unsendable:
     """Why, in words."""
 
 
-def target_of(letter: Letter, target: str | None, settings: Settings) -> str:
+def target_of(letter: DeadLetter, target: str | None, settings: Settings) -> str:
     """Tell where a replay sends a letter.
 
     Args:
@@ -81,7 +81,7 @@ def replies(settings: Settings) -> frozenset[str]:
     return frozenset({*settings.reply_streams, *settings.queues_to_bridge})
 
 
-def sent_message_id(letter: Letter) -> str:
+def sent_message_id(letter: DeadLetter) -> str:
     """Tell by which message id the consumer recognises a status update that was a letter.
 
     Args:
@@ -94,8 +94,8 @@ def sent_message_id(letter: Letter) -> str:
 
 
 def outgoing(
-    letter: Letter, *, replay_id: str, who: str, target: str | None, settings: Settings, correlation_id: str | None
-) -> Outgoing | Unsendable:
+    letter: DeadLetter, *, replay_id: str, who: str, target: str | None, settings: Settings, correlation_id: str | None
+) -> OutgoingLetter | Unsendable:
     """Make what is sent for a letter.
 
     Args:
@@ -124,7 +124,7 @@ def outgoing(
     if letter.kind is LetterKind.REQUEST:
         body = _with_fresh_retries(body)
         mark = _mark(letter, body, decode(properties), replay_id=replay_id, who=who, to=to, settings=settings)
-    return Outgoing(letter_id=letter.id, target=to, body=body, properties=properties, mark=mark)
+    return OutgoingLetter(letter_id=letter.id, target=to, body=body, properties=properties, mark=mark)
 
 
 def _is_read_no_more(origin: str, settings: Settings) -> bool:
@@ -135,7 +135,7 @@ def _is_read_no_more(origin: str, settings: Settings) -> bool:
     return origin not in settings.reply_streams and re.fullmatch(partition, origin) is not None
 
 
-def _properties(letter: Letter, raw: bytes, replay_id: str, correlation_id: str | None) -> bytes:
+def _properties(letter: DeadLetter, raw: bytes, replay_id: str, correlation_id: str | None) -> bytes:
     values: dict[str, object | None] = {
         "delivery_mode": _PERSISTENT,
         "expiration": None,
@@ -162,7 +162,7 @@ def _with_fresh_retries(body: bytes) -> bytes:
 
 
 def _mark(
-    letter: Letter,
+    letter: DeadLetter,
     body: bytes,
     properties: pika.BasicProperties,
     *,

@@ -14,7 +14,7 @@ from pika import BasicProperties
 
 from jobtrail.broker.properties import changed
 from jobtrail.models.dead_letters.body import readable_fields, told_extractor, told_job, told_version
-from jobtrail.models.dead_letters.dead_letter import Cause, Letter, LetterKind, cause_id_of
+from jobtrail.models.dead_letters.dead_letter import Cause, DeadLetter, LetterKind, cause_id_of
 from jobtrail.models.dead_letters.fingerprint import fold_error
 from jobtrail.models.dead_letters.headers import (
     ERROR_HEADER,
@@ -72,7 +72,7 @@ class _Death:
     seq: int | None = None
 
 
-def read_letter(found: Found, settings: Settings) -> Letter:
+def read_letter(found: Found, settings: Settings) -> DeadLetter:
     """Make a letter.
 
     Args:
@@ -86,7 +86,7 @@ def read_letter(found: Found, settings: Settings) -> Letter:
     fields = readable_fields(found.body, settings.max_body_bytes)
     death = _our_death(headers) or _broker_death(headers) or _worker_death(found, fields)
     kind = _kind(death, found, fields, settings)
-    letter = Letter(
+    letter = DeadLetter(
         id="",
         cause_id="",
         cause=Cause(
@@ -119,7 +119,7 @@ def read_letter(found: Found, settings: Settings) -> Letter:
     return letter
 
 
-def caused(letter: Letter, *, error: str | None = None, version: str | None = None) -> None:
+def caused(letter: DeadLetter, *, error: str | None = None, version: str | None = None) -> None:
     """Put a letter into its group, with what else became known of it.
 
     Args:
@@ -203,7 +203,7 @@ def _job_id(fields: Mapping[str, object], kind: LetterKind) -> str | None:
         return None
 
 
-def _key(letter: Letter) -> str | None:
+def _key(letter: DeadLetter) -> str | None:
     """Tell by what a letter is recognised, should its message come twice: a crash may repeat what has no answer."""
     body = blake2b(letter.body, digest_size=8)
     if letter.origin_seq is not None:

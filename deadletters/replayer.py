@@ -18,9 +18,9 @@ import structlog
 
 from jobtrail.deadletters.isolation import Isolation
 from jobtrail.deadletters.outcomes import OutcomeJudge
-from jobtrail.deadletters.outgoing import Outgoing, Unsendable, outgoing, target_of
+from jobtrail.deadletters.outgoing import OutgoingLetter, Unsendable, outgoing, target_of
 from jobtrail.deadletters.staging import Staging
-from jobtrail.models.dead_letters.dead_letter import Letter, LetterKind, LetterState, Sending
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterKind, LetterState, Sending
 from jobtrail.models.dead_letters.replay import STAGES, Replay, ReplayState
 from jobtrail.models.errors import BrokerError, BusyError, NotFoundError, PoisonError, StoreError
 from jobtrail.models.settings import Settings
@@ -29,7 +29,7 @@ from jobtrail.runtime.sleep import pause
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.replays import ReplayRepository, writer_of
 from jobtrail.store.jobs.jobs import JobRepository
-from jobtrail.store.leases.fenced_writer import SoleWriter
+from jobtrail.store.leases.fenced_writer import FencedWriter
 
 log = structlog.get_logger()
 
@@ -48,11 +48,11 @@ class _Halt(Exception):  # noqa: N818  # it is no error, but the end of a replay
 
 
 @dataclass(slots=True, frozen=True)
-class _Batch:
+class _ReplayBatch:
     """Letters that are sent together, and what is sent for them."""
 
-    letters: Sequence[Letter]
-    messages: Sequence[Outgoing]
+    letters: Sequence[DeadLetter]
+    messages: Sequence[OutgoingLetter]
     unsendable: Mapping[str, str]
     """Why letters can't be sent, by their id."""
 
@@ -78,7 +78,7 @@ class Replayer:
         self._database = database
         self._stop = stop
         self._on_progress = on_progress
-        self._writer = SoleWriter(database)
+        self._writer = FencedWriter(database)
         self._replays = ReplayRepository(database, self._writer)
         self._jobs = JobRepository(database)
         self._isolation = Isolation(self._replays)
@@ -139,7 +139,7 @@ class Replayer:
 
     async def _send_all(self, replay: Replay, staging: Staging) -> ReplayState | None:
         """Send batch after batch; return how it ended, None when the process should leave."""
-        ahead: _Batch | None = None
+        ahead: _ReplayBatch | None = None
         while not self._stop.is_set():
             now = await self._replays.get(replay.id)
             self._on_progress(now)
@@ -154,7 +154,7 @@ class Replayer:
             ahead = await self._send(replay, batch, staging)
         return None
 
-    async def _next(self, replay: Replay, room: int) -> _Batch | None:
+    async def _next(self, replay: Replay, room: int) -> _ReplayBatch | None:
         """Take the next letters into the hands; None where there are no more."""
         letters = await self._replays.held(replay.id)
         if not letters:
@@ -207,7 +207,7 @@ class Replayer:
         by_rate = BATCH_COUNT if replay.rate is None else max(1, int(replay.rate))
         return min(BATCH_COUNT, room, by_rate)
 
-    async def _prepare(self, replay: Replay, letters: Sequence[Letter]) -> _Batch:
+    async def _prepare(self, replay: Replay, letters: Sequence[DeadLetter]) -> _ReplayBatch:
         """Make what is sent."""
         marks = await self._jobs.correlation_ids(
             {letter.job_id for letter in letters if letter.kind is LetterKind.REQUEST and letter.job_id is not None}
@@ -223,13 +223,13 @@ class Replayer:
             )
             for letter in letters
         ]
-        return _Batch(
+        return _ReplayBatch(
             letters,
-            messages=[each for each in made if isinstance(each, Outgoing)],
+            messages=[each for each in made if isinstance(each, OutgoingLetter)],
             unsendable={each.letter_id: each.detail for each in made if isinstance(each, Unsendable)},
         )
 
-    async def _send(self, replay: Replay, batch: _Batch, staging: Staging) -> _Batch | None:
+    async def _send(self, replay: Replay, batch: _ReplayBatch, staging: Staging) -> _ReplayBatch | None:
         """Send a batch, and note it; return the next one where it is in hand by then."""
         self._keep_rate(replay, len(batch.letters))
         await self._isolation.set_aside(replay.id, batch.unsendable)
@@ -251,19 +251,19 @@ class Replayer:
             )
         return ahead
 
-    async def _claim_ahead(self, replay: Replay, batch: _Batch) -> None:
+    async def _claim_ahead(self, replay: Replay, batch: _ReplayBatch) -> None:
         """Claim the next batch, after a full one; a smaller one is a stage's, a rate's, or a part of what is held."""
         if batch.is_full:
             await self._replays.claim_more(replay, BATCH_COUNT, self._runner)
 
-    async def _read_ahead(self, replay: Replay, batch: _Batch) -> _Batch | None:
+    async def _read_ahead(self, replay: Replay, batch: _ReplayBatch) -> _ReplayBatch | None:
         """Read what was claimed ahead; an older letter that was opened again meanwhile is left to `_next`."""
         if not batch.is_full:
             return None
         letters = await self._replays.held(replay.id, after=batch.letters[-1].id)
         return await self._prepare(replay, letters) if letters else None
 
-    async def _bind(self, messages: Sequence[Outgoing], staging: Staging) -> None:
+    async def _bind(self, messages: Sequence[OutgoingLetter], staging: Staging) -> None:
         for target in dict.fromkeys(message.target for message in messages):
             if not target:
                 raise _Halt("it is not known where a letter came from: name the queue that it should go to")
@@ -272,7 +272,7 @@ class Replayer:
             except (NotFoundError, BusyError) as error:
                 raise _Halt(f"{error}; nothing more was sent") from error
 
-    async def _note_attempts(self, letters: Sequence[Letter]) -> None:
+    async def _note_attempts(self, letters: Sequence[DeadLetter]) -> None:
         requests = [letter for letter in letters if letter.kind is LetterKind.REQUEST and letter.job_id is not None]
         if not requests:
             return
@@ -282,7 +282,7 @@ class Replayer:
             letter.attempts_before = attempts.get(letter.job_id or "", 0)
         await self._replays.note_attempts(requests)
 
-    async def _note_sent(self, replay: Replay, letters: Sequence[Letter]) -> None:
+    async def _note_sent(self, replay: Replay, letters: Sequence[DeadLetter]) -> None:
         now = datetime.now(UTC)
         sendings = {
             letter.id: Sending(

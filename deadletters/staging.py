@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from jobtrail.broker.properties import header_text
 from jobtrail.broker.sender import BulkSender, Message
-from jobtrail.deadletters.outgoing import Outgoing
+from jobtrail.deadletters.outgoing import OutgoingLetter
 from jobtrail.models.dead_letters.headers import LETTER_HEADER
 from jobtrail.models.errors import NotFoundError
 from jobtrail.models.topology import receipts_queue_arguments
@@ -79,7 +79,7 @@ class Staging:
             self._bound.add(target)
         await channel.close()
 
-    async def send(self, messages: Sequence[Outgoing]) -> set[str]:
+    async def send(self, messages: Sequence[OutgoingLetter]) -> set[str]:
         """Send messages, and wait until the broker has confirmed or refused each.
 
         Args:

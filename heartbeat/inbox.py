@@ -60,7 +60,7 @@ class Batch:
             self.size_bytes += _size_bytes(reject.delivery)
 
 
-class Inbox:
+class HeartbeatInbox:
     """Collects deliveries into the next batch.
 
     Args:

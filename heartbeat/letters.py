@@ -2,7 +2,7 @@
 
 from jobtrail.broker.properties import decode
 from jobtrail.heartbeat.inbox import Reject
-from jobtrail.models.dead_letters.dead_letter import Letter, LetterKind
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterKind
 from jobtrail.models.dead_letters.headers import REPLAY_HEADER, letter_header, text_header
 from jobtrail.models.dead_letters.refused import refused_letter
 from jobtrail.models.jobs.wire import DeadLetterReason
@@ -11,7 +11,7 @@ from jobtrail.models.settings import Settings
 _STUB_BYTES = 4096
 
 
-def letter_of(reject: Reject, settings: Settings) -> Letter:
+def letter_of(reject: Reject, settings: Settings) -> DeadLetter:
     """Make the dead letter of a bad heartbeat.
 
     Its key is made of the message, all of it, and the minute in which it came. So one that is redelivered after a crash
@@ -47,7 +47,7 @@ def letter_of(reject: Reject, settings: Settings) -> Letter:
     )
 
 
-def stub_of(letter: Letter, refusal: str) -> Letter:
+def stub_of(letter: DeadLetter, refusal: str) -> DeadLetter:
     """Make of a letter that the database refuses one that can be stored for certain: cut short, without properties.
 
     Args:

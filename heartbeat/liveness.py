@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from jobtrail.models.heartbeat import InstanceRecord, Watch
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.heartbeat import InstanceRecord, MonitorWatch
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.settings import Settings
 
 MISSED_INTERVALS = 2.5
@@ -63,7 +63,7 @@ class Stall:
     """One plain sentence."""
 
 
-def online(instance: InstanceRecord, now: datetime, settings: Settings, watch: Watch | None = None) -> Evidence:
+def online(instance: InstanceRecord, now: datetime, settings: Settings, watch: MonitorWatch | None = None) -> Evidence:
     """Judge whether an instance is alive.
 
     Args:
@@ -95,7 +95,11 @@ def silence_limit_s(instance: InstanceRecord, settings: Settings) -> float:
 
 
 def stall(
-    job: Job, instances: Sequence[InstanceRecord], now: datetime, settings: Settings, watch: Watch | None = None
+    job: JobState,
+    instances: Sequence[InstanceRecord],
+    now: datetime,
+    settings: Settings,
+    watch: MonitorWatch | None = None,
 ) -> Stall | None:
     """Judge whether a job is stalled.
 
@@ -123,7 +127,9 @@ def stall(
     return _owned(job, owner, now, settings, watch)
 
 
-def _owned(job: Job, owner: InstanceRecord, now: datetime, settings: Settings, watch: Watch | None) -> Stall | None:
+def _owned(
+    job: JobState, owner: InstanceRecord, now: datetime, settings: Settings, watch: MonitorWatch | None
+) -> Stall | None:
     if not _is_online(owner, now, settings, watch):
         return _owner_gone(job, owner, now, settings, watch)
     if owner.jobs is None:
@@ -132,7 +138,7 @@ def _owned(job: Job, owner: InstanceRecord, now: datetime, settings: Settings, w
 
 
 def _owner_gone(
-    job: Job, owner: InstanceRecord, now: datetime, settings: Settings, watch: Watch | None
+    job: JobState, owner: InstanceRecord, now: datetime, settings: Settings, watch: MonitorWatch | None
 ) -> Stall | None:
     judged = online(owner, now, settings, watch)
     # A worker's heartbeats may end while it works on: its updates prove that it lives.
@@ -142,7 +148,7 @@ def _owner_gone(
     return Stall(kind=StallKind.OWNER_LOST, since=judged.since, basis=judged.basis, evidence=judged.evidence)
 
 
-def _owner_disclaims(job: Job, owner: InstanceRecord, settings: Settings) -> Stall | None:
+def _owner_disclaims(job: JobState, owner: InstanceRecord, settings: Settings) -> Stall | None:
     """Judge a job that its live worker does not list; only a heartbeat from after the job's last update can tell."""
     later_s = (owner.last_seen - job.seen_at).total_seconds()
     if later_s < (owner.interval_s or settings.heartbeat_interval_s):
@@ -152,7 +158,7 @@ def _owner_disclaims(job: Job, owner: InstanceRecord, settings: Settings) -> Sta
 
 
 def _no_instance(
-    job: Job, instances: Sequence[InstanceRecord], now: datetime, settings: Settings, watch: Watch | None
+    job: JobState, instances: Sequence[InstanceRecord], now: datetime, settings: Settings, watch: MonitorWatch | None
 ) -> Stall | None:
     silence_s = _silence_s(job.seen_at, now, watch)
     if silence_s <= settings.instance_timeout_s or any(_may_live(each, now, settings, watch) for each in instances):
@@ -162,7 +168,7 @@ def _no_instance(
     return Stall(kind=StallKind.NO_INSTANCE, since=job.seen_at, basis=Basis.INFERRED, evidence=text)
 
 
-def _silent(job: Job, now: datetime, settings: Settings, why: str) -> Stall | None:
+def _silent(job: JobState, now: datetime, settings: Settings, why: str) -> Stall | None:
     silence_s = (now - job.seen_at).total_seconds()
     if silence_s <= settings.stall_after_s:
         return None
@@ -170,18 +176,18 @@ def _silent(job: Job, now: datetime, settings: Settings, why: str) -> Stall | No
     return Stall(kind=StallKind.SILENT, since=job.seen_at, basis=Basis.INFERRED, evidence=text)
 
 
-def _is_online(instance: InstanceRecord, now: datetime, settings: Settings, watch: Watch | None) -> bool:
+def _is_online(instance: InstanceRecord, now: datetime, settings: Settings, watch: MonitorWatch | None) -> bool:
     return not instance.stopping and _silence_s(instance.last_seen, now, watch) <= silence_limit_s(instance, settings)
 
 
-def _may_live(instance: InstanceRecord, now: datetime, settings: Settings, watch: Watch | None) -> bool:
+def _may_live(instance: InstanceRecord, now: datetime, settings: Settings, watch: MonitorWatch | None) -> bool:
     """Whether an instance is online, or its second heartbeat need not have come yet."""
     if instance.interval_s is not None or instance.stopping:
         return _is_online(instance, now, settings, watch)
     return _silence_s(instance.last_seen, now, watch) <= max(settings.instance_timeout_s, PYCLOWDER_INTERVAL_S)
 
 
-def _silence_s(moment: datetime, now: datetime, watch: Watch | None) -> float:
+def _silence_s(moment: datetime, now: datetime, watch: MonitorWatch | None) -> float:
     return max(0.0, (now - moment).total_seconds()) if watch is None else watch.silence_s(moment, now)
 
 

@@ -13,10 +13,10 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from jobtrail.broker.channel import Delivery
-from jobtrail.heartbeat.inbox import Batch, Inbox, Reject
+from jobtrail.heartbeat.inbox import Batch, HeartbeatInbox, Reject
 from jobtrail.heartbeat.letters import letter_of, stub_of
 from jobtrail.heartbeat.metrics import MonitorMetrics
-from jobtrail.heartbeat.subscription import Subscription, subscribed
+from jobtrail.heartbeat.subscription import HeartbeatSubscription, subscribed
 from jobtrail.models.errors import BrokerError, JobTrailError, OwnershipLostError, StoreError
 from jobtrail.models.jobs.wire import DeadLetterReason
 from jobtrail.models.settings import Settings
@@ -73,7 +73,7 @@ class Monitor:
         self._database = database
         self._repository = ExtractorRepository(database)
         self._metrics = metrics
-        self._inbox = Inbox(settings.max_body_bytes)
+        self._inbox = HeartbeatInbox(settings.max_body_bytes)
         self._broker_backoff = Backoff(most_s=settings.retry_max_wait_s)
         self._store_backoff = Backoff(most_s=settings.retry_max_wait_s)
         self._enough = asyncio.Event()
@@ -115,7 +115,9 @@ class Monitor:
                 self._inbox.forget_deliveries()
             await self._make_room(stop)
 
-    async def _session(self, subscription: Subscription, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    async def _session(
+        self, subscription: HeartbeatSubscription, stop: asyncio.Event, on_ready: Callable[[], None]
+    ) -> None:
         """Receive and store on one connection; leave it when the database is away and no more can be held."""
 
         def take(delivery: Delivery) -> None:
@@ -141,7 +143,7 @@ class Monitor:
         finally:
             self._note_connected(connected=False)
 
-    async def _wait(self, subscription: Subscription, stop: asyncio.Event) -> None:
+    async def _wait(self, subscription: HeartbeatSubscription, stop: asyncio.Event) -> None:
         if self._outage is None:
             await subscription.wait(FLUSH_INTERVAL_S, stop, self._enough)
         else:
@@ -161,7 +163,7 @@ class Monitor:
         if self._inbox.count >= self._settings.prefetch // 2 or self._inbox.is_full:
             self._enough.set()
 
-    async def _flush(self, subscription: Subscription | None = None) -> bool:
+    async def _flush(self, subscription: HeartbeatSubscription | None = None) -> bool:
         """Store what was collected, then acknowledge it; while the database is away it is held.
 
         Raises:

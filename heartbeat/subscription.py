@@ -19,7 +19,7 @@ MAX_WAITING = 20_000
 """Heartbeats that wait in the queue at the most: two of each instance of a large fleet."""
 
 
-class Subscription:
+class HeartbeatSubscription:
     """An open connection that hands out heartbeats. Use `subscribed`.
 
     Args:
@@ -114,7 +114,7 @@ class Subscription:
 
 
 @asynccontextmanager
-async def subscribed(settings: Settings) -> AsyncIterator[Subscription]:
+async def subscribed(settings: Settings) -> AsyncIterator[HeartbeatSubscription]:
     """Connect, declare what is needed, and close it all at the end.
 
     Args:
@@ -128,7 +128,7 @@ async def subscribed(settings: Settings) -> AsyncIterator[Subscription]:
         await _declare(connection, settings)
         channel = await connection.channel()
         await channel.set_prefetch(settings.prefetch)
-        subscription = Subscription(channel, settings.heartbeat_queue)
+        subscription = HeartbeatSubscription(channel, settings.heartbeat_queue)
         try:
             yield subscription
         finally:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobtrail.models.dead_letters.dead_letter import Letter
+from jobtrail.models.dead_letters.dead_letter import DeadLetter
 from jobtrail.models.jobs.wire import StatusUpdate
 
 
@@ -27,7 +27,7 @@ class Entry:
     """Its number in the stream's order of arrival."""
     received_at: datetime
     update: StatusUpdate | None
-    letter: Letter | None = None
+    letter: DeadLetter | None = None
     """Set where the message can't be processed."""
     message_id: str | None = None
     correlation_id: str | None = None

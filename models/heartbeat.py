@@ -145,7 +145,7 @@ def likely_queues(instances: Iterable[InstanceRecord], extractor: str) -> list[s
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Watch:
+class MonitorWatch:
     """When the monitor was there to see heartbeats. Silence in a time that nobody watched proves nothing."""
 
     since: datetime

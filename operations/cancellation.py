@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jobtrail.models.errors import JobTrailError, NotFoundError, TooLateError
 from jobtrail.models.heartbeat import likely_queues
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.settings import Settings
 from jobtrail.publisher.cancellation import CancelResult, cancel
 from jobtrail.store.database import Database
@@ -19,7 +19,7 @@ class CancelTarget:
 
     queues: Sequence[str]
     """The most likely one first; never empty."""
-    job: Job | None
+    job: JobState | None
     """None where only the queue was given and no update of the job is known."""
 
 

@@ -10,7 +10,7 @@ from jobtrail.models.dead_letters.replay import Replay
 from jobtrail.models.errors import SettingError
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.dead_letters import LetterRepository
-from jobtrail.store.dead_letters.moves import MOST_MOVED
+from jobtrail.store.dead_letters.moves import MAX_MOVED
 from jobtrail.store.dead_letters.replays import ReplayRepository
 
 OnProgress = Callable[[int], None]
@@ -95,7 +95,7 @@ async def discard_letters(
     while moved := await letters.discard(selection, reason.strip()):
         count += moved
         on_progress(count)
-        if moved < MOST_MOVED:
+        if moved < MAX_MOVED:
             break
     return count
 
@@ -121,7 +121,7 @@ async def restore_letters(
     while moved := await letters.restore(selection):
         count += moved
         on_progress(count)
-        if moved < MOST_MOVED:
+        if moved < MAX_MOVED:
             break
     return count
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pydantic_core import from_json
 
 from jobtrail.broker.properties import decode
-from jobtrail.deadletters.dry_run import LetterJudge
+from jobtrail.deadletters.dry_run import DryRunner
 from jobtrail.deadletters.editing import masked_body
 from jobtrail.deadletters.outgoing import target_of
 from jobtrail.deadletters.properties import Json, readable
 from jobtrail.models.datasets.judgement import Judgement
-from jobtrail.models.dead_letters.dead_letter import Letter
+from jobtrail.models.dead_letters.dead_letter import DeadLetter
 from jobtrail.models.jobs.wire import DeadLetterReason
 from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database
@@ -61,7 +61,7 @@ class Content:
 class LetterView:
     """One letter, looked at."""
 
-    letter: Letter
+    letter: DeadLetter
     content: Content
     edited: Content | None
     """What a replay sends instead, where it was edited."""
@@ -90,7 +90,7 @@ async def look_at(settings: Settings, database: Database, letter_id: str) -> Let
         StoreError: The database can't be reached.
     """
     letter = await LetterRepository(database).get(letter_id)
-    (judgement,) = await LetterJudge(settings, database).judge([letter])
+    (judgement,) = await DryRunner(settings, database).judge([letter])
     jobs = await JobRepository(database).some([letter.job_id]) if letter.job_id else ()
     return LetterView(
         letter=letter,

@@ -8,17 +8,17 @@ from datetime import datetime
 from jobtrail.broker.queue_depth import QueueDepth, QueueGauge
 from jobtrail.heartbeat.liveness import Basis, Evidence, Stall, StallKind, online, spoken
 from jobtrail.models.heartbeat import InstanceRecord
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.settings import Settings
 from jobtrail.models.times import duration
 from jobtrail.operations.figure_book import FigureBook, Usual
 from jobtrail.operations.job_list import ListedJob
-from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.operations.stall_detector import StallDetector
 
 WAITING_LONG_S = 60.0
 """Seconds after which it is asked why a job still waits."""
-MOST_AT_ONCE = 5
+MAX_AT_ONCE = 5
 """Jobs of a list that are looked into: each may mean a question to the broker."""
 _WAITING = frozenset({Status.SUBMITTED, Status.RESUBMITTED})
 _LONGEST_WORDS = 300
@@ -59,7 +59,7 @@ class StuckJob:
 class Circumstances:
     """All that a diagnosis is made of."""
 
-    job: Job
+    job: JobState
     stall: Stall | None
     """None for a job that waits."""
     heartbeat: Evidence | None
@@ -69,7 +69,7 @@ class Circumstances:
     now: datetime
 
 
-class StuckAdviser:
+class Diagnoser:
     """Finds out why jobs don't get on.
 
     Args:
@@ -83,11 +83,11 @@ class StuckAdviser:
         self._queues = queues
         self._settings = settings
 
-    async def why_each(self, stalled: Sequence[ListedJob], judge: StallJudge) -> Sequence[StuckJob]:
+    async def why_each(self, stalled: Sequence[ListedJob], judge: StallDetector) -> Sequence[StuckJob]:
         """Find out why some jobs don't get on.
 
         Args:
-            stalled: The jobs; only the first `MOST_AT_ONCE` are looked into.
+            stalled: The jobs; only the first `MAX_AT_ONCE` are looked into.
             judge: Judges stalls at this moment.
 
         Returns:
@@ -96,7 +96,7 @@ class StuckAdviser:
         Raises:
             StoreError: The database can't be reached.
         """
-        looked_into = stalled[:MOST_AT_ONCE]
+        looked_into = stalled[:MAX_AT_ONCE]
         diagnoses = await asyncio.gather(*(self.why(each.job, judge) for each in looked_into))
         return [
             StuckJob(listed=listed, diagnosis=diagnosis)
@@ -104,7 +104,7 @@ class StuckAdviser:
             if diagnosis
         ]
 
-    async def why(self, job: Job, judge: StallJudge) -> Diagnosis | None:
+    async def why(self, job: JobState, judge: StallDetector) -> Diagnosis | None:
         """Find out why a job doesn't get on.
 
         Args:
@@ -138,7 +138,7 @@ class StuckAdviser:
         )
 
 
-def waits_long(job: Job, now: datetime) -> bool:
+def waits_long(job: JobState, now: datetime) -> bool:
     """Tell whether a job has waited for a worker for so long that one may ask why."""
     return job.status in _WAITING and (now - job.seen_at).total_seconds() > WAITING_LONG_S
 
@@ -232,7 +232,7 @@ def _facts(found: Circumstances) -> Iterator[Fact]:
         yield Fact(name="Usual duration", text="not known: none of its jobs ended lately", basis=None)
 
 
-def _instance_of(job: Job, instances: Sequence[InstanceRecord]) -> InstanceRecord | None:
+def _instance_of(job: JobState, instances: Sequence[InstanceRecord]) -> InstanceRecord | None:
     """Choose the job's own instance, or the one that was seen last."""
     owners = (each for each in instances if job.status.is_running and each.instance_id == job.instance_id)
     return next(owners, instances[0] if instances else None)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from jobtrail.models.jobs.status import Status
-from jobtrail.store.jobs.statistics import Tally, added
+from jobtrail.store.jobs.statistics import StatusCount, added
 
 Span = tuple[datetime, datetime]
 """Beginning, and end, which belongs to it no more."""
@@ -55,7 +55,7 @@ class Bucket:
 
     since: datetime
     until: datetime
-    tally: Tally | None
+    tally: StatusCount | None
     """What ended in it; None while it is not counted."""
 
 
@@ -66,7 +66,7 @@ class Figures:
     window: Window
     buckets: Sequence[Bucket]
     """The oldest first; the last one is still going on."""
-    total: Tally
+    total: StatusCount
     """That of all buckets that are counted."""
     counted_s: float
     """How much of the window is counted, in seconds."""
@@ -108,8 +108,8 @@ class Figures:
 class BucketCount:
     """What was counted of a bucket."""
 
-    by_extractor: Mapping[str, Tally]
-    everyone: Tally
+    by_extractor: Mapping[str, StatusCount]
+    everyone: StatusCount
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -148,5 +148,5 @@ class Period:
         )
 
 
-def _tally(count: BucketCount, extractor: str | None) -> Tally:
-    return count.everyone if extractor is None else count.by_extractor.get(extractor, Tally())
+def _tally(count: BucketCount, extractor: str | None) -> StatusCount:
+    return count.everyone if extractor is None else count.by_extractor.get(extractor, StatusCount())

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobtrail.heartbeat.liveness import Stall
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
-from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.jobs import JobFilter, JobRepository
 from jobtrail.store.jobs.without_job_id import UnnamedGroup, UnnamedRepository
 
 RUNNING = tuple(status for status in Status if status.is_running)
 _JOBS_PER_LOOK = 200
-_MOST_LOOKS = 25
+_MAX_LOOKS = 25
 """How often the search for stalled jobs looks further before it gives what it has: 5,000 running jobs."""
 
 
@@ -21,7 +21,7 @@ _MOST_LOOKS = 25
 class ListedJob:
     """A job and why it counts as stalled, if it does."""
 
-    job: Job
+    job: JobState
     stall: Stall | None
 
 
@@ -46,7 +46,7 @@ class JobListRequest:
     cursor: str | None
 
 
-async def list_jobs(repository: JobRepository, judge: StallJudge, request: JobListRequest) -> JobList:
+async def list_jobs(repository: JobRepository, judge: StallDetector, request: JobListRequest) -> JobList:
     """Read one page.
 
     Args:
@@ -69,7 +69,7 @@ async def list_jobs(repository: JobRepository, judge: StallJudge, request: JobLi
     return JobList(jobs=jobs, next=cursor, unnamed=unnamed)
 
 
-async def judged(judge: StallJudge, jobs: Sequence[Job]) -> list[ListedJob]:
+async def judged(judge: StallDetector, jobs: Sequence[JobState]) -> list[ListedJob]:
     """Judge jobs.
 
     Args:
@@ -86,19 +86,19 @@ async def judged(judge: StallJudge, jobs: Sequence[Job]) -> list[ListedJob]:
 
 
 async def _jobs(
-    repository: JobRepository, judge: StallJudge, request: JobListRequest
+    repository: JobRepository, judge: StallDetector, request: JobListRequest
 ) -> tuple[list[ListedJob], str | None]:
     page = await repository.list(request.wanted, limit=request.limit, cursor=request.cursor)
     return await judged(judge, page.jobs), page.next
 
 
 async def _stalled_jobs(
-    repository: JobRepository, judge: StallJudge, request: JobListRequest
+    repository: JobRepository, judge: StallDetector, request: JobListRequest
 ) -> tuple[list[ListedJob], str | None]:
     """Search look by look: whether a job is stalled is derived, so the database cannot be asked for it."""
     found: list[ListedJob] = []
     cursor = request.cursor
-    for _ in range(_MOST_LOOKS):
+    for _ in range(_MAX_LOOKS):
         page = await repository.list(request.wanted, limit=_JOBS_PER_LOOK, cursor=cursor)
         for listed in await judged(judge, page.jobs):
             if listed.stall is None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from jobtrail.models.jobs.job import Event
 from jobtrail.operations.job_list import ListedJob, judged
-from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.jobs import EventFilter, EventPage, JobFilter, JobRepository
 from jobtrail.store.jobs.without_job_id import UnnamedGroup
 
-MOST_GROUPS = 100
+MAX_GROUPS = 100
 """Groups of updates that name no job that are told at the most, the latest ones."""
 
 
@@ -66,7 +66,7 @@ class ResourceEvents:
 
 
 async def read_resource_events(
-    repository: JobRepository, judge: StallJudge, request: ResourceEventsRequest
+    repository: JobRepository, judge: StallDetector, request: ResourceEventsRequest
 ) -> ResourceEvents:
     """Read one page of jobs on a resource with their latest updates, grouped by extractor.
 
@@ -110,7 +110,7 @@ async def _unnamed(repository: JobRepository, request: ResourceEventsRequest) ->
     if request.cursor is not None:
         return []
     groups = await repository.unnamed.of_resource(request.resource_id)
-    wanted = [group for group in groups if request.extractor_id in (None, group.extractor_id)][:MOST_GROUPS]
+    wanted = [group for group in groups if request.extractor_id in (None, group.extractor_id)][:MAX_GROUPS]
     latest = await asyncio.gather(
         *(
             repository.unnamed.latest_events(group.extractor_id, group.resource_id, limit=request.events)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobtrail.operations.job_list import ListedJob, judged
-from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.resources import ResourceGroup, ResourceRepository
 
 
@@ -17,7 +17,7 @@ class JudgedGroup:
     """Its latest job; None where all its updates name no job."""
 
 
-async def read_groups(resources: ResourceRepository, judge: StallJudge, resource_id: str) -> Sequence[JudgedGroup]:
+async def read_groups(resources: ResourceRepository, judge: StallDetector, resource_id: str) -> Sequence[JudgedGroup]:
     """Read what each extractor did to a resource, and judge its latest job.
 
     Args:

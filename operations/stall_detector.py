@@ -4,14 +4,14 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from jobtrail.heartbeat.liveness import Stall, stall
-from jobtrail.models.heartbeat import InstanceRecord, Watch
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.heartbeat import InstanceRecord, MonitorWatch
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database
 from jobtrail.store.extractors import ExtractorRepository
 
 
-class StallJudge:
+class StallDetector:
     """Judges jobs at one moment; asks the database once per extractor, and only for jobs that run.
 
     Args:
@@ -23,11 +23,11 @@ class StallJudge:
         self._extractors = ExtractorRepository(database)
         self._settings = settings
         self._instances: dict[str, Sequence[InstanceRecord]] = {}
-        self._watch: Watch | None = None
+        self._watch: MonitorWatch | None = None
         self.now = datetime.now(UTC)
         """The moment that is judged."""
 
-    async def stall(self, job: Job) -> Stall | None:
+    async def stall(self, job: JobState) -> Stall | None:
         """Judge one job.
 
         Args:
@@ -43,7 +43,7 @@ class StallJudge:
             return None
         return stall(job, await self.instances(job.extractor_id), self.now, self._settings, await self.watch())
 
-    async def stalls(self, jobs: Collection[Job]) -> list[Stall | None]:
+    async def stalls(self, jobs: Collection[JobState]) -> list[Stall | None]:
         """Judge several jobs, with one question to the database about all their extractors.
 
         Args:
@@ -60,7 +60,7 @@ class StallJudge:
             self._instances |= await self._extractors.instances_of(unknown)
         return [await self.stall(job) for job in jobs]
 
-    async def watch(self) -> Watch:
+    async def watch(self) -> MonitorWatch:
         """Return when the monitor was there to see heartbeats.
 
         Raises:

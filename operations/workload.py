@@ -6,20 +6,20 @@ from datetime import datetime
 
 from jobtrail.models.jobs.status import Status
 from jobtrail.operations.job_list import RUNNING, ListedJob, judged
-from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.jobs import JobFilter, JobRepository
 from jobtrail.store.jobs.workload import WorkloadRepository
 
 WAITING = (Status.SUBMITTED, Status.RESUBMITTED)
-MOST_COUNTED = 10_000
+MAX_COUNTED = 10_000
 """Counting stops here."""
-MOST_JUDGED = 500
+MAX_JUDGED = 500
 """Running jobs that are judged, the longest silent first: those are the ones that may be stalled."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Load:
-    """How many jobs run and wait; `MOST_COUNTED` stands for as many or more."""
+    """How many jobs run and wait; `MAX_COUNTED` stands for as many or more."""
 
     running: int
     waiting: int
@@ -30,7 +30,7 @@ class RunningJobs:
     """Running jobs, judged."""
 
     count: int
-    """How many there are; `MOST_JUDGED` stands for as many or more."""
+    """How many there are; `MAX_JUDGED` stands for as many or more."""
     at_work: Sequence[ListedJob]
     """Some of those that get on, the latest started first."""
     stalled: Sequence[ListedJob]
@@ -39,7 +39,7 @@ class RunningJobs:
     @property
     def all_judged(self) -> bool:
         """Whether none may be stalled that was not looked at."""
-        return self.count < MOST_JUDGED
+        return self.count < MAX_JUDGED
 
 
 async def read_load(repository: WorkloadRepository) -> Load:
@@ -55,15 +55,15 @@ async def read_load(repository: WorkloadRepository) -> Load:
         StoreError: The database can't be reached.
     """
     return Load(
-        running=await repository.count(RUNNING, limit=MOST_COUNTED),
-        waiting=await repository.count(WAITING, limit=MOST_COUNTED),
+        running=await repository.count(RUNNING, limit=MAX_COUNTED),
+        waiting=await repository.count(WAITING, limit=MAX_COUNTED),
     )
 
 
 async def read_running(
     repository: WorkloadRepository,
     jobs: JobRepository,
-    judge: StallJudge,
+    judge: StallDetector,
     *,
     limit: int,
     extractor_id: str | None = None,
@@ -83,9 +83,9 @@ async def read_running(
     Raises:
         StoreError: The database can't be reached.
     """
-    silent = await repository.running(limit=MOST_JUDGED, extractor_id=extractor_id)
+    silent = await repository.running(limit=MAX_JUDGED, extractor_id=extractor_id)
     looked_at = await judged(judge, silent)
-    if len(silent) < MOST_JUDGED:
+    if len(silent) < MAX_JUDGED:
         lively = looked_at
     else:
         page = await jobs.list(JobFilter(statuses=RUNNING, extractor_id=extractor_id), limit=limit)

@@ -13,9 +13,9 @@ from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryErr
 from jobtrail.broker.address import CONNECT_TIMEOUT_S, HEARTBEAT_S, broker_urls
 from jobtrail.broker.errors import plain_words
 from jobtrail.publisher import dispatch
-from jobtrail.publisher.dispatch import Dispatch, Outcome
-from jobtrail.publisher.outgoing import Outgoing, Spooled
-from jobtrail.publisher.spool.ledger import Ledger
+from jobtrail.publisher.dispatch import Dispatch, PublishOutcome
+from jobtrail.publisher.outgoing import OutgoingUpdate, Spooled
+from jobtrail.publisher.spool.ledger import SpoolLedger
 from jobtrail.runtime.backoff import Backoff
 from jobtrail.runtime.tasks import end
 
@@ -41,7 +41,7 @@ class AsyncSender:
         ledger: Whose spool is sent.
     """
 
-    def __init__(self, amqp_url: str, name: str, ledger: Ledger) -> None:
+    def __init__(self, amqp_url: str, name: str, ledger: SpoolLedger) -> None:
         urls = broker_urls(amqp_url)
         self._urls = itertools.cycle(urls)
         self._url_count = len(urls)
@@ -169,7 +169,7 @@ class _Session:
         self._channel = channel
         self._news = news
         self._tasks: set[asyncio.Task[None]] = set()
-        self._outcomes: list[Outcome] = []
+        self._outcomes: list[PublishOutcome] = []
         self._answered_at = time.monotonic()
         self._lost: BaseException | None = None
         channel.close_callbacks.add(self._on_close)
@@ -189,7 +189,7 @@ class _Session:
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
 
-    def take_outcomes(self) -> list[Outcome]:
+    def take_outcomes(self) -> list[PublishOutcome]:
         """Return the broker's answers since the last call.
 
         Raises:
@@ -212,9 +212,9 @@ class _Session:
         update = spooled.update
         try:
             await self._channel.default_exchange.publish(_message(update), update.routing_key, mandatory=True)
-            self._outcomes.append(Outcome(spooled, delivered=True))
+            self._outcomes.append(PublishOutcome(spooled, delivered=True))
         except DeliveryError:
-            self._outcomes.append(Outcome(spooled, delivered=False))
+            self._outcomes.append(PublishOutcome(spooled, delivered=False))
 
     async def _ask_again_and_again(self) -> None:
         while True:
@@ -257,7 +257,7 @@ class _Session:
         self._news.set()
 
 
-def _message(update: Outgoing) -> aio_pika.Message:
+def _message(update: OutgoingUpdate) -> aio_pika.Message:
     return aio_pika.Message(
         update.body,
         content_type="application/json",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jobtrail.broker.address import broker_address
 from jobtrail.publisher.spool.folder import default_spool_path
-from jobtrail.publisher.spool.ledger import Ledger
+from jobtrail.publisher.spool.ledger import SpoolLedger
 
 
 class BaseReporter:
@@ -38,7 +38,7 @@ class BaseReporter:
         instance_id: str | None,
     ) -> None:
         address = broker_address(amqp_url)
-        self._ledger = Ledger(
+        self._ledger = SpoolLedger(
             extractor_id,
             reply_queue=reply_queue,
             partitions=partitions,

@@ -11,7 +11,7 @@ from jobtrail.broker.address import CONNECT_TIMEOUT_S, connection_parameters
 from jobtrail.broker.errors import NOT_FOUND, broker_failures
 from jobtrail.models.errors import NotFoundError
 from jobtrail.models.redaction import redact
-from jobtrail.publisher.outgoing import Outgoing
+from jobtrail.publisher.outgoing import OutgoingUpdate
 
 if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel
@@ -20,7 +20,7 @@ _HEARTBEAT_S = 5
 """What waits for an answer here gives up after 10 to 20 s of silence: pika looks every 5 s more than this."""
 
 
-def publish_properties(update: Outgoing) -> pika.BasicProperties:
+def publish_properties(update: OutgoingUpdate) -> pika.BasicProperties:
     """Return the AMQP properties of an update."""
     return pika.BasicProperties(
         content_type="application/json",

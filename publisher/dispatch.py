@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from jobtrail.publisher.outgoing import Spooled
-from jobtrail.publisher.spool.ledger import Ledger
+from jobtrail.publisher.spool.ledger import SpoolLedger
 from jobtrail.runtime.backoff import Backoff
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ id."""
 
 
 @dataclass(slots=True, frozen=True)
-class Outcome:
+class PublishOutcome:
     """What the broker said to one update."""
 
     spooled: Spooled
@@ -59,7 +59,7 @@ class Dispatch:
         clock: Seconds that only go forward.
     """
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, ledger: SpoolLedger, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = ledger
         self._clock = clock
         self._lanes: dict[str, _Lane] = {}
@@ -77,7 +77,7 @@ class Dispatch:
         self._lanes = {key: _Lane() for key in self._ledger.spool.routing_keys()}
         self.resting = ()
 
-    def step(self, outcomes: Sequence[Outcome]) -> list[Spooled]:
+    def step(self, outcomes: Sequence[PublishOutcome]) -> list[Spooled]:
         """Take the broker's answers in, and hand the next updates out.
 
         Args:
@@ -112,7 +112,7 @@ class Dispatch:
         left = len(self._ledger.spool)
         return left == 0 or left <= self._ledger.spool.count_for(self.resting)
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _settle(self, outcome: PublishOutcome) -> None:
         key = outcome.spooled.update.routing_key
         lane = self._lanes[key]
         lane.in_flight -= 1

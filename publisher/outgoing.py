@@ -7,7 +7,7 @@ MAX_SHORT_BYTES = 255
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Outgoing:
+class OutgoingUpdate:
     """One encoded update with the properties it is published with; the same however often it is sent."""
 
     message_id: str
@@ -27,7 +27,7 @@ class Spooled:
     """An update and its place in the spool."""
 
     row_id: int
-    update: Outgoing
+    update: OutgoingUpdate
 
 
 def fits_short_string(text: str) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
     from pika.spec import BasicProperties
 
-MOST_WALKED = 10_000
+MAX_WALKED = 10_000
 """RabbitMQ allows 2,047 channels on a connection."""
 MAX_DELIVERY_COUNT = 10
 """RabbitMQ 4 gives up on a quorum queue's message after 20 deliveries; a walk never brings one near that."""
@@ -73,8 +73,8 @@ class QueueWalk:
             if error.reply_code != NOT_FOUND:
                 raise
             raise NotFoundError(f"there is no queue {queue!r} on the broker") from error
-        if self.waiting > MOST_WALKED:
-            raise JobTrailError(f"{self.waiting} messages wait in {queue!r}; more than {MOST_WALKED} are not walked")
+        if self.waiting > MAX_WALKED:
+            raise JobTrailError(f"{self.waiting} messages wait in {queue!r}; more than {MAX_WALKED} are not walked")
 
     def messages(self) -> Iterator[Held]:
         """Fetch what waited when the walk began, oldest first, as far as workers leave it.

@@ -13,9 +13,9 @@ from jobtrail.broker.errors import plain_words
 from jobtrail.broker.link import LOOK_S, Link
 from jobtrail.publisher import dispatch
 from jobtrail.publisher.connection import publish_properties
-from jobtrail.publisher.dispatch import Dispatch, Outcome
+from jobtrail.publisher.dispatch import Dispatch, PublishOutcome
 from jobtrail.publisher.outgoing import Spooled
-from jobtrail.publisher.spool.ledger import Ledger
+from jobtrail.publisher.spool.ledger import SpoolLedger
 from jobtrail.runtime.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Sender:
         ledger: Whose spool is sent.
     """
 
-    def __init__(self, nodes: Sequence[pika.URLParameters], ledger: Ledger) -> None:
+    def __init__(self, nodes: Sequence[pika.URLParameters], ledger: SpoolLedger) -> None:
         self._ledger = ledger
         self._dispatch = Dispatch(ledger)
         self._backoff = Backoff()
@@ -49,7 +49,7 @@ class Sender:
         self._ready = False
         self._unanswered: dict[int, Spooled] = {}
         self._returned: set[str] = set()
-        self._outcomes: list[Outcome] = []
+        self._outcomes: list[PublishOutcome] = []
         self._answered_at = 0.0
         """When the broker last answered to an update, or had none to answer to, on a clock that only goes forward."""
         self._latest_tag = 0
@@ -160,7 +160,7 @@ class Sender:
             spooled = self._unanswered.pop(answered)
             returned = spooled.update.message_id in self._returned
             self._returned.discard(spooled.update.message_id)
-            self._outcomes.append(Outcome(spooled, acknowledged and not returned))
+            self._outcomes.append(PublishOutcome(spooled, acknowledged and not returned))
         if acknowledged:
             self._backoff.reset()
         self._pump_soon()

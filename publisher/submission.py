@@ -14,7 +14,7 @@ from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import MAX_ID_LENGTH, encode_status_update
 from jobtrail.models.topology import DEFAULT_REPLY_STREAM, stream_of
 from jobtrail.publisher.connection import open_channel, publish, publish_properties
-from jobtrail.publisher.outgoing import Outgoing
+from jobtrail.publisher.outgoing import OutgoingUpdate
 
 if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel
@@ -143,7 +143,7 @@ def plain_update(
     user_id: str | None,
     reply_queue: str,
     correlation_id: str | None,
-) -> Outgoing:
+) -> OutgoingUpdate:
     """Make an update that comes from no worker, hence without producer and number.
 
     Args:
@@ -160,7 +160,7 @@ def plain_update(
         The update.
     """
     now = datetime.now(UTC)
-    return Outgoing(
+    return OutgoingUpdate(
         message_id=str(uuid.uuid4()),
         routing_key=reply_queue,
         correlation_id=correlation_id,

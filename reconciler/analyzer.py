@@ -24,7 +24,7 @@ PATIENCE_S = 60.0
 """How long the API may refuse us for our rate before the rest of a run is left to the next one."""
 _MAX_DETAIL_LENGTH = 300
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_LEAST_SECRET_LENGTH = 8
+_MIN_SECRET_LENGTH = 8
 _MAX_PORT = 65_535
 
 
@@ -104,7 +104,7 @@ class Analyzer:
                 if len(body) > MAX_BODY_BYTES:
                     del body[MAX_BODY_BYTES + 1 :]
                     break
-        if len(self._token) < _LEAST_SECRET_LENGTH:
+        if len(self._token) < _MIN_SECRET_LENGTH:
             return bytes(body)
         return bytes(body.replace(self._token.encode(), MASK.encode()))
 

@@ -9,7 +9,7 @@ import structlog
 
 from jobtrail.models.errors import StoreError
 from jobtrail.models.notifications.outbox import GROUPING_S, Envelope
-from jobtrail.reconciler.channels.base import Channel, Outcome, Verdict
+from jobtrail.reconciler.channels.base import NotificationChannel, SendOutcome, SendVerdict
 from jobtrail.reconciler.channels.metrics import OutboxMetrics
 from jobtrail.runtime.backoff import Backoff
 from jobtrail.runtime.sleep import pause
@@ -23,13 +23,13 @@ LEASE_S = 120.0
 """Time after which another dispatcher may take over what this one claimed."""
 SEND_S = 45.0
 """Time that one send may take; longer than all time-outs of a channel's client together."""
-CLAIM_MOST = 50
+CLAIM_MAX = 50
 """Messages claimed at once."""
 _FIRST_RETRY_S, _LAST_RETRY_S = 5.0, 3600.0
-_LOGGED_MOST = 50
+_LOGGED_MAX = 50
 """Dataset ids that a log record lists."""
 
-Alarm = Callable[[Channel, Outcome, Sequence[Envelope]], Awaitable[None]]
+Alarm = Callable[[NotificationChannel, SendOutcome, Sequence[Envelope]], Awaitable[None]]
 """Tells the admins of a channel's outage: the channel, what it said, the messages that it was to take."""
 
 
@@ -45,7 +45,7 @@ def retry_delay_s(attempts: int) -> float:
     return min(_FIRST_RETRY_S * 3.0 ** min(attempts - 1, 20), _LAST_RETRY_S) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
-class Lane:
+class ChannelSender:
     """Sends what is due on one channel.
 
     Args:
@@ -60,7 +60,7 @@ class Lane:
 
     def __init__(
         self,
-        channel: Channel,
+        channel: NotificationChannel,
         outbox: OutboxRepository,
         metrics: OutboxMetrics,
         alarm: Alarm,
@@ -125,7 +125,7 @@ class Lane:
             claimed = await self._outbox.claim_group(self._channel.name, self._holder, lease_s=LEASE_S)
         else:
             # One message is enough to see whether the channel is back.
-            limit = 1 if self._outage else CLAIM_MOST
+            limit = 1 if self._outage else CLAIM_MAX
             claimed = await self._outbox.claim(self._channel.name, self._holder, lease_s=LEASE_S, limit=limit)
         worn = [envelope for envelope in claimed if envelope.attempts > self._max_attempts]
         for envelope in worn:
@@ -147,21 +147,21 @@ class Lane:
             await self._outbox.give_back(envelope)
         return self._channel.interval_s if pause_s is None else pause_s
 
-    async def _attempt(self, envelopes: Sequence[Envelope]) -> Sequence[Outcome]:
+    async def _attempt(self, envelopes: Sequence[Envelope]) -> Sequence[SendOutcome]:
         try:
             async with asyncio.timeout(SEND_S):
                 return await self._channel.send(envelopes)
         except TimeoutError:
-            outcome = Outcome(verdict=Verdict.OUTAGE, code="timeout", error=f"no answer within {SEND_S:g} s")
+            outcome = SendOutcome(verdict=SendVerdict.OUTAGE, code="timeout", error=f"no answer within {SEND_S:g} s")
         except Exception as error:  # noqa: BLE001  # one message's defect must not stop the others
             if len(envelopes) > 1:
                 return [outcome for one in envelopes for outcome in await self._attempt([one])]
             self._log.exception("Message shows a defect", action="outbox.defect", key=envelopes[0].key)
-            outcome = Outcome(verdict=Verdict.FAILED, code=type(error).__name__, error=f"a defect: {error!r}")
+            outcome = SendOutcome(verdict=SendVerdict.FAILED, code=type(error).__name__, error=f"a defect: {error!r}")
         return [outcome] * len(envelopes)
 
     async def _note(
-        self, envelopes: Sequence[Envelope], outcomes: Sequence[Outcome], stop: asyncio.Event
+        self, envelopes: Sequence[Envelope], outcomes: Sequence[SendOutcome], stop: asyncio.Event
     ) -> float | None:
         """Store what became of messages.
 
@@ -169,28 +169,28 @@ class Lane:
             How many seconds the channel must pause; None if it need not.
         """
         both = list(zip(envelopes, outcomes, strict=True))
-        sent = [envelope for envelope, outcome in both if outcome.verdict is Verdict.SENT]
+        sent = [envelope for envelope, outcome in both if outcome.verdict is SendVerdict.SENT]
         if sent:
             await self._persist(lambda: self._outbox.sent(sent), stop)
         for envelope in sent:
             self._metrics.sent.labels(self._channel.name).inc()
             self._log.info("Message sent", action="outbox.sent", **_fields(envelope))
         for envelope, outcome in both:
-            if outcome.verdict is not Verdict.SENT:
+            if outcome.verdict is not SendVerdict.SENT:
                 await self._persist(partial(self._put_back, envelope, outcome), stop)
         return await self._judge_channel(envelopes, outcomes, stop)
 
-    async def _put_back(self, envelope: Envelope, outcome: Outcome) -> None:
+    async def _put_back(self, envelope: Envelope, outcome: SendOutcome) -> None:
         """Note that a message was not sent."""
         error = outcome.error or outcome.verdict.value
-        if outcome.verdict is Verdict.LIMITED:
+        if outcome.verdict is SendVerdict.LIMITED:
             await self._outbox.give_back(envelope, outcome.after_s or 0.0)
-        elif outcome.verdict is Verdict.REFUSED or envelope.attempts >= self._max_attempts:
+        elif outcome.verdict is SendVerdict.REFUSED or envelope.attempts >= self._max_attempts:
             await self._give_up(envelope, outcome.code, error)
         else:
             delay_s = max(retry_delay_s(envelope.attempts), outcome.after_s or 0.0)
             await self._outbox.postpone(envelope, error, delay_s)
-            if outcome.verdict is not Verdict.OUTAGE:  # which is told once, not once per message
+            if outcome.verdict is not SendVerdict.OUTAGE:  # which is told once, not once per message
                 self._log.warning(
                     "Message not sent; it is tried again",
                     action="outbox.postponed",
@@ -213,23 +213,23 @@ class Lane:
         )
 
     async def _judge_channel(
-        self, envelopes: Sequence[Envelope], outcomes: Sequence[Outcome], stop: asyncio.Event
+        self, envelopes: Sequence[Envelope], outcomes: Sequence[SendOutcome], stop: asyncio.Event
     ) -> float | None:
         """Find out from the last outcome whether the whole channel must pause, and for how long."""
         outcome = outcomes[-1]
-        if outcome.verdict is Verdict.OUTAGE:
+        if outcome.verdict is SendVerdict.OUTAGE:
             await self._begin_outage(envelopes, outcome, stop)
         elif self._outage:
             self._end_outage()
-        if outcome.verdict not in (Verdict.OUTAGE, Verdict.LIMITED):
+        if outcome.verdict not in (SendVerdict.OUTAGE, SendVerdict.LIMITED):
             self._channel_pause.reset()
             return None
         pause_s = outcome.after_s or self._channel_pause.next_s()
-        if outcome.verdict is Verdict.LIMITED:
+        if outcome.verdict is SendVerdict.LIMITED:
             self._log.warning("Channel limits our rate", action="outbox.rate_limited", wait_s=round(pause_s, 1))
         return pause_s
 
-    async def _begin_outage(self, envelopes: Sequence[Envelope], outcome: Outcome, stop: asyncio.Event) -> None:
+    async def _begin_outage(self, envelopes: Sequence[Envelope], outcome: SendOutcome, stop: asyncio.Event) -> None:
         """Tell of an outage, once."""
         if self._outage:
             return
@@ -242,7 +242,7 @@ class Lane:
             code=outcome.code,
             error=outcome.error,
             fallback=self._channel.fallback,
-            dataset_ids=dataset_ids[:_LOGGED_MOST],
+            dataset_ids=dataset_ids[:_LOGGED_MAX],
         )
         await self._persist(lambda: self._alarm(self._channel, outcome, envelopes), stop)
 
@@ -267,7 +267,7 @@ class Lane:
 def _fields(envelope: Envelope) -> dict[str, object]:
     return {
         "key": envelope.key,
-        "dataset_ids": envelope.dataset_ids[:_LOGGED_MOST],
+        "dataset_ids": envelope.dataset_ids[:_LOGGED_MAX],
         "entries": len(envelope.entries),
         "attempt": envelope.attempts,
     }

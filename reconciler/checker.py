@@ -16,7 +16,7 @@ from jobtrail.models.datasets.jobs import answer_by_jobs
 from jobtrail.models.errors import AnalyzerError, ChangeRefusedError, NotAskedError, RecordError
 from jobtrail.models.notifications.alert import AlertKind
 from jobtrail.models.settings import Settings
-from jobtrail.reconciler.decision import Decision, Outcome, decide, decide_for_now
+from jobtrail.reconciler.decision import Decision, DecisionOutcome, decide, decide_for_now
 from jobtrail.reconciler.inquiry import Inquiry
 from jobtrail.reconciler.planner import as_failure, audience_of, plan_change, plan_failure
 from jobtrail.reconciler.report import Run
@@ -166,13 +166,13 @@ class Reconciler:
                 run.to_ask.add(each.history.dataset_id)
             if (due := each.quiet_at if for_now else self._look_again_at(each, decision, now)) is not None:
                 look_again[each.history.dataset_id] = due
-            if decision.outcome is Outcome.CHANGED:
+            if decision.outcome is DecisionOutcome.CHANGED:
                 plan = plan_change(
                     each.history, each.group, decision, each.answers, run_id=run.id, at=now, to=self._audience
                 )
                 changes.append(plan)
                 continue
-            if decision.outcome is Outcome.INVALID and not _known(each):
+            if decision.outcome is DecisionOutcome.INVALID and not _known(each):
                 refusals.append(self._note_invalid(run, each, decision, now))
             if each.answers:
                 news.append(
@@ -204,8 +204,8 @@ class Reconciler:
 
     def _count(self, run: Run, heard: _Heard, decision: Decision) -> None:
         outcome = decision.outcome
-        if outcome is Outcome.UNANSWERED and not heard.asked:
-            outcome = Outcome.NOT_ASKED
+        if outcome is DecisionOutcome.UNANSWERED and not heard.asked:
+            outcome = DecisionOutcome.NOT_ASKED
         run.outcomes[outcome] += 1
         run.statuses[decision.status] += 1
         log.debug(
@@ -250,7 +250,7 @@ class Reconciler:
         for change in made:
             _note_made(run, change)
         if len(made) < len(changes):
-            run.outcomes[Outcome.OVERTAKEN] += len(changes) - len(made)
+            run.outcomes[DecisionOutcome.OVERTAKEN] += len(changes) - len(made)
 
     async def _note_refused(
         self, run: Run, change: Change, error: ChangeRefusedError, wishlists: dict[str, str]
@@ -267,7 +267,7 @@ class Reconciler:
             notifications=len(change.notifications),
             messages=len(change.outbox),
         )
-        run.outcomes[Outcome.REFUSED] += 1
+        run.outcomes[DecisionOutcome.REFUSED] += 1
         run.statuses[change.history.status] += 1
         run.wrong(error.step, error.detail, dataset_id, wishlists[dataset_id])
         if error.step is not AlertKind.LOG_FAILED:
@@ -293,7 +293,7 @@ def _note_broken(run: Run, error: RecordError, history: History | None = None) -
     log.error("A record is broken", action=AlertKind.BROKEN_RECORD.action, dataset_id=dataset_id, error=str(error))
     run.wrong(AlertKind.BROKEN_RECORD, str(error), dataset_id)
     if history is not None:
-        run.outcomes[Outcome.REFUSED] += 1
+        run.outcomes[DecisionOutcome.REFUSED] += 1
         run.statuses[history.status] += 1
 
 
@@ -320,7 +320,7 @@ def _problem(error: AnalyzerError) -> Answer:
 
 
 def _note_made(run: Run, change: Change) -> None:
-    run.outcomes[Outcome.CHANGED] += 1
+    run.outcomes[DecisionOutcome.CHANGED] += 1
     run.statuses[change.to_status] += 1
     run.changes[change.name] += 1
     log.info(

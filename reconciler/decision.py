@@ -10,7 +10,7 @@ from enum import StrEnum
 from jobtrail.models.datasets.dataset import Answer, DatasetStatus, History, StatusSource, Transition, transition
 
 
-class Outcome(StrEnum):
+class DecisionOutcome(StrEnum):
     """What became of the check of one dataset."""
 
     CHANGED = "changed"
@@ -31,7 +31,7 @@ class Outcome(StrEnum):
 class Decision:
     """What to do about one dataset."""
 
-    outcome: Outcome
+    outcome: DecisionOutcome
     """CHANGED, UNCHANGED, INVALID or UNANSWERED."""
     answer: Answer | None
     """The answer that decided; None where there is none."""
@@ -55,18 +55,22 @@ def decide(history: History, api: Answer | None, events: Answer | None) -> Decis
         return _by_jobs(history, api, events)
     told = transition(history.status, api.status)
     if told is Transition.CHANGE:
-        return Decision(outcome=Outcome.CHANGED, answer=api, status=api.status, reason=f"the API says {api.status}")
+        return Decision(
+            outcome=DecisionOutcome.CHANGED, answer=api, status=api.status, reason=f"the API says {api.status}"
+        )
     if history.status is DatasetStatus.PENDING and _says_begun(events):
         return Decision(
-            outcome=Outcome.CHANGED,
+            outcome=DecisionOutcome.CHANGED,
             answer=events,
             status=DatasetStatus.ANALYZING,
             reason=f"jobs are at work; the API still says {api.status}",
         )
     if told is Transition.INVALID and not _went_ahead(history):
         reason = f"the API says {api.status}, which can't follow {history.status}"
-        return Decision(outcome=Outcome.INVALID, answer=api, status=history.status, reason=reason)
-    return Decision(outcome=Outcome.UNCHANGED, answer=api, status=history.status, reason=f"the API says {api.status}")
+        return Decision(outcome=DecisionOutcome.INVALID, answer=api, status=history.status, reason=reason)
+    return Decision(
+        outcome=DecisionOutcome.UNCHANGED, answer=api, status=history.status, reason=f"the API says {api.status}"
+    )
 
 
 def decide_for_now(history: History, events: Answer | None) -> Decision:
@@ -82,20 +86,20 @@ def decide_for_now(history: History, events: Answer | None) -> Decision:
     if events is None or events.status is None or not events.status.is_end:
         return _by_jobs(history, None, events)
     reason = f"the jobs say {events.status}; the API is asked"
-    outcome = Outcome.CHANGED if history.status is DatasetStatus.PENDING else Outcome.UNCHANGED
+    outcome = DecisionOutcome.CHANGED if history.status is DatasetStatus.PENDING else DecisionOutcome.UNCHANGED
     return Decision(outcome=outcome, answer=events, status=DatasetStatus.ANALYZING, reason=reason)
 
 
 def _by_jobs(history: History, api: Answer | None, events: Answer | None) -> Decision:
     silence = f"; the API gave no answer ({api.problem})" if api else ""
     if events is None or events.status is None:
-        outcome = Outcome.UNANSWERED if api else Outcome.UNCHANGED
+        outcome = DecisionOutcome.UNANSWERED if api else DecisionOutcome.UNCHANGED
         return Decision(outcome=outcome, answer=None, status=history.status, reason=f"no job tells{silence}")
     reason = f"the jobs say {events.status}{silence}"
     if transition(history.status, events.status) is Transition.CHANGE:
-        return Decision(outcome=Outcome.CHANGED, answer=events, status=events.status, reason=reason)
+        return Decision(outcome=DecisionOutcome.CHANGED, answer=events, status=events.status, reason=reason)
     # Jobs may well wait in a queue again while the dataset is in work: that is no step back.
-    return Decision(outcome=Outcome.UNCHANGED, answer=events, status=history.status, reason=reason)
+    return Decision(outcome=DecisionOutcome.UNCHANGED, answer=events, status=history.status, reason=reason)
 
 
 def _says_begun(events: Answer | None) -> bool:

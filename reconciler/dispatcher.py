@@ -8,8 +8,8 @@ from jobtrail.models.errors import StoreError
 from jobtrail.models.notifications.alert import Alert
 from jobtrail.models.notifications.outbox import ChannelName, Envelope, OutboxEntry, OutboxState
 from jobtrail.models.settings import Settings
-from jobtrail.reconciler.channel_sender import Lane
-from jobtrail.reconciler.channels.base import Channel, Outcome, news_in
+from jobtrail.reconciler.channel_sender import ChannelSender
+from jobtrail.reconciler.channels.base import NotificationChannel, SendOutcome, news_in
 from jobtrail.reconciler.channels.metrics import OutboxMetrics
 from jobtrail.runtime.sleep import pause
 from jobtrail.store.database import Database
@@ -31,14 +31,14 @@ class Dispatcher:
     """
 
     def __init__(
-        self, settings: Settings, database: Database, channels: Sequence[Channel], metrics: OutboxMetrics
+        self, settings: Settings, database: Database, channels: Sequence[NotificationChannel], metrics: OutboxMetrics
     ) -> None:
         self._slack_channel = settings.slack_channel
         self._outbox = OutboxRepository(database)
         self._metrics = metrics
         holder = new_holder()
         self._lanes = [
-            Lane(
+            ChannelSender(
                 channel,
                 self._outbox,
                 metrics,
@@ -88,7 +88,9 @@ class Dispatcher:
                         self._metrics.entries.labels(channel, state).set(backlog.get((channel, state), 0))
             await pause(COUNT_S, stop)
 
-    async def _raise_alarm(self, channel: Channel, outcome: Outcome, envelopes: Sequence[Envelope]) -> None:
+    async def _raise_alarm(
+        self, channel: NotificationChannel, outcome: SendOutcome, envelopes: Sequence[Envelope]
+    ) -> None:
         """Tell the admins on Slack that another channel is away; one alert per hour, whoever notices."""
         recipient = self._slack_channel
         if recipient is None or channel.name is ChannelName.SLACK:

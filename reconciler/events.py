@@ -29,7 +29,7 @@ OnDatasets = Callable[[Sequence[str]], Awaitable[Mapping[str, datetime] | None]]
 
 May raise `StoreError`: then it is told the same again."""
 OnTakeOver = Callable[[str], Awaitable[None]]
-"""Told the purpose, `NAME`, when this process is the one to watch from now on; see `SoleWriter.take_over`."""
+"""Told the purpose, `NAME`, when this process is the one to watch from now on; see `FencedWriter.take_over`."""
 
 NAME = "dataset events"
 """Under which the lease, the writer's session and the resume token are kept."""

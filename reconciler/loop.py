@@ -159,7 +159,7 @@ class Runner:
         return look_again
 
     async def take_over(self, purpose: str) -> None:
-        """Become the one that writes for a purpose; see `SoleWriter.take_over`."""
+        """Become the one that writes for a purpose; see `FencedWriter.take_over`."""
         await self._datasets.take_over(purpose)
 
     def _inquiry(self) -> Inquiry | None:

@@ -40,7 +40,7 @@ _MISFIRE_GRACE_S = 60
 """A run that is due while the machine is busy may begin that many seconds late."""
 
 
-class Parts:
+class ReconcilerParts:
     """What runs and services are made of, on one database.
 
     Args:
@@ -84,7 +84,7 @@ class Parts:
 
 
 @asynccontextmanager
-async def reconciler_parts(settings: Settings, registry: CollectorRegistry) -> AsyncIterator[Parts]:
+async def reconciler_parts(settings: Settings, registry: CollectorRegistry) -> AsyncIterator[ReconcilerParts]:
     """Open what the reconciler works with.
 
     Args:
@@ -102,7 +102,7 @@ async def reconciler_parts(settings: Settings, registry: CollectorRegistry) -> A
         analyzer = None
         if StatusSource.API in settings.dataset_sources:
             analyzer = await stack.enter_async_context(Analyzer(settings))
-        yield Parts(settings, database, analyzer, registry)
+        yield ReconcilerParts(settings, database, analyzer, registry)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from jobtrail.stack.state import FolderLock, StackState, StackUrls, left_behind
 
 LEFT_BEHIND_GRACE_S = 20.0
 _GIB = 1024**3
-_LEAST_FREE_DISK = _GIB
+_MIN_FREE_DISK = _GIB
 
 
 class PrivateStack:
@@ -190,7 +190,7 @@ class PrivateStack:
         for process in processes.values():
             process.stop(LEFT_BEHIND_GRACE_S)
         free = shutil.disk_usage(self.data_dir).free
-        if free < _LEAST_FREE_DISK:
+        if free < _MIN_FREE_DISK:
             self._on_progress(f"warning: only {free / _GIB:.1f} GiB of disk are free in {self.data_dir}")
 
     def _make_services(self) -> None:

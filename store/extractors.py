@@ -14,7 +14,14 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
 from jobtrail.models.errors import NotFoundError, StoreError
-from jobtrail.models.heartbeat import ExtractorRecord, ExtractorVersion, Heartbeat, InstanceRecord, Watch, version_key
+from jobtrail.models.heartbeat import (
+    ExtractorRecord,
+    ExtractorVersion,
+    Heartbeat,
+    InstanceRecord,
+    MonitorWatch,
+    version_key,
+)
 from jobtrail.models.redaction import redact
 from jobtrail.store.database import DUPLICATE_KEY, REFUSALS, Database, Document, translated
 
@@ -143,7 +150,7 @@ class ExtractorRepository:
                 found[instance.extractor].append(instance)
         return found
 
-    async def watch(self, queue: str) -> Watch:
+    async def watch(self, queue: str) -> MonitorWatch:
         """Return when a monitor was there to see heartbeats.
 
         Args:
@@ -157,9 +164,9 @@ class ExtractorRepository:
         """
         with translated():
             document = await self._monitors.find_one({"_id": queue})
-        return _watch_from(document) if document else Watch(since=NEVER, until=NEVER)
+        return _watch_from(document) if document else MonitorWatch(since=NEVER, until=NEVER)
 
-    async def note_watch(self, queue: str, now: datetime) -> Watch:
+    async def note_watch(self, queue: str, now: datetime) -> MonitorWatch:
         """Note that a monitor is there and that all heartbeats received up to now are stored.
 
         Args:
@@ -318,5 +325,5 @@ def _instance_from(document: Mapping[str, Any]) -> InstanceRecord:
     )
 
 
-def _watch_from(document: Mapping[str, Any]) -> Watch:
-    return Watch(since=document["since"], until=document["until"], before=document.get("before"))
+def _watch_from(document: Mapping[str, Any]) -> MonitorWatch:
+    return MonitorWatch(since=document["since"], until=document["until"], before=document.get("before"))

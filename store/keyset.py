@@ -32,7 +32,7 @@ class Page(Generic[T]):
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Order:
+class SortOrder:
     """By one field, then by `_id`, both in one direction."""
 
     field: str
@@ -42,7 +42,7 @@ class Order:
 async def read_page(
     collection: AsyncCollection[Document],
     query: Document,
-    order: Order,
+    order: SortOrder,
     *,
     limit: int,
     cursor: str | None,
@@ -82,7 +82,7 @@ async def read_page(
     return Page(rows=found[:limit], next=cursor_behind(order, found[limit - 1]) if more else None)
 
 
-def cursor_behind(order: Order, row: Mapping[str, object]) -> str:
+def cursor_behind(order: SortOrder, row: Mapping[str, object]) -> str:
     """Make the cursor of the page that begins behind a row.
 
     Args:
@@ -114,7 +114,7 @@ def within(time_limit_s: float | None) -> Iterator[None]:
         ) from error
 
 
-def _behind(order: Order, value: object, key: object) -> list[Document]:
+def _behind(order: SortOrder, value: object, key: object) -> list[Document]:
     """Match what comes behind a row: one range of an index, without the range's first rows, up to that one.
 
     An `$or` of "same value, greater key" and "greater value" would be exact, but with an `$in` beside it MongoDB reads

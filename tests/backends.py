@@ -32,7 +32,7 @@ START_TIMEOUT_S = 900.0
 """RabbitMQ's package or container images may have to be fetched first."""
 _POLL_S = 0.02
 _MEMORY = Path("/dev/shm")
-_LEAST_MEMORY = 6 * 1024**3
+_MIN_MEMORY = 6 * 1024**3
 _FOLDER_PREFIX = "jobtrail-tests-"
 _JOURNAL_INTERVAL_MS = 5
 
@@ -146,8 +146,8 @@ def hasten_drops(mongo_url: str) -> None:
 
 def make_folder() -> "tempfile.TemporaryDirectory[str]":
     """Make the folder of one test run's services, in memory where there is plenty: tests make very many small files."""
-    roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _LEAST_MEMORY
-    if not roomy or psutil.virtual_memory().available < _LEAST_MEMORY:
+    roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _MIN_MEMORY
+    if not roomy or psutil.virtual_memory().available < _MIN_MEMORY:
         return tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX, ignore_cleanup_errors=True)
     for folder in _MEMORY.glob(f"{_FOLDER_PREFIX}*-*"):
         # The memory of a run that was killed would be lost until the machine starts anew.

@@ -5,14 +5,14 @@ from typing import Any
 
 from pymongo.database import Database
 
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.jobs.documents import job_document
 
 BEGUN = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def a_job(job_id: str, status: Status, at_s: float = 0, **fields: Any) -> Job:
+def a_job(job_id: str, status: Status, at_s: float = 0, **fields: Any) -> JobState:
     """Make a job.
 
     Args:
@@ -32,10 +32,10 @@ def a_job(job_id: str, status: Status, at_s: float = 0, **fields: Any) -> Job:
         "seen_at": at,
         "event_count": 1,
     }
-    return Job(**(values | fields))
+    return JobState(**(values | fields))
 
 
-def store(database: Database[Any], *jobs: Job) -> None:
+def store(database: Database[Any], *jobs: JobState) -> None:
     """Write jobs as the consumer does."""
     for job in jobs:
         database["jobs"].replace_one({"_id": job.job_id}, job_document(job), upsert=True)

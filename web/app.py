@@ -21,7 +21,7 @@ from jobtrail.store.database import Database
 from jobtrail.web.api.openapi import describe_api
 from jobtrail.web.api.router import api_router
 from jobtrail.web.api.stream import stream_router
-from jobtrail.web.auth.admission import Admission
+from jobtrail.web.auth.admission import AuthMiddleware
 from jobtrail.web.auth.guard import Guard
 from jobtrail.web.auth.hosts import is_https, public_origin
 from jobtrail.web.auth.login import login_router
@@ -89,7 +89,7 @@ def _health(parts: Parts) -> APIRouter:
 def _pusher_auth(parts: Parts) -> APIRouter:
     url = parts.settings.pusher_url
     pusher = pusher_client(url.get_secret_value()) if url else None
-    return pusher_auth_router(parts.doorkeeper, parts.datasets, pusher)
+    return pusher_auth_router(parts.authenticator, parts.datasets, pusher)
 
 
 _ROUTERS: tuple[Callable[[Parts], APIRouter], ...] = (
@@ -163,7 +163,7 @@ def make_routes(parts: Parts) -> FastAPI:
     # The last one is the outermost. The guard and the door refuse by exceptions, which become answers before them.
     app.add_middleware(ConditionalAnswers)
     app.add_middleware(_Zip)
-    app.add_middleware(Admission, doorkeeper=parts.doorkeeper)
+    app.add_middleware(AuthMiddleware, authenticator=parts.authenticator)
     app.add_middleware(Guard, public=public_origin(parts.settings))
     refusals = {kind: tell for kind, tell in app.exception_handlers.items() if kind is not Exception}
     app.add_middleware(ExceptionMiddleware, handlers=refusals)

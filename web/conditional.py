@@ -25,11 +25,11 @@ class ConditionalAnswers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith(_PREFIX):
-            send = _Answer(send, Headers(scope=scope).getlist("If-None-Match")).send
+            send = _ConditionalAnswer(send, Headers(scope=scope).getlist("If-None-Match")).send
         await self._app(scope, receive, send)
 
 
-class _Answer:
+class _ConditionalAnswer:
     """Holds an answer back until its tag is known; but not a stream, nor what is no JSON."""
 
     def __init__(self, send: Send, known: list[str]) -> None:

@@ -5,9 +5,9 @@ from functools import partial
 
 from jobtrail.broker.queue_depth import QueueGauge
 from jobtrail.models.settings import Settings
-from jobtrail.operations.diagnosis import StuckAdviser
+from jobtrail.operations.diagnosis import Diagnoser
 from jobtrail.operations.figure_book import FigureBook
-from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.access.audit import AuditRepository
 from jobtrail.store.access.sessions import SessionRepository
 from jobtrail.store.access.tokens import TokenRepository
@@ -30,7 +30,7 @@ from jobtrail.store.notifications.notifications import NotificationRepository
 from jobtrail.store.notifications.outbox import OutboxRepository
 from jobtrail.web.auth.audit import AuditBook
 from jobtrail.web.auth.hosts import is_https, is_open
-from jobtrail.web.auth.identity import Doorkeeper, Identity
+from jobtrail.web.auth.identity import Authenticator, Identity
 from jobtrail.web.auth.session import Sessions
 from jobtrail.web.dead_letters.acts import LetterActs
 from jobtrail.web.dead_letters.count import LetterCount
@@ -46,7 +46,7 @@ class Parts:
     settings: Settings
     database: Database
     console: Console
-    doorkeeper: Doorkeeper
+    authenticator: Authenticator
     renderer: Renderer
     tokens: TokenRepository
     sessions: Sessions
@@ -64,7 +64,7 @@ class Parts:
     workload: WorkloadRepository
     figures: FigureBook
     queues: QueueGauge
-    stuck: StuckAdviser
+    stuck: Diagnoser
     letters: LetterRepository
     causes: CauseRepository
     replays: ReplayRepository
@@ -72,9 +72,9 @@ class Parts:
     audits: KeptAudits
     incidents: IncidentRepository
 
-    def judge(self) -> StallJudge:
+    def judge(self) -> StallDetector:
         """Make a judge of stalls for this moment: one request, one judge."""
-        return StallJudge(self.database, self.settings)
+        return StallDetector(self.database, self.settings)
 
 
 def make_parts(settings: Settings, database: Database, hub: Hub | None = None) -> Parts:
@@ -102,7 +102,7 @@ def make_parts(settings: Settings, database: Database, hub: Hub | None = None) -
         settings=settings,
         database=database,
         console=console,
-        doorkeeper=Doorkeeper(tokens, sessions, is_open=is_open(settings)),
+        authenticator=Authenticator(tokens, sessions, is_open=is_open(settings)),
         renderer=Renderer(partial(_unread, notifications), _csrf_token, letter_count.read),
         tokens=tokens,
         sessions=sessions,
@@ -120,7 +120,7 @@ def make_parts(settings: Settings, database: Database, hub: Hub | None = None) -
         workload=WorkloadRepository(database),
         figures=figures,
         queues=queues,
-        stuck=StuckAdviser(figures, queues, settings),
+        stuck=Diagnoser(figures, queues, settings),
         letters=LetterRepository(database),
         causes=causes,
         replays=ReplayRepository(database),

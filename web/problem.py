@@ -29,7 +29,7 @@ log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
 
 _RETRY_AFTER = {"Retry-After": "5"}
-_MOST_FLAWS = 20
+_MAX_FLAWS = 20
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _STATUS_OF: Mapping[type[Exception], HTTPStatus] = {
     SettingError: HTTPStatus.BAD_REQUEST,
@@ -137,7 +137,7 @@ def tell_problems(app: FastAPI, renderer: Renderer) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> Response:
-        flaws = [_flaw(each["loc"], str(each["msg"])) for each in error.errors()[:_MOST_FLAWS]]
+        flaws = [_flaw(each["loc"], str(each["msg"])) for each in error.errors()[:_MAX_FLAWS]]
         is_form_expected = is_page(request.scope["path"])
         if any(flaw.place == "body" for flaw in flaws) and not is_form_expected and not _is_json(request):
             return await tell(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json.")

@@ -24,7 +24,7 @@ _GRACE_S = 5
 """How long a stop waits for requests that are being answered."""
 _PATIENCE_S = 20
 """How long a client may leave unread what was sent to it."""
-_MOST_UNSENT_BYTES = 128 * 1024
+_MAX_UNSENT_BYTES = 128 * 1024
 """What may wait in the operating system for one client."""
 
 
@@ -105,7 +105,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A client that takes nothing is let go, and little waits for it in the system.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _PATIENCE_S * 1000)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT_BYTES)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MAX_UNSENT_BYTES)
         return listener
     except OSError as error:
         raise SettingError(f"can't listen on {host}:{port} for the web: {error.strerror or error}") from error

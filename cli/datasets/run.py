@@ -19,12 +19,12 @@ from jobtrail.models.notifications.alert import MEANINGS, AlertKind
 from jobtrail.models.notifications.outbox import RunSummary, Timings
 from jobtrail.models.settings import Settings
 from jobtrail.models.times import duration, rfc3339
-from jobtrail.reconciler.decision import Outcome
+from jobtrail.reconciler.decision import DecisionOutcome
 from jobtrail.reconciler.service import reconciler_parts
 
 _SEND_WITHIN_S = 30.0
 """How long the command waits until its messages are sent; what is left is sent by the next one, or by the service."""
-_FINE = (Outcome.CHANGED, Outcome.UNCHANGED, Outcome.OVERTAKEN)
+_FINE = (DecisionOutcome.CHANGED, DecisionOutcome.UNCHANGED, DecisionOutcome.OVERTAKEN)
 
 
 async def show_run(settings: Settings, dataset_id: str | None, *, as_json: bool) -> ExitCode:
@@ -80,7 +80,7 @@ def _print_summary(summary: RunSummary, dataset_id: str | None) -> None:
     for name, count in sorted(summary.statuses.items()):
         console.print(Text.assemble("  ", word_text(name), f"  {count:,}"))
     _print_counts(console, "changed", summary.changes, "")
-    settled = (Outcome.CHANGED, Outcome.UNCHANGED)
+    settled = (DecisionOutcome.CHANGED, DecisionOutcome.UNCHANGED)
     unsettled = {name.replace("_", " "): count for name, count in summary.outcomes.items() if name not in settled}
     _print_counts(console, "could not be settled", unsettled, WARNING)
     errors = {MEANINGS[AlertKind(kind)].title: count for kind, count in summary.errors.items()}
@@ -95,7 +95,7 @@ def _print_summary(summary: RunSummary, dataset_id: str | None) -> None:
 def _advised(summary: RunSummary) -> list[AlertKind]:
     """Return what to give advice on: the errors, and what was an error of an earlier run and is so still."""
     kinds = [AlertKind(kind) for kind in summary.errors]
-    if summary.outcomes.get(Outcome.INVALID) and AlertKind.INVALID_TRANSITION not in kinds:
+    if summary.outcomes.get(DecisionOutcome.INVALID) and AlertKind.INVALID_TRANSITION not in kinds:
         kinds.append(AlertKind.INVALID_TRANSITION)
     return kinds
 

@@ -16,7 +16,7 @@ from jobtrail.models.datasets.dataset import Answer, LogType, valid_dataset_id
 from jobtrail.models.times import clock, relative
 from jobtrail.operations.schemas.datasets import StorySchema
 from jobtrail.store.datasets.console import Console
-from jobtrail.store.datasets.story import MOST_OF_A_KIND, DatasetStories, Moment, MomentKind, Story
+from jobtrail.store.datasets.story import MAX_OF_A_KIND, DatasetStories, Moment, MomentKind, Story
 
 _BAD_STATES = ("Failed", "failed", "failure", "ERROR")
 _KIND_WIDTH = max(len(kind) for kind in MomentKind)
@@ -60,7 +60,7 @@ def print_story(story: Story) -> None:
     terminal = make_console()
     _print_head(terminal, story)
     for kind in story.cut:
-        words = f"Only the latest {MOST_OF_A_KIND:,} of this kind are told: {kind}"
+        words = f"Only the latest {MAX_OF_A_KIND:,} of this kind are told: {kind}"
         terminal.print(Text(words, style=WARNING), soft_wrap=True)
     for day, moments in groupby(story.moments, key=_day):
         heading = f"── {day} "

@@ -16,7 +16,7 @@ from jobtrail.cli.output.console import make_console, write_json
 from jobtrail.cli.output.palette import GOOD, QUIET
 from jobtrail.deadletters.editing import masked_body, with_body, with_fields
 from jobtrail.deadletters.properties import Json
-from jobtrail.models.dead_letters.dead_letter import Edit, Letter
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, Edit
 from jobtrail.models.errors import SettingError
 from jobtrail.operations.dead_letter_view import LetterView, content_of, look_at
 from jobtrail.operations.schemas.dead_letters import LetterDetailSchema
@@ -117,7 +117,7 @@ async def _store(letter_id: str, edit: Edit | None, details: Mapping[str, str]) 
         return await look_at(settings, database, letter_id)
 
 
-def _typed(letter: Letter) -> str:
+def _typed(letter: DeadLetter) -> str:
     """Let somebody change the body in their editor; JSON on several lines there, on one line in the message."""
     shown = masked_body(letter.outgoing[0])
     if shown is None:

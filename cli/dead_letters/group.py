@@ -6,7 +6,7 @@ import typer
 
 from jobtrail.cli.command_group import JsonOption, examples
 from jobtrail.cli.dead_letters.acts import discard, edit, export, import_, replay, restore
-from jobtrail.cli.dead_letters.selection import Filters, takes
+from jobtrail.cli.dead_letters.selection import SelectionOptions, takes
 
 deadletters = typer.Typer(
     no_args_is_help=True,
@@ -45,10 +45,10 @@ def groups(
 
 
 @deadletters.command("list", epilog=examples("jobtrail deadletters list --reason too_large --since 1d"))
-@takes(Filters)
+@takes(SelectionOptions)
 def list_(
     *,
-    which: Filters,
+    which: SelectionOptions,
     state: Annotated[
         list[str] | None,
         typer.Option(

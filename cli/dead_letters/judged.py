@@ -12,12 +12,12 @@ from jobtrail.cli.output.console import make_console, write_json
 from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import QUIET
 from jobtrail.cli.output.progress import ProgressTeller
-from jobtrail.deadletters.dry_run import LetterJudge, summary_words
+from jobtrail.deadletters.dry_run import DryRunner, summary_words
 from jobtrail.models.datasets.judgement import DryRun, Verdict
 from jobtrail.models.dead_letters.dead_letter import UNSETTLED, LetterFilter
 from jobtrail.operations.schemas.dead_letters import DryRunSchema
 
-_MOST_REASONS = 10
+_MAX_REASONS = 10
 
 
 async def judge(selection: LetterFilter, target: str | None) -> DryRun:
@@ -39,7 +39,7 @@ async def judge(selection: LetterFilter, target: str | None) -> DryRun:
     async with open_database(settings) as database:
         with ProgressTeller("Judging letters") as teller:
             teller.total = await count_chosen(database, selection, UNSETTLED)
-            return await LetterJudge(settings, database, target).run(replace(selection, states=None), teller.note)
+            return await DryRunner(settings, database, target).run(replace(selection, states=None), teller.note)
 
 
 def print_json(result: DryRun) -> None:
@@ -68,10 +68,10 @@ def print_judged(result: DryRun) -> None:
     for verdict in Verdict:
         reasons = [(why, count) for (each, why), count in result.reasons.most_common() if each is verdict]
         sign, words, style = VERDICTS[verdict]
-        for place, (why, count) in enumerate(reasons[:_MOST_REASONS]):
+        for place, (why, count) in enumerate(reasons[:_MAX_REASONS]):
             grid.add_row(Text("" if place else f"  {sign} {words}", style=style), f"{count:,}", one_line(why))
-        if len(reasons) > _MOST_REASONS:
-            rest = sum(count for _why, count in reasons[_MOST_REASONS:])
+        if len(reasons) > _MAX_REASONS:
+            rest = sum(count for _why, count in reasons[_MAX_REASONS:])
             grid.add_row("", f"{rest:,}", Text("for other reasons; all of them: --json", style=QUIET))
     console.print()
     console.print(grid)

@@ -11,7 +11,7 @@ from jobtrail.cli.output.console import make_console, write_json
 from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import BAD, QUIET, word_text
 from jobtrail.cli.output.status_list import WIDE, Columns, Line, print_lines, print_next
-from jobtrail.models.dead_letters.dead_letter import UNSETTLED, Letter, LetterFilter, LetterState
+from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter, LetterFilter, LetterState
 from jobtrail.models.errors import SettingError
 from jobtrail.models.times import relative
 from jobtrail.operations.dead_letter_view import reason_words
@@ -50,7 +50,7 @@ def read_states(words: Iterable[str]) -> Sequence[LetterState] | None:
     return tuple(found) or UNSETTLED
 
 
-async def read(wanted: LetterFilter, *, limit: int, cursor: str | None) -> tuple[Page[Letter], int]:
+async def read(wanted: LetterFilter, *, limit: int, cursor: str | None) -> tuple[Page[DeadLetter], int]:
     """Read one page of letters.
 
     Args:
@@ -71,7 +71,7 @@ async def read(wanted: LetterFilter, *, limit: int, cursor: str | None) -> tuple
         return page, await CauseRepository(database).unsettled()
 
 
-def print_json(found: Page[Letter]) -> None:
+def print_json(found: Page[DeadLetter]) -> None:
     """Print letters as one JSON object.
 
     Args:
@@ -80,7 +80,7 @@ def print_json(found: Page[Letter]) -> None:
     write_json(LetterListSchema.of(found).json_object())
 
 
-def print_letters(found: Page[Letter], unsettled: int) -> None:
+def print_letters(found: Page[DeadLetter], unsettled: int) -> None:
     """Print letters as a list.
 
     Args:
@@ -119,7 +119,7 @@ def state_text(state: LetterState) -> Text:
     return word_text(state.value.replace("_", " "))
 
 
-def _line(letter: Letter, now: datetime, *, wide: bool) -> Line:
+def _line(letter: DeadLetter, now: datetime, *, wide: bool) -> Line:
     cause = letter.cause
     error = one_line(letter.error)
     details = [letter.job_id or ""]

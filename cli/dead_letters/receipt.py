@@ -14,7 +14,7 @@ from jobtrail.cli.output.console import make_console, write_json
 from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import BAD, GOOD, QUIET, WARNING, word_text
 from jobtrail.cli.output.status_list import Columns, Line, print_page
-from jobtrail.models.dead_letters.dead_letter import Letter, LetterFilter, LetterState
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterFilter, LetterState
 from jobtrail.models.dead_letters.replay import Replay, ReplayState
 from jobtrail.models.times import clock, relative
 from jobtrail.operations.schemas.replays import ReplayListSchema, ReplaySchema
@@ -33,7 +33,7 @@ class Receipt:
     """A replay, and the letters of it that failed again."""
 
     replay: Replay
-    failed: Sequence[Letter]
+    failed: Sequence[DeadLetter]
     """The newest of them."""
 
 

@@ -17,7 +17,7 @@ _FILTERS = ("group", "reason", "extractor", "queue", "origin", "job", "since", "
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Filters:
+class SelectionOptions:
     """What narrows letters down, as it was typed."""
 
     group: Annotated[
@@ -80,7 +80,7 @@ class Filters:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Choice(Filters):
+class Choice(SelectionOptions):
     """Letters that something is to be done with; choosing none is not choosing all."""
 
     reason_option: ClassVar[str] = "--reason"
@@ -94,7 +94,7 @@ class Choice(Filters):
     def words(self) -> str:
         """Say in a few words which letters are meant; for records and messages."""
         if not self.ids:
-            return Filters.words(self)
+            return SelectionOptions.words(self)
         more = f" and {len(self.ids) - 3:,} more" if len(self.ids) > 3 else ""
         return f"{', '.join(self.ids[:3])}{more}"
 
@@ -121,7 +121,7 @@ class Choice(Filters):
         if sum(ways) > 1:
             raise SettingError("letters are either named, or narrowed down by options, or --all; not two of these")
         ids = tuple(dict.fromkeys(self.ids)) if self.ids else None
-        return replace(Filters.letters(self, now), ids=ids)
+        return replace(SelectionOptions.letters(self, now), ids=ids)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ class ChoiceToDiscard(Choice):
     ] = None
 
 
-def takes(what: type[Filters]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes(what: type[SelectionOptions]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the arguments and options that choose letters; it gets them as its argument `which`.
 
     Args:

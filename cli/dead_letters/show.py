@@ -19,7 +19,7 @@ from jobtrail.cli.output.formats import one_line, printable
 from jobtrail.cli.output.palette import BAD, GOOD, QUIET, WARNING
 from jobtrail.cli.output.status_list import WIDE
 from jobtrail.models.datasets.judgement import Judgement, Verdict
-from jobtrail.models.dead_letters.dead_letter import UNSETTLED, Letter, LetterKind, LetterState
+from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter, LetterKind, LetterState
 from jobtrail.models.times import clock, relative
 from jobtrail.operations.dead_letter_view import Content, LetterView, look_at
 from jobtrail.operations.schemas.dead_letters import LetterDetailSchema
@@ -187,7 +187,7 @@ def _lines(content: Content) -> list[str]:
     return [*body.splitlines(), *properties]
 
 
-def _print_sendings(console: Console, letter: Letter) -> None:
+def _print_sendings(console: Console, letter: DeadLetter) -> None:
     _heading(console, "Replayed")
     table = make_table()
     for heading in ("WHEN", "OUTCOME", "REPLAY", "TO"):

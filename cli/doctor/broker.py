@@ -22,7 +22,7 @@ from jobtrail.models.topology import HEARTBEAT_EXCHANGE, dead_letter_queue_argum
 
 _TIMEOUT_S = 60.0
 """For each part; all that is asked has a shorter deadline of its own."""
-_LEAST_VERSION = (3, 10)
+_MIN_VERSION = (3, 10)
 
 T = TypeVar("T")
 Judge = Callable[[str, int, int], Check]
@@ -92,7 +92,7 @@ async def _server(settings: Settings) -> list[Check]:
 
 def _version(found: str, version: str) -> Check:
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if numbers < _LEAST_VERSION:
+    if numbers < _MIN_VERSION:
         return warning("broker", found, "JobTrail is tested with RabbitMQ 3.10 and later")
     return ok("broker", found)
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from jobtrail.cli.exit_codes import ExitCode
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     """How a check ended."""
 
     OK = "ok"
@@ -21,7 +21,7 @@ class Check:
     """One thing that was checked."""
 
     name: str
-    outcome: Outcome
+    outcome: CheckOutcome
     found: str
     """What was found, in words, without secrets."""
     advice: str = ""
@@ -32,17 +32,17 @@ class Check:
 
 def ok(name: str, found: str) -> Check:
     """Make a check that found nothing wrong."""
-    return Check(name=name, outcome=Outcome.OK, found=found)
+    return Check(name=name, outcome=CheckOutcome.OK, found=found)
 
 
 def warning(name: str, found: str, advice: str) -> Check:
     """Make a check that found something that should be known."""
-    return Check(name=name, outcome=Outcome.WARNING, found=found, advice=advice)
+    return Check(name=name, outcome=CheckOutcome.WARNING, found=found, advice=advice)
 
 
 def failed(name: str, found: str, advice: str, code: ExitCode = ExitCode.FAILED) -> Check:
     """Make a check that found something wrong."""
-    return Check(name=name, outcome=Outcome.FAILED, found=found, advice=advice, code=code)
+    return Check(name=name, outcome=CheckOutcome.FAILED, found=found, advice=advice, code=code)
 
 
 def exit_code_of(checks: Sequence[Check]) -> ExitCode:
@@ -54,7 +54,7 @@ def exit_code_of(checks: Sequence[Check]) -> ExitCode:
     Returns:
         The code that the process ends with.
     """
-    codes = {check.code for check in checks if check.outcome is Outcome.FAILED}
+    codes = {check.code for check in checks if check.outcome is CheckOutcome.FAILED}
     for code in (ExitCode.WRONG_USE, ExitCode.UNREACHABLE, ExitCode.FAILED):
         if code in codes:
             return code

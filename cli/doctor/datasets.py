@@ -21,7 +21,7 @@ from jobtrail.store.notifications.outbox import OutboxRepository
 
 _PROBE = "jobtrail-doctor"
 """The dataset that is asked for: one that hardly exists, which the API should say."""
-_MOST_WAIT_S = 5.0
+_MAX_WAIT_S = 5.0
 _SERVER_ERRORS = 500
 
 
@@ -98,7 +98,7 @@ async def _ask_analyzer(settings: Settings) -> Check:
     place = place_of(url)
     token = settings.analyzer_token
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
-    wait_s = min(_MOST_WAIT_S, settings.analyzer_timeout_s)
+    wait_s = min(_MAX_WAIT_S, settings.analyzer_timeout_s)
     try:
         async with httpx.AsyncClient(timeout=wait_s) as client:
             answer = await client.get(f"{url.rstrip('/')}/datasets/{_PROBE}", headers=headers)

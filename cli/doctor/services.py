@@ -12,11 +12,11 @@ from jobtrail.cli.places import place_of
 from jobtrail.models.errors import SettingError, StoreError
 from jobtrail.models.settings import Settings
 from jobtrail.models.times import duration
-from jobtrail.store.jobs.diagnosis import Diagnosis, diagnose
+from jobtrail.store.jobs.diagnosis import DiagnosisRepository, diagnose
 
 _TIMEOUT_S = 3.0
-_LEAST_MAJOR_VERSION = 6
-_MOST_SKEW_S = 2.0
+_MIN_MAJOR_VERSION = 6
+_MAX_SKEW_S = 2.0
 _ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  # nothing is bound here
 
 
@@ -68,21 +68,21 @@ async def check_database(settings: Settings) -> list[Check]:
     return [_server(place, found), _replica_set(found), _indexes(settings, found), _clock(found)]
 
 
-def _server(place: str, found: Diagnosis) -> Check:
+def _server(place: str, found: DiagnosisRepository) -> Check:
     words = f"MongoDB {found.version} at {place}"
-    if int(found.version.split(".")[0]) < _LEAST_MAJOR_VERSION:
-        return failed("database", words, f"MongoDB {_LEAST_MAJOR_VERSION}.0 or later is needed")
+    if int(found.version.split(".")[0]) < _MIN_MAJOR_VERSION:
+        return failed("database", words, f"MongoDB {_MIN_MAJOR_VERSION}.0 or later is needed")
     return ok("database", words)
 
 
-def _replica_set(found: Diagnosis) -> Check:
+def _replica_set(found: DiagnosisRepository) -> Check:
     if found.replica_set is None:
         advice = "transactions need one, of one member at least: start mongod with --replSet rs0 and run rs.initiate()"
         return failed("replica set", "the server is no replica set", advice)
     return ok("replica set", found.replica_set)
 
 
-def _indexes(settings: Settings, found: Diagnosis) -> Check:
+def _indexes(settings: Settings, found: DiagnosisRepository) -> Check:
     content = f"{settings.database}: about {found.jobs:,} jobs, {found.events:,} events"
     if found.missing_indexes:
         words = f"{content}; missing indexes: {', '.join(found.missing_indexes)}"
@@ -90,9 +90,9 @@ def _indexes(settings: Settings, found: Diagnosis) -> Check:
     return ok("indexes", f"{content}; every index is there")
 
 
-def _clock(found: Diagnosis) -> Check:
+def _clock(found: DiagnosisRepository) -> Check:
     skew = abs(found.clock_skew_s)
-    if skew <= max(_MOST_SKEW_S, found.clock_error_s):
+    if skew <= max(_MAX_SKEW_S, found.clock_error_s):
         return ok("clock", f"this machine and the database differ by {duration(round(skew, 2))}")
     direction = "ahead of" if found.clock_skew_s > 0 else "behind"
     words = f"the database is {duration(skew)} {direction} this machine"

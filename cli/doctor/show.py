@@ -8,7 +8,7 @@ from rich.text import Text
 from jobtrail.cli.context import find_settings
 from jobtrail.cli.doctor.broker import check_broker
 from jobtrail.cli.doctor.channels import check_channels
-from jobtrail.cli.doctor.checks import Check, Outcome, exit_code_of, failed
+from jobtrail.cli.doctor.checks import Check, CheckOutcome, exit_code_of, failed
 from jobtrail.cli.doctor.datasets import check_analyzer, check_datasets
 from jobtrail.cli.doctor.dead_letters import check_captured_queues, check_letters
 from jobtrail.cli.doctor.forward import check_forward
@@ -19,7 +19,7 @@ from jobtrail.cli.output.console import make_console, write_json
 from jobtrail.cli.output.palette import BAD, GOOD, QUIET, WARNING
 from jobtrail.models.errors import SettingError
 
-_LOOKS = {Outcome.OK: ("✔", GOOD), Outcome.WARNING: ("!", WARNING), Outcome.FAILED: ("✖", BAD)}
+_LOOKS = {CheckOutcome.OK: ("✔", GOOD), CheckOutcome.WARNING: ("!", WARNING), CheckOutcome.FAILED: ("✖", BAD)}
 
 
 async def show_doctor(*, as_json: bool) -> ExitCode:
@@ -93,6 +93,8 @@ def _print(checks: Sequence[Check]) -> None:
             found.append(f"\n→ {check.advice}", style=style)
         table.add_row(Text(sign, style=style), Text(check.name, style="bold"), found)
     console.print(table)
-    count = {outcome: sum(check.outcome is outcome for check in checks) for outcome in Outcome}
-    summary = f"\n{count[Outcome.OK]} ok, {count[Outcome.WARNING]} to know of, {count[Outcome.FAILED]} failed"
+    count = {outcome: sum(check.outcome is outcome for check in checks) for outcome in CheckOutcome}
+    summary = (
+        f"\n{count[CheckOutcome.OK]} ok, {count[CheckOutcome.WARNING]} to know of, {count[CheckOutcome.FAILED]} failed"
+    )
     console.print(Text(summary, style=QUIET))

@@ -14,7 +14,7 @@ from jobtrail.models.errors import BrokerError, NotFoundError
 
 _TIMEOUT_S = 5.0
 _LOOK_S = 0.05
-_MOST_DIFFERENCES = 16
+_MAX_DIFFERENCES = 16
 _UNLIKE = re.compile(
     r"inequivalent arg '(?P<name>[^']+)'.* but current is"
     r" (?:none|(?:the value )?'(?P<value>[^']*)'(?: of type '(?P<type>\w+)')?)",
@@ -87,7 +87,7 @@ async def differences(connection: Connection, queue: str, wanted: Arguments) -> 
         BrokerError: The broker refuses something else.
     """
     asked, found = dict(wanted), dict[str, str | int | None]()
-    for _ in range(_MOST_DIFFERENCES):
+    for _ in range(_MAX_DIFFERENCES):
         channel = await connection.channel()
         try:
             await channel.declare_queue(queue, asked)

@@ -14,12 +14,12 @@ from jobtrail.cli.output.console import make_console, make_table, write_json
 from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import BAD, QUIET, WARNING, status_text
 from jobtrail.cli.output.status_list import WIDE, print_next
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.times import duration, relative
 from jobtrail.operations.job_list import JobList, JobListRequest, ListedJob, list_jobs
 from jobtrail.operations.schemas.jobs import JobListSchema
-from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.jobs import JobRepository
 from jobtrail.store.jobs.without_job_id import UnnamedGroup
 
@@ -44,7 +44,7 @@ async def read(request: JobListRequest) -> JobList:
     """
     settings = current_settings()
     async with open_database(settings) as database:
-        return await list_jobs(JobRepository(database), StallJudge(database, settings), request)
+        return await list_jobs(JobRepository(database), StallDetector(database, settings), request)
 
 
 def print_json(found: JobList) -> None:
@@ -168,7 +168,7 @@ def _words(listed: ListedJob) -> Text:
     return Text(words, style=BAD if listed.job.status is Status.ERROR else "")
 
 
-def _elapsed(job: Job, now: datetime) -> Text:
+def _elapsed(job: JobState, now: datetime) -> Text:
     """Tell how long a finished job took, or how long a running one has been at it."""
     if job.elapsed_s is not None:
         return Text(duration(job.elapsed_s))

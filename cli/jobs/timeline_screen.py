@@ -15,7 +15,7 @@ from jobtrail.cli.output.formats import one_line, printable
 from jobtrail.cli.output.palette import BAD, QUIET, WARNING, sign_of, status_text, style_of
 from jobtrail.heartbeat.liveness import Stall
 from jobtrail.models.heartbeat import InstanceRecord
-from jobtrail.models.jobs.job import Gap, Job
+from jobtrail.models.jobs.job import Gap, JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.timeline import SILENCE_S, Step, gap_words, is_late
 from jobtrail.models.times import clock, duration, relative
@@ -23,8 +23,8 @@ from jobtrail.models.times import clock, duration, relative
 _OFFSET_WIDTH = 11
 _STEP_WIDTH = 11
 _STATE_WIDTH = 13
-_LEAST_MESSAGE_WIDTH = 20
-_MOST_ERROR_LINES = 40
+_MIN_MESSAGE_WIDTH = 20
+_MAX_ERROR_LINES = 40
 _LETTER_SHOWN = 100
 """Columns from which on it is told which dead letter an update was."""
 
@@ -33,7 +33,7 @@ _LETTER_SHOWN = 100
 class JobFacts:
     """A job and what else is known of it."""
 
-    job: Job
+    job: JobState
     stall: Stall | None
     instance: InstanceRecord | None
     """Where the current attempt runs or ran."""
@@ -89,7 +89,7 @@ def _facts(facts: JobFacts) -> list[tuple[str, str | Text]]:
     return rows
 
 
-def _place(job: Job, instance: InstanceRecord | None) -> str:
+def _place(job: JobState, instance: InstanceRecord | None) -> str:
     name = instance.instance_id if instance else job.instance_id or ""
     if instance is None or instance.host is None:
         return name
@@ -110,7 +110,7 @@ class EventPrinter:
         self._gaps = {(producer, gap[1]): gap for producer, gaps in missing.items() for gap in gaps}
         self._slowest_id = slowest_id
         self._attempt: int | None = None
-        self._message_width = max(_LEAST_MESSAGE_WIDTH, console.width - _OFFSET_WIDTH - _STEP_WIDTH - _STATE_WIDTH - 6)
+        self._message_width = max(_MIN_MESSAGE_WIDTH, console.width - _OFFSET_WIDTH - _STEP_WIDTH - _STATE_WIDTH - 6)
         self._margin = " " * (_OFFSET_WIDTH + _STEP_WIDTH + 4)
 
     def heading(self) -> None:
@@ -219,7 +219,7 @@ def print_end(console: Console, facts: JobFacts, slowest: Step | None) -> None:
         _panel(console, told, f"stalled since {clock(facts.stall.since)}", WARNING)
     if job.status is Status.ERROR:
         lines = printable(job.message).splitlines() or [""]
-        shown = "\n".join(lines[-_MOST_ERROR_LINES:])
+        shown = "\n".join(lines[-_MAX_ERROR_LINES:])
         _panel(console, shown, f"error after {duration(job.elapsed_s or 0)}", "red")
 
 

@@ -11,10 +11,10 @@ from jobtrail.cli.jobs.timeline_screen import EventPrinter, JobFacts, print_end,
 from jobtrail.cli.output.console import make_console
 from jobtrail.cli.output.formats import one_line
 from jobtrail.models.errors import NotFoundError
-from jobtrail.models.jobs.job import Event, Job
+from jobtrail.models.jobs.job import Event, JobState
 from jobtrail.models.jobs.timeline import Step, is_late, read_steps, slowest_step
 from jobtrail.operations.schemas.jobs import EventSchema, JobSchema
-from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.jobs import JobRepository
 from jobtrail.store.jobs.without_job_id import UnnamedRepository
 
@@ -37,7 +37,7 @@ async def show_job(job_id: str, *, follow: bool, limit: int | None, as_json: boo
     async with open_database(settings) as database:
         repository = JobRepository(database)
         job = await repository.get(job_id)
-        judge = StallJudge(database, settings)
+        judge = StallDetector(database, settings)
         if as_json and follow:
             await _follow_as_lines(repository, job, limit)
         elif as_json:
@@ -46,17 +46,17 @@ async def show_job(job_id: str, *, follow: bool, limit: int | None, as_json: boo
             await _print_job(repository, judge, job, limit, follow=follow)
 
 
-def _skipped(job: Job, limit: int | None) -> int:
+def _skipped(job: JobState, limit: int | None) -> int:
     return max(0, job.event_count - limit) if limit else 0
 
 
-def _stored_events(repository: JobRepository, job: Job, limit: int | None) -> AsyncIterator[Event]:
+def _stored_events(repository: JobRepository, job: JobState, limit: int | None) -> AsyncIterator[Event]:
     """Read the events that the job counted when it was read, so that both agree while the job goes on."""
     skipped = _skipped(job, limit)
     return repository.events(job.job_id, after=skipped, limit=job.event_count - skipped)
 
 
-async def _live_events(repository: JobRepository, job: Job) -> AsyncIterator[Event]:
+async def _live_events(repository: JobRepository, job: JobState) -> AsyncIterator[Event]:
     """Yield what comes after the stored events, until the job ends."""
     if job.status.is_end:
         return
@@ -68,7 +68,7 @@ async def _live_events(repository: JobRepository, job: Job) -> AsyncIterator[Eve
                 return
 
 
-async def _write_json(repository: JobRepository, judge: StallJudge, job: Job, limit: int | None) -> None:
+async def _write_json(repository: JobRepository, judge: StallDetector, job: JobState, limit: int | None) -> None:
     _write_object_start(JobSchema.of(job, await judge.stall(job)).json_object())
     await _write_events(_stored_events(repository, job, limit))
 
@@ -89,7 +89,7 @@ async def _write_events(events: AsyncIterator[Event]) -> None:
     sys.stdout.write("\n  ]\n}\n")
 
 
-async def _follow_as_lines(repository: JobRepository, job: Job, limit: int | None) -> None:
+async def _follow_as_lines(repository: JobRepository, job: JobState, limit: int | None) -> None:
     for events in (_stored_events(repository, job, limit), _live_events(repository, job)):
         async for event in events:
             sys.stdout.write(f"{json.dumps(EventSchema.of(event).json_object())}\n")
@@ -97,7 +97,7 @@ async def _follow_as_lines(repository: JobRepository, job: Job, limit: int | Non
 
 
 async def _print_job(
-    repository: JobRepository, judge: StallJudge, job: Job, limit: int | None, *, follow: bool
+    repository: JobRepository, judge: StallDetector, job: JobState, limit: int | None, *, follow: bool
 ) -> None:
     console = make_console()
     facts = await _facts(judge, job)
@@ -122,7 +122,7 @@ async def _print_job(
 
 
 async def _print_live(
-    repository: JobRepository, job: Job, printer: EventPrinter, last: Event | None, first_at: datetime | None
+    repository: JobRepository, job: JobState, printer: EventPrinter, last: Event | None, first_at: datetime | None
 ) -> None:
     async for event in _live_events(repository, job):
         if last is not None and not is_late(event):
@@ -132,13 +132,13 @@ async def _print_live(
         last = last if is_late(event) else event
 
 
-async def _first_at(repository: JobRepository, job: Job) -> datetime | None:
+async def _first_at(repository: JobRepository, job: JobState) -> datetime | None:
     async for event in repository.events(job.job_id, limit=1):
         return event.update.event_time
     return None
 
 
-async def _facts(judge: StallJudge, job: Job) -> JobFacts:
+async def _facts(judge: StallDetector, job: JobState) -> JobFacts:
 
     instances = await judge.instances(job.extractor_id) if job.instance_id else ()
     instance = next((each for each in instances if each.instance_id == job.instance_id), None)

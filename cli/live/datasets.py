@@ -6,18 +6,18 @@ from rich.console import RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
-from jobtrail.cli.live.jobs import Figures, Snapshot
+from jobtrail.cli.live.jobs import LiveFigures, Snapshot
 from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import BAD, QUIET, look_of, word_text
 from jobtrail.models.datasets.dataset import DatasetStatus
 from jobtrail.store.datasets.views import LogRow
 
-_MOST_CHANGES = 3
+_MAX_CHANGES = 3
 _LOW = 12
 """Lines of a terminal that has no room for datasets."""
 _LINES_PER_CHANGE = 4
 """Of so many lines more, one is given to a change."""
-_MOST_CELLS = 32
+_MAX_CELLS = 32
 """Width of the widest column."""
 
 
@@ -34,7 +34,7 @@ def draw_datasets(snapshot: Snapshot, *, wide: bool, height: int) -> list[Render
     """
     if not snapshot.figures.datasets or height <= _LOW:
         return []
-    room = min(_MOST_CHANGES, (height - _LOW) // _LINES_PER_CHANGE)
+    room = min(_MAX_CHANGES, (height - _LOW) // _LINES_PER_CHANGE)
     return [_counts(snapshot.figures), *_lines(snapshot.changes[:room], wide=wide), Rule(style=QUIET)]
 
 
@@ -50,7 +50,7 @@ def plain_change(change: LogRow) -> str:
     return f"dataset {change.dataset_id}  {change.to_status}  for {change.group}  {one_line(change.message or '')}"
 
 
-def _counts(figures: Figures) -> Text:
+def _counts(figures: LiveFigures) -> Text:
     line = Text("Datasets", no_wrap=True, overflow="ellipsis")
     for status in DatasetStatus:
         sign, style = look_of(status)
@@ -69,7 +69,7 @@ def _lines(changes: Sequence[LogRow], *, wide: bool) -> list[Text]:
         for change in changes
     ]
     for column in zip(*cells, strict=True):
-        width = min(_MOST_CELLS, max(text.cell_len for text in column))
+        width = min(_MAX_CELLS, max(text.cell_len for text in column))
         for text in column:
             text.truncate(width, overflow="ellipsis", pad=True)
     if wide:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 from jobtrail.heartbeat.liveness import online
 from jobtrail.models.datasets.dataset import DatasetStatus, LogType
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.settings import Settings
-from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.database import Database
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.datasets.views import DatasetViews, LogRow
@@ -34,7 +34,7 @@ _WAITING = (Status.SUBMITTED, Status.RESUBMITTED)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Figures:
+class LiveFigures:
     """The figures that stand around the table."""
 
     jobs: Mapping[Status, int]
@@ -64,12 +64,12 @@ class Snapshot:
     """What is shown at one moment."""
 
     at: datetime
-    jobs: Sequence[Job]
+    jobs: Sequence[JobState]
     """The latest updated first."""
     unnamed: Sequence[UnnamedGroup]
     changes: Sequence[LogRow]
     """The latest changes of datasets, the latest first."""
-    figures: Figures
+    figures: LiveFigures
 
 
 class LiveReader:
@@ -90,7 +90,7 @@ class LiveReader:
         self._settings = settings
         self._rate = _Rate()
         self._slow_due_at = 0.0
-        self._figures: Figures | None = None
+        self._figures: LiveFigures | None = None
         self._unnamed: Sequence[UnnamedGroup] = ()
         self._changes: Sequence[LogRow] = ()
 
@@ -121,13 +121,13 @@ class LiveReader:
         page = await self._datasets.logs(LogType.STATUS_UPDATE, since=now - _CHANGES_SINCE, limit=_CHANGES_LIMIT)
         return page.rows
 
-    async def _read_figures(self, now: datetime) -> Figures:
+    async def _read_figures(self, now: datetime) -> LiveFigures:
         overview = await self._overview.read()
         records = await self._extractors.list()
         instances = await self._extractors.instances()
         watch = await self._extractors.watch(self._settings.heartbeat_queue)
         alive = {each.extractor for each in instances if online(each, now, self._settings, watch).online}
-        return Figures(
+        return LiveFigures(
             jobs=overview.jobs,
             datasets=overview.datasets,
             events_per_s=self._rate.note(overview.event_count),
@@ -138,7 +138,7 @@ class LiveReader:
         )
 
     async def _stalled(self) -> frozenset[str]:
-        judge = StallJudge(self._database, self._settings)
+        judge = StallDetector(self._database, self._settings)
         running = await self._jobs.list(JobFilter(statuses=_RUNNING), limit=_RUNNING_LIMIT)
         stalls = await judge.stalls(running.jobs)
         return frozenset(job.job_id for job, stall in zip(running.jobs, stalls, strict=True) if stall)

@@ -12,7 +12,7 @@ from jobtrail.cli.live.jobs import LiveReader, Snapshot
 from jobtrail.cli.live.table import Surroundings, draw, plain_group, plain_job
 from jobtrail.cli.output.announcer import Announcer
 from jobtrail.models.errors import UnreachableError
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 
 INTERVAL_S = 0.5
@@ -82,6 +82,6 @@ class LiveScreen:
         return True
 
 
-def _milestone(job: Job) -> tuple[object, ...]:
+def _milestone(job: JobState) -> tuple[object, ...]:
     """What of a job is worth a line: its start and its progress are one."""
     return (Status.STARTED if job.status.is_running else job.status, job.attempts)

@@ -9,9 +9,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from jobtrail.cli.live.datasets import draw_datasets
-from jobtrail.cli.live.jobs import Figures, Snapshot
+from jobtrail.cli.live.jobs import LiveFigures, Snapshot
 from jobtrail.cli.output.palette import BAD, GOOD, QUIET, WARNING, sign_of, status_text, style_of
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.jobs.without_job_id import UnnamedGroup
 
@@ -77,7 +77,7 @@ def draw(snapshot: Snapshot, around: Surroundings, *, width: int, height: int) -
     return Group(*parts)
 
 
-def plain_job(job: Job) -> str:
+def plain_job(job: JobState) -> str:
     """Describe a job's state in one line, for output that is no terminal.
 
     Args:
@@ -157,7 +157,7 @@ def _columns(*, wide: bool) -> list[Column]:
     return columns if wide else [columns[column] for column in _NARROW]
 
 
-def _job_cells(job: Job, snapshot: Snapshot, id_length: int | None) -> list[Text]:
+def _job_cells(job: JobState, snapshot: Snapshot, id_length: int | None) -> list[Text]:
     end = job.finished_at or snapshot.at
     elapsed = stopwatch((end - job.started_at).total_seconds()) if job.started_at else ""
     settled = QUIET if job.status.is_end else ""
@@ -189,7 +189,7 @@ def _group_cells(group: UnnamedGroup, id_length: int | None) -> list[Text]:
     ]
 
 
-def _state(job: Job, *, stalled: bool) -> Text:
+def _state(job: JobState, *, stalled: bool) -> Text:
     """Show how far a running job is, where it says so; else its status."""
     if stalled or job.percent is None or not job.status.is_running:
         return status_text(job.status, stalled=stalled)
@@ -200,7 +200,7 @@ def _state(job: Job, *, stalled: bool) -> Text:
     return bar.append(f"{job.percent:4.0f}%", style=_RUNNING_STYLE)
 
 
-def _figures(figures: Figures, *, wide: bool) -> Text:
+def _figures(figures: LiveFigures, *, wide: bool) -> Text:
     parts = [(f"{sign_of(Status.PROCESSING)} {figures.running} running", _RUNNING_STYLE)]
     parts.append((f"{sign_of(Status.SUBMITTED)} {figures.waiting} waiting", style_of(Status.SUBMITTED)))
     for status, word in _END_WORDS.items():
@@ -225,7 +225,7 @@ def _line(*parts: tuple[str, str]) -> Text:
     return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
-def _began(job: Job) -> datetime:
+def _began(job: JobState) -> datetime:
     return job.submitted_at or job.started_at or job.updated_at
 
 

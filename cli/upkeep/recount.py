@@ -13,7 +13,7 @@ from jobtrail.cli.output.palette import BAD, GOOD
 from jobtrail.cli.output.progress import ProgressTeller
 from jobtrail.store.log.rebuild import Rebuild
 
-_MOST_SHOWN = 100
+_MAX_SHOWN = 100
 
 
 async def show_verify(*, as_json: bool) -> int:
@@ -48,7 +48,7 @@ async def show_verify(*, as_json: bool) -> int:
                 if as_json:
                     separator = "," if differences else ""
                     sys.stdout.write(f"{separator}\n    {json.dumps(asdict(difference))}")
-                elif differences < _MOST_SHOWN:
+                elif differences < _MAX_SHOWN:
                     console.print(
                         Text.assemble(("✖ ", BAD), one_line(f"{difference.job_id}: {difference.what}")), soft_wrap=True
                     )
@@ -56,7 +56,7 @@ async def show_verify(*, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(f'\n  ],\n  "count": {differences},\n  "events": {events}\n}}\n')
     elif differences:
-        hidden = f" ({differences - _MOST_SHOWN:,} not shown)" if differences > _MOST_SHOWN else ""
+        hidden = f" ({differences - _MAX_SHOWN:,} not shown)" if differences > _MAX_SHOWN else ""
         words = f"{_jobs(differences)} not what the events say{hidden}; make them anew with: jobtrail rebuild"
         console.print(Text(words, style=BAD), soft_wrap=True)
     else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobtrail.models.datasets.dataset import Answer, DatasetStatus, StatusSource
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 
 AT_WORK = frozenset({Status.STARTED, Status.PROCESSING, Status.RESUBMITTED})
@@ -25,7 +25,7 @@ class JobsAnswer:
     """When they will say something else if no news comes until then; None if time alone changes nothing."""
 
 
-def answer_by_jobs(jobs: Iterable[Job], required: Collection[str], now: datetime, quiet_s: float) -> JobsAnswer:
+def answer_by_jobs(jobs: Iterable[JobState], required: Collection[str], now: datetime, quiet_s: float) -> JobsAnswer:
     """Tell a dataset's status by its jobs.
 
     Each extractor counts once: by its jobs at work if it has any, else by the one with the latest news. A cancelled
@@ -72,9 +72,9 @@ def answer_by_jobs(jobs: Iterable[Job], required: Collection[str], now: datetime
     return JobsAnswer(answer=answer, due_at=due_at)
 
 
-def _speakers(jobs: Iterable[Job]) -> dict[str, Job]:
+def _speakers(jobs: Iterable[JobState]) -> dict[str, JobState]:
     """Choose the job that speaks for each extractor."""
-    speakers: dict[str, Job] = {}
+    speakers: dict[str, JobState] = {}
     for job in jobs:
         if job.status is Status.CANCELLED:
             continue
@@ -84,21 +84,21 @@ def _speakers(jobs: Iterable[Job]) -> dict[str, Job]:
     return speakers
 
 
-def _precedence(job: Job) -> tuple[bool, datetime, datetime, str]:
+def _precedence(job: JobState) -> tuple[bool, datetime, datetime, str]:
     return (job.status in AT_WORK, *_news(job))
 
 
-def _news(job: Job) -> tuple[datetime, datetime, str]:
+def _news(job: JobState) -> tuple[datetime, datetime, str]:
     """Order jobs by their latest news; the id decides where the times are the same."""
     return job.seen_at, job.updated_at, job.job_id
 
 
-def _progress(speakers: dict[str, Job], wanted: Collection[str]) -> float:
+def _progress(speakers: dict[str, JobState], wanted: Collection[str]) -> float:
     """Percent done, in whole steps, as each step is written into the history."""
     return float(sum(_percent(speakers.get(name)) for name in wanted) // len(wanted))
 
 
-def _percent(job: Job | None) -> float:
+def _percent(job: JobState | None) -> float:
     if job is None or job.status not in AT_WORK | _DONE:
         return 0.0
     if job.status in _DONE:
@@ -106,6 +106,6 @@ def _percent(job: Job | None) -> float:
     return 0.0 if job.status is Status.RESUBMITTED else job.percent or 0.0
 
 
-def _words(job: Job) -> str:
+def _words(job: JobState) -> str:
     words = job.message.strip() or "failed without a message"
     return f"{job.extractor_id}: {words}"[:MAX_MESSAGE_CHARS]

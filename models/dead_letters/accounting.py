@@ -9,7 +9,7 @@ FIRST_NUMBERS = 10
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Tally:
+class HourlyCount:
     """What was taken from a queue or stream within an hour, as it was counted in the transactions that stored it."""
 
     queue: str
@@ -75,7 +75,7 @@ class QueueFindings:
 class Balance:
     """One line of the audit: a queue or stream, and an hour."""
 
-    tally: Tally
+    tally: HourlyCount
     missing: int
     """Messages of which nothing is found."""
     doubled: int
@@ -94,7 +94,7 @@ class Balance:
         return self.missing + self.doubled
 
 
-def joined(tallies: Sequence[Tally]) -> Sequence[Tally]:
+def joined(tallies: Sequence[HourlyCount]) -> Sequence[HourlyCount]:
     """Join a stream's hours whose numbers overlap: two owners whose clocks disagreed counted in them by turns.
 
     Args:
@@ -103,7 +103,7 @@ def joined(tallies: Sequence[Tally]) -> Sequence[Tally]:
     Returns:
         Tallies whose numbers do not overlap, in their order.
     """
-    apart: list[Tally] = []
+    apart: list[HourlyCount] = []
     for tally in sorted(tallies, key=lambda each: each.first_seq):
         if apart and tally.first_seq <= apart[-1].last_seq:
             apart[-1] = _both(apart[-1], tally)
@@ -112,8 +112,8 @@ def joined(tallies: Sequence[Tally]) -> Sequence[Tally]:
     return apart
 
 
-def _both(first: Tally, second: Tally) -> Tally:
-    return Tally(
+def _both(first: HourlyCount, second: HourlyCount) -> HourlyCount:
+    return HourlyCount(
         queue=first.queue,
         hour=min(first.hour, second.hour),
         first_seq=first.first_seq,
@@ -125,7 +125,7 @@ def _both(first: Tally, second: Tally) -> Tally:
     )
 
 
-def stream_balance(tally: Tally, found: StreamFindings, before: Tally | None) -> Balance:
+def stream_balance(tally: HourlyCount, found: StreamFindings, before: HourlyCount | None) -> Balance:
     """Compare a stream's hour with what is found of it.
 
     Args:
@@ -160,7 +160,7 @@ def stream_balance(tally: Tally, found: StreamFindings, before: Tally | None) ->
     )
 
 
-def queue_balance(tally: Tally, found: QueueFindings, waiting: int) -> Balance:
+def queue_balance(tally: HourlyCount, found: QueueFindings, waiting: int) -> Balance:
     """Compare a queue's hour with what is found of it.
 
     Args:

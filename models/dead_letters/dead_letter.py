@@ -110,7 +110,7 @@ class Sending:
 
 
 @dataclass(slots=True, kw_only=True)
-class Letter:
+class DeadLetter:
     """One dead letter. Made once per message, hence not frozen: freezing triples what making it costs."""
 
     id: str

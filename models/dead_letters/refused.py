@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from jobtrail.models.dead_letters.body import readable_fields, told_extractor, told_job, told_version
-from jobtrail.models.dead_letters.dead_letter import Cause, Letter, LetterKind, cause_id_of
+from jobtrail.models.dead_letters.dead_letter import Cause, DeadLetter, LetterKind, cause_id_of
 from jobtrail.models.dead_letters.fingerprint import fold_error
 from jobtrail.models.dead_letters.headers import MAX_ERROR_LENGTH
 from jobtrail.models.redaction import redact
@@ -27,7 +27,7 @@ def refused_letter(
     max_body_bytes: int,
     parent: str | None = None,
     sent_by: str | None = None,
-) -> Letter:
+) -> DeadLetter:
     """Make the dead letter of a message that can't be processed.
 
     Args:
@@ -61,7 +61,7 @@ def refused_letter(
         extractor_id=told_extractor(fields),
         version=told_version(fields),
     )
-    return Letter(
+    return DeadLetter(
         id="",
         cause_id=cause_id_of(cause, kind),
         cause=cause,

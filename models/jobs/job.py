@@ -96,7 +96,7 @@ class ProducerProgress:
 
 
 @dataclass(slots=True, kw_only=True)
-class Job:
+class JobState:
     """One piece of work, as its events tell it."""
 
     job_id: str
@@ -141,7 +141,7 @@ class Job:
         return {producer: progress.missing for producer, progress in self.producers.items() if progress.missing}
 
 
-def fold(job: Job | None, update: StatusUpdate, received_at: datetime) -> tuple[Job, Placement]:
+def fold(job: JobState | None, update: StatusUpdate, received_at: datetime) -> tuple[JobState, Placement]:
     """Apply one update to its job.
 
     Args:
@@ -158,7 +158,7 @@ def fold(job: Job | None, update: StatusUpdate, received_at: datetime) -> tuple[
     if update.job_id is None:
         raise ValueError("an update without a job id belongs to no job")
     if job is None:
-        job = Job(
+        job = JobState(
             job_id=update.job_id,
             extractor_id=update.extractor_id,
             resource_id=update.resource_id,
@@ -179,7 +179,7 @@ def fold(job: Job | None, update: StatusUpdate, received_at: datetime) -> tuple[
     return job, Placement(position=job.event_count, attempt=job.attempts, late=late)
 
 
-def _note_sequence(job: Job, update: StatusUpdate) -> bool:
+def _note_sequence(job: JobState, update: StatusUpdate) -> bool:
     if update.producer_id is None or update.sequence is None:
         return True
     progress = job.producers.get(update.producer_id)
@@ -189,13 +189,13 @@ def _note_sequence(job: Job, update: StatusUpdate) -> bool:
     return progress.note(update.sequence)
 
 
-def _forget_producers(job: Job) -> None:
+def _forget_producers(job: JobState) -> None:
     if len(job.producers) >= MAX_PRODUCERS:
         complete = (producer for producer, progress in job.producers.items() if not progress.missing)
         del job.producers[next(complete, next(iter(job.producers)))]
 
 
-def _advance(job: Job, update: StatusUpdate, *, first: bool, in_order: bool) -> bool:
+def _advance(job: JobState, update: StatusUpdate, *, first: bool, in_order: bool) -> bool:
     """Change the job's state where the update may; return whether it did."""
     state = update.state
     if state is Status.SUBMITTED:
@@ -227,7 +227,7 @@ def _advance(job: Job, update: StatusUpdate, *, first: bool, in_order: bool) -> 
     return True
 
 
-def _start_attempt(job: Job, update: StatusUpdate) -> None:
+def _start_attempt(job: JobState, update: StatusUpdate) -> None:
     job.attempts += 1
     job.status = Status.STARTED
     job.started_at = job.started_at or update.event_time
@@ -237,7 +237,7 @@ def _start_attempt(job: Job, update: StatusUpdate) -> None:
     job.instance_id = update.instance_id
 
 
-def _from_former_owner(job: Job, update: StatusUpdate) -> bool:
+def _from_former_owner(job: JobState, update: StatusUpdate) -> bool:
     """Whether a worker whose work was given to another one still speaks; a canceller is no worker."""
     return (
         update.state is not Status.CANCELLED

@@ -16,11 +16,11 @@ from typing import Self
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.timeline import is_work
 
-MOST_WHOLE = 2000
+MAX_WHOLE = 2000
 """Jobs of so many events are read whole."""
 SAMPLED = 1000
 """Evenly spaced events that are read first of a larger job."""
-MOST_ROUNDS = 5
+MAX_ROUNDS = 5
 """How often it is read further where that promises most."""
 _ENDS = 40
 """Events at either end that are read one by one."""
@@ -108,7 +108,7 @@ def first_positions(event_count: int) -> Sequence[int]:
     Returns:
         Their positions, in order.
     """
-    if event_count <= MOST_WHOLE:
+    if event_count <= MAX_WHOLE:
         return range(1, event_count + 1)
     evenly = (1 + number * (event_count - 1) // (SAMPLED - 1) for number in range(SAMPLED))
     return sorted({*evenly, *range(1, _ENDS + 1), *range(event_count - _ENDS + 1, event_count + 1)})

@@ -9,9 +9,9 @@ from jobtrail.models.jobs.status import Status
 
 SILENCE_S = 60.0
 """A step of this many seconds or more is shown as silence."""
-MOST_HELD = 1000
+MAX_HELD = 1000
 """Late events that are held back until a step's end is known; then it is shown without its length."""
-_MOST_GAPS = 5
+_MAX_GAPS = 5
 _WAITING = (Status.SUBMITTED, Status.RESUBMITTED)
 
 
@@ -34,8 +34,8 @@ def gap_words(gaps: Sequence[Gap]) -> str:
     Returns:
         Such as `updates 4-6, 9`.
     """
-    shown = [str(first) if first == last else f"{first}-{last}" for first, last in gaps[:_MOST_GAPS]]
-    more = f" and {len(gaps) - _MOST_GAPS} more gaps" if len(gaps) > _MOST_GAPS else ""
+    shown = [str(first) if first == last else f"{first}-{last}" for first, last in gaps[:_MAX_GAPS]]
+    more = f" and {len(gaps) - _MAX_GAPS} more gaps" if len(gaps) > _MAX_GAPS else ""
     one = len(gaps) == 1 and gaps[0][0] == gaps[0][1]
     return f"update{'' if one else 's'} {', '.join(shown)}{more}"
 
@@ -79,7 +79,7 @@ class StepReader:
             The steps that are known by now.
         """
         self._first_at = self._first_at or event.update.event_time
-        if not is_late(event) or len(self._held) >= MOST_HELD:
+        if not is_late(event) or len(self._held) >= MAX_HELD:
             yield from self._release(None if is_late(event) else event)
         self._held.append(event)
 

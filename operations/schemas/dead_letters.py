@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import JsonValue
 
 from jobtrail.models.datasets.judgement import DryRun, Judgement, Verdict
-from jobtrail.models.dead_letters.dead_letter import Cause, CauseGroup, Letter, LetterKind, LetterState, Sending
+from jobtrail.models.dead_letters.dead_letter import Cause, CauseGroup, DeadLetter, LetterKind, LetterState, Sending
 from jobtrail.operations.dead_letter_view import Content, LetterView
 from jobtrail.operations.schemas.base import Schema, Timestamp
 from jobtrail.store.keyset import Page
@@ -83,7 +83,7 @@ class LetterSchema(Schema):
     sendings: list[SendingSchema]
 
     @classmethod
-    def of(cls, letter: Letter) -> Self:
+    def of(cls, letter: DeadLetter) -> Self:
         """Make it of a letter."""
         return cls(
             id=letter.id,
@@ -115,7 +115,7 @@ class LetterListSchema(Schema):
     next: str | None
 
     @classmethod
-    def of(cls, page: Page[Letter]) -> Self:
+    def of(cls, page: Page[DeadLetter]) -> Self:
         """Make it of a page."""
         return cls(letters=[LetterSchema.of(letter) for letter in page.rows], next=page.next)
 

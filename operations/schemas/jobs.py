@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Self
 
 from jobtrail.heartbeat.liveness import Basis, Stall, StallKind
-from jobtrail.models.jobs.job import Event, Job
+from jobtrail.models.jobs.job import Event, JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.operations.job_list import JobList, ListedJob
 from jobtrail.operations.schemas.base import Schema, Timestamp
@@ -58,7 +58,7 @@ class JobSchema(Schema):
     missing: list[GapSchema]
 
     @classmethod
-    def of(cls, job: Job, stall: Stall | None) -> Self:
+    def of(cls, job: JobState, stall: Stall | None) -> Self:
         """Make it of a job.
 
         Args:

@@ -5,7 +5,7 @@ from contextvars import ContextVar
 from jobtrail.models.jobs.status import Status
 from jobtrail.publisher.forking import guard
 from jobtrail.publisher.request import Request
-from jobtrail.publisher.spool.ledger import Ledger
+from jobtrail.publisher.spool.ledger import SpoolLedger
 
 _current: ContextVar["JobScope | None"] = ContextVar("jobtrail_current_job", default=None)
 
@@ -23,7 +23,7 @@ class JobScope:
         request: The job.
     """
 
-    def __init__(self, ledger: Ledger, request: Request) -> None:
+    def __init__(self, ledger: SpoolLedger, request: Request) -> None:
         self._ledger = ledger
         self._request = request
         self._numbering = ledger.begin(request.job_id)

@@ -19,7 +19,7 @@ from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import MAX_NAME_LENGTH, encode_status_update
 from jobtrail.models.topology import stream_of
 from jobtrail.publisher.forking import guard
-from jobtrail.publisher.outgoing import Outgoing, encodable
+from jobtrail.publisher.outgoing import OutgoingUpdate, encodable
 from jobtrail.publisher.request import Request
 from jobtrail.publisher.spool.folder import OwnedSpool, SpoolFolder
 from jobtrail.publisher.spool.spool import DEFAULT_MAX_UPDATES, Spool
@@ -46,7 +46,7 @@ class Numbering:
         return number
 
 
-class Ledger:
+class SpoolLedger:
     """Thread-safe and fork-safe.
 
     Args:
@@ -154,7 +154,7 @@ class Ledger:
         routing_key = request.reply_to or stream_of(self._reply_queue, self._partitions, request.job_id)
         with guard:
             now = datetime.now(UTC)
-            update = Outgoing(
+            update = OutgoingUpdate(
                 message_id=str(uuid.uuid4()),
                 routing_key=routing_key,
                 correlation_id=request.correlation_id,
@@ -180,7 +180,7 @@ class Ledger:
         if self.on_append is not None:
             self.on_append()
 
-    def _keep(self, update: Outgoing) -> None:
+    def _keep(self, update: OutgoingUpdate) -> None:
         try:
             before = self.spool.dropped
             self.spool.append(update)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jobtrail.models.errors import SpoolFullError
 from jobtrail.publisher.forking import guard, never_free
-from jobtrail.publisher.outgoing import Outgoing, Spooled
+from jobtrail.publisher.outgoing import OutgoingUpdate, Spooled
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Spool:
     def __len__(self) -> int:
         return self._count - len(self._undeleted)
 
-    def append(self, update: Outgoing) -> int:
+    def append(self, update: OutgoingUpdate) -> int:
         """Keep one update. When the spool is full, the oldest progress updates make room, counted in `dropped`.
 
         Args:
@@ -278,7 +278,7 @@ class Spool:
         never_free(self._db)
 
 
-def _row(row_id: int, update: Outgoing) -> _Row:
+def _row(row_id: int, update: OutgoingUpdate) -> _Row:
     return (
         row_id,
         update.message_id,
@@ -294,7 +294,7 @@ def _spooled(row: _Row) -> Spooled:
     row_id, message_id, routing_key, correlation_id, timestamp, body, droppable = row
     return Spooled(
         row_id,
-        Outgoing(
+        OutgoingUpdate(
             message_id=message_id,
             routing_key=routing_key,
             correlation_id=correlation_id,

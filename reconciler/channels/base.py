@@ -9,7 +9,7 @@ from jobtrail.models.notifications.alert import AlertKind
 from jobtrail.models.notifications.outbox import ChannelName, DatasetNews, Envelope
 
 
-class Verdict(StrEnum):
+class SendVerdict(StrEnum):
     """What became of one try to send a message."""
 
     SENT = "sent"
@@ -24,10 +24,10 @@ class Verdict(StrEnum):
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Outcome:
+class SendOutcome:
     """What became of one try to send a message, and why."""
 
-    verdict: Verdict
+    verdict: SendVerdict
     code: str | None = None
     """The service's own error code, or the error's name."""
     error: str | None = None
@@ -36,10 +36,10 @@ class Outcome:
     """Seconds that the service asked to wait."""
 
 
-SENT = Outcome(verdict=Verdict.SENT)
+SENT = SendOutcome(verdict=SendVerdict.SENT)
 
 
-class Channel:
+class NotificationChannel:
     """A way to the outside. Errors of its service become outcomes; no driver's error leaves it."""
 
     name: ClassVar[ChannelName]
@@ -54,7 +54,7 @@ class Channel:
     interval_s: ClassVar[float] = 0.0
     """Least seconds between two sends."""
 
-    async def send(self, envelopes: Sequence[Envelope]) -> Sequence[Outcome]:
+    async def send(self, envelopes: Sequence[Envelope]) -> Sequence[SendOutcome]:
         """Try to send messages.
 
         Args:
@@ -74,6 +74,6 @@ def news_in(envelope: Envelope) -> list[DatasetNews]:
     return [entry.body for entry in envelope.entries if isinstance(entry.body, DatasetNews)]
 
 
-NO_NEWS = Outcome(
-    verdict=Verdict.REFUSED, code="no_dataset_news", error="only news of datasets can be sent on this channel"
+NO_NEWS = SendOutcome(
+    verdict=SendVerdict.REFUSED, code="no_dataset_news", error="only news of datasets can be sent on this channel"
 )

@@ -2,13 +2,13 @@
 
 from jobtrail.models.notifications.outbox import ChannelName
 from jobtrail.models.settings import Settings
-from jobtrail.reconciler.channels.base import Channel
+from jobtrail.reconciler.channels.base import NotificationChannel
 from jobtrail.reconciler.channels.email import EmailChannel
 from jobtrail.reconciler.channels.pusher import PusherChannel
 from jobtrail.reconciler.channels.slack import SlackChannel
 
 
-def channels_on(settings: Settings) -> list[Channel]:
+def channels_on(settings: Settings) -> list[NotificationChannel]:
     """Make the channels that are configured.
 
     Args:
@@ -20,7 +20,7 @@ def channels_on(settings: Settings) -> list[Channel]:
     Raises:
         SettingError: A channel's URL is unusable.
     """
-    channels: list[Channel] = []
+    channels: list[NotificationChannel] = []
     if settings.slack_token is not None:
         channels.append(SlackChannel(settings.slack_token.get_secret_value(), settings.slack_url, settings.docs_url))
     if settings.smtp_url is not None:

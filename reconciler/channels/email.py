@@ -12,7 +12,7 @@ from jobtrail.models.errors import SettingError
 from jobtrail.models.notifications.alert import AlertKind
 from jobtrail.models.notifications.outbox import ChannelName, Envelope
 from jobtrail.models.redaction import redact
-from jobtrail.reconciler.channels.base import NO_NEWS, SENT, Channel, Outcome, Verdict, news_in
+from jobtrail.reconciler.channels.base import NO_NEWS, SENT, NotificationChannel, SendOutcome, SendVerdict, news_in
 from jobtrail.reconciler.channels.email_message import mail
 
 TIMEOUT_S = 10.0
@@ -20,7 +20,7 @@ _CLOSING = 421
 """The server ends the connection: it shuts down, or has too many."""
 
 
-class EmailChannel(Channel):
+class EmailChannel(NotificationChannel):
     """Sends mails over one connection, which is kept as long as there are mails.
 
     Args:
@@ -43,7 +43,7 @@ class EmailChannel(Channel):
         self._sender = sender
         self._docs_url = docs_url
 
-    async def send(self, envelopes: Sequence[Envelope]) -> Sequence[Outcome]:
+    async def send(self, envelopes: Sequence[Envelope]) -> Sequence[SendOutcome]:
         """Send mails, one after another."""
         return [await self._send(envelope) for envelope in envelopes]
 
@@ -54,23 +54,25 @@ class EmailChannel(Channel):
                 await self._server.quit()
         self._server.close()
 
-    async def _send(self, envelope: Envelope) -> Outcome:
+    async def _send(self, envelope: Envelope) -> SendOutcome:
         news = news_in(envelope)
         if not news:
             return NO_NEWS
         try:
             message = mail(envelope, news[0], self._sender, self._docs_url)
         except ValueError as error:
-            return Outcome(verdict=Verdict.REFUSED, code="invalid_address", error=f"no mail address: {error}"[:300])
+            return SendOutcome(
+                verdict=SendVerdict.REFUSED, code="invalid_address", error=f"no mail address: {error}"[:300]
+            )
         return await self._deliver(message)
 
-    async def _deliver(self, message: EmailMessage) -> Outcome:
+    async def _deliver(self, message: EmailMessage) -> SendOutcome:
         try:
             if not self._server.is_connected:
                 await self._server.connect()
             await self._server.send_message(message)
         except aiosmtplib.SMTPNotSupported as error:
-            return Outcome(verdict=Verdict.REFUSED, code="not_supported", error=_clean(error))
+            return SendOutcome(verdict=SendVerdict.REFUSED, code="not_supported", error=_clean(error))
         except aiosmtplib.SMTPRecipientsRefused as error:
             return _refused(error.recipients[0])
         except aiosmtplib.SMTPDataError as error:
@@ -79,12 +81,12 @@ class EmailChannel(Channel):
             return await self._outage(error)
         return SENT
 
-    async def _outage(self, error: Exception) -> Outcome:
+    async def _outage(self, error: Exception) -> SendOutcome:
         """The server, or its view of our sender and password, is at fault: it concerns every mail."""
         await self.rest()
         code = str(error.code) if isinstance(error, aiosmtplib.SMTPResponseException) else type(error).__name__
         advice = "; check JOBTRAIL_SMTP_URL" if isinstance(error, aiosmtplib.SMTPAuthenticationError) else ""
-        return Outcome(verdict=Verdict.OUTAGE, code=code, error=f"mail server: {_clean(error)}{advice}")
+        return SendOutcome(verdict=SendVerdict.OUTAGE, code=code, error=f"mail server: {_clean(error)}{advice}")
 
 
 def smtp_client(url: str) -> aiosmtplib.SMTP:
@@ -120,10 +122,16 @@ def _no_server() -> SettingError:
     return SettingError("JOBTRAIL_SMTP_URL is no mail server: give it as smtp://user:password@host:587 or smtps://…")
 
 
-def _refused(error: aiosmtplib.SMTPResponseException) -> Outcome:
+def _refused(error: aiosmtplib.SMTPResponseException) -> SendOutcome:
     """A mail or its recipient was refused: 4xx for now, 5xx for good; 421 is about the connection."""
-    verdict = Verdict.OUTAGE if error.code == _CLOSING else Verdict.REFUSED if error.code >= 500 else Verdict.FAILED
-    return Outcome(verdict=verdict, code=str(error.code), error=f"mail server: {_clean(error)}")
+    verdict = (
+        SendVerdict.OUTAGE
+        if error.code == _CLOSING
+        else SendVerdict.REFUSED
+        if error.code >= 500
+        else SendVerdict.FAILED
+    )
+    return SendOutcome(verdict=verdict, code=str(error.code), error=f"mail server: {_clean(error)}")
 
 
 def _clean(error: Exception) -> str:

@@ -12,15 +12,15 @@ from jobtrail.models.errors import SettingError
 from jobtrail.models.notifications.alert import AlertKind
 from jobtrail.models.notifications.outbox import ChannelName, Envelope
 from jobtrail.models.redaction import redact
-from jobtrail.reconciler.channels.base import NO_NEWS, SENT, Channel, Outcome, Verdict, news_in
+from jobtrail.reconciler.channels.base import NO_NEWS, SENT, NotificationChannel, SendOutcome, SendVerdict, news_in
 from jobtrail.reconciler.channels.pusher_event import Event, event
 
-BATCH_MOST = 10
+BATCH_MAX = 10
 """Events that Pusher takes in one request."""
 TIMEOUT_S = 5
 
 
-class PusherChannel(Channel):
+class PusherChannel(NotificationChannel):
     """Triggers events on private channels, several in one request.
 
     Args:
@@ -33,40 +33,40 @@ class PusherChannel(Channel):
     name = ChannelName.PUSHER
     alert = AlertKind.PUSHER_FAILED
     fallback = "the notifications in the application stand; pages show them when they are loaded"
-    at_once = BATCH_MOST
+    at_once = BATCH_MAX
 
     def __init__(self, url: str) -> None:
         self._pusher = pusher_client(url)
 
-    async def send(self, envelopes: Sequence[Envelope]) -> Sequence[Outcome]:
+    async def send(self, envelopes: Sequence[Envelope]) -> Sequence[SendOutcome]:
         """Trigger events in one request; if it is refused, each alone, so that the good ones arrive."""
         news = [news_in(envelope) for envelope in envelopes]
         events = [event(envelope, told[0]) for envelope, told in zip(envelopes, news, strict=True) if told]
         outcomes = iter(await self._trigger(events))
         return [next(outcomes) if told else NO_NEWS for told in news]
 
-    async def _trigger(self, events: Sequence[Event]) -> list[Outcome]:
+    async def _trigger(self, events: Sequence[Event]) -> list[SendOutcome]:
         if not events:
             return []
         outcome = await self._request(events)
-        if outcome.verdict is not Verdict.REFUSED or len(events) == 1:
+        if outcome.verdict is not SendVerdict.REFUSED or len(events) == 1:
             return [outcome] * len(events)
-        outcomes: list[Outcome] = []
+        outcomes: list[SendOutcome] = []
         for alone in events:
             # What could not be asked any more because the service went away has the same fate as the one before.
-            gone = bool(outcomes) and outcomes[-1].verdict in (Verdict.OUTAGE, Verdict.LIMITED)
+            gone = bool(outcomes) and outcomes[-1].verdict in (SendVerdict.OUTAGE, SendVerdict.LIMITED)
             outcomes.append(outcomes[-1] if gone else await self._request([alone]))
         return outcomes
 
-    async def _request(self, events: Sequence[Event]) -> Outcome:
+    async def _request(self, events: Sequence[Event]) -> SendOutcome:
         try:
             # Already encoded: the library would count Python's own overhead towards the 10 KB.
             await asyncio.to_thread(self._pusher.trigger_batch, list(events), already_encoded=True)
         except PusherError as error:
             return _outcome(error)
         except (OSError, ValueError) as error:  # no way to it, or an answer that is no JSON
-            return Outcome(
-                verdict=Verdict.OUTAGE, code=type(error).__name__, error=f"Pusher can't be reached: {_clean(error)}"
+            return SendOutcome(
+                verdict=SendVerdict.OUTAGE, code=type(error).__name__, error=f"Pusher can't be reached: {_clean(error)}"
             )
         return SENT
 
@@ -108,16 +108,16 @@ def _no_pusher() -> SettingError:
     )
 
 
-def _outcome(error: PusherError) -> Outcome:
+def _outcome(error: PusherError) -> SendOutcome:
     words = _clean(error)
     if isinstance(error, PusherBadAuth | PusherForbidden):
         code = "401" if isinstance(error, PusherBadAuth) else "403"
-        return Outcome(verdict=Verdict.OUTAGE, code=code, error=f"{words}; check JOBTRAIL_PUSHER_URL")
+        return SendOutcome(verdict=SendVerdict.OUTAGE, code=code, error=f"{words}; check JOBTRAIL_PUSHER_URL")
     if isinstance(error, PusherBadRequest):
-        return Outcome(verdict=Verdict.REFUSED, code="400", error=words)
+        return SendOutcome(verdict=SendVerdict.REFUSED, code="400", error=words)
     status = str(error)[:3] if isinstance(error, PusherBadStatus) else ""
-    verdict = {"413": Verdict.REFUSED, "429": Verdict.LIMITED}.get(status, Verdict.OUTAGE)
-    return Outcome(verdict=verdict, code=status or type(error).__name__, error=words)
+    verdict = {"413": SendVerdict.REFUSED, "429": SendVerdict.LIMITED}.get(status, SendVerdict.OUTAGE)
+    return SendOutcome(verdict=verdict, code=status or type(error).__name__, error=words)
 
 
 def _clean(error: Exception) -> str:

@@ -19,7 +19,7 @@ Block = dict[str, object]
 HEADER_CHARS = 150
 TEXT_CHARS = 3000
 FIELD_CHARS = 2000
-LISTED_MOST = 50
+LISTED_MAX = 50
 """Datasets or wishlist groups that a message lists; the rest is counted."""
 _CAUSE_CHARS = 1500
 _NAME_CHARS = 120
@@ -180,8 +180,8 @@ def _cause_lines(cause: str) -> list[str]:
 def _listed(name: str, lines: Sequence[str]) -> list[str]:
     if not lines:
         return []
-    rest = [f"… and {len(lines) - LISTED_MOST} more"] if len(lines) > LISTED_MOST else []
-    return [f"*{name}*" if len(lines) == 1 else f"*{name}* ({len(lines)})", *lines[:LISTED_MOST], *rest]
+    rest = [f"… and {len(lines) - LISTED_MAX} more"] if len(lines) > LISTED_MAX else []
+    return [f"*{name}*" if len(lines) == 1 else f"*{name}* ({len(lines)})", *lines[:LISTED_MAX], *rest]
 
 
 def _packed(lines: Iterable[str]) -> list[str]:

@@ -43,7 +43,7 @@ _FAILURES = (
     "the crawler was blocked by shop.example after 12 pages",
     "the training did not converge: loss 0.83 after 50 epochs",
 )
-_MOST_OPEN = 4
+_MAX_OPEN = 4
 _PAUSE_S = (4.0, 9.0)
 """Seconds between two new datasets."""
 _TICK_S = 0.5
@@ -97,7 +97,7 @@ class Population:
         while True:
             try:
                 open_count = await self._adopt()
-                if open_count < _MOST_OPEN and clock() >= due_at:
+                if open_count < _MAX_OPEN and clock() >= due_at:
                     await self._ask(next(self._wishes))
                     due_at = clock() + _chance.uniform(*_PAUSE_S)
             except UnreachableError as error:

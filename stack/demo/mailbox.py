@@ -13,7 +13,7 @@ from jobtrail.models.errors import SettingError
 from jobtrail.models.settings import load_settings
 from jobtrail.stack.demo.until_sigterm import run_until_sigterm
 
-_MOST_MAILS = 200
+_MAX_MAILS = 200
 """Mails that are kept, the latest ones."""
 _NAME_CHARS = 60
 
@@ -40,7 +40,7 @@ class Mailbox:
         """
         content = envelope.content if isinstance(envelope.content, bytes) else b""
         (self._folder / _file_name(content)).write_bytes(content)
-        for old in sorted(self._folder.glob("*.eml"), key=lambda path: path.stat().st_mtime)[:-_MOST_MAILS]:
+        for old in sorted(self._folder.glob("*.eml"), key=lambda path: path.stat().st_mtime)[:-_MAX_MAILS]:
             old.unlink()
         return "250 OK"
 

@@ -9,10 +9,10 @@ from jobtrail.models.audit import AuditRecord, Outcome
 from jobtrail.models.redaction import redact
 from jobtrail.models.token import Role
 from jobtrail.store.database import Database, Document, translated
-from jobtrail.store.keyset import Order, Page, read_page
+from jobtrail.store.keyset import Page, SortOrder, read_page
 
-_LATEST_FIRST = Order(field="at", direction=-1)
-_MOST_CHARS = 1000
+_LATEST_FIRST = SortOrder(field="at", direction=-1)
+_MAX_CHARS = 1000
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -101,4 +101,4 @@ def _record(document: Mapping[str, Any]) -> AuditRecord:
 
 
 def _clean(text: str) -> str:
-    return redact(text)[:_MOST_CHARS]
+    return redact(text)[:_MAX_CHARS]

@@ -19,7 +19,7 @@ from jobtrail.store.clowder.documents import ImportedUpdate, RejectedDocument
 from jobtrail.store.clowder.source import Clowder1Source, Clowder2Source, ClowderDatabase, Key
 from jobtrail.store.database import Database, Document, translated
 from jobtrail.store.jobs.documents import event_document
-from jobtrail.store.leases.fenced_writer import SoleWriter
+from jobtrail.store.leases.fenced_writer import FencedWriter
 from jobtrail.store.log.projection import read_jobs, write_events_and_jobs
 
 _BATCH_MAX_COUNT = 500
@@ -84,7 +84,7 @@ class ClowderImport:
         self._database = database
         self._source = ClowderDatabase(source_url, source_name)
         self._on_progress = on_progress
-        self._writer = SoleWriter(database)
+        self._writer = FencedWriter(database)
 
     async def run(self) -> Sequence[ImportedSource]:
         """Import what is there; go on where an earlier run was cut off.

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
-from jobtrail.models.jobs.job import Event, Job
+from jobtrail.models.jobs.job import Event, JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.database import Document, translated
 from jobtrail.store.datasets.console import Console
@@ -30,7 +30,7 @@ class CreatedJobs:
 class CountedJobs:
     """A part of the jobs, the one that was created last first."""
 
-    jobs: Sequence[Job]
+    jobs: Sequence[JobState]
     total: int
     """How many there are on all pages."""
 

@@ -32,7 +32,7 @@ from jobtrail.store.datasets.documents import (
     notification_document,
     open_query,
 )
-from jobtrail.store.leases.fenced_writer import SoleWriter
+from jobtrail.store.leases.fenced_writer import FencedWriter
 from jobtrail.store.notifications.documents import entry_document
 
 CHUNK = 200
@@ -51,10 +51,10 @@ class DatasetRepository:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._writer = SoleWriter(console.database)
+        self._writer = FencedWriter(console.database)
 
     async def take_over(self, purpose: str) -> None:
-        """Become the one that writes for a purpose; see `SoleWriter.take_over`."""
+        """Become the one that writes for a purpose; see `FencedWriter.take_over`."""
         await self._writer.take_over(purpose)
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 from jobtrail.models.datasets.jobs import AT_WORK
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.database import Document, translated
 from jobtrail.store.datasets.console import Console
@@ -43,7 +43,7 @@ class DatasetJobs:
             found = self._console.histories.find(open_query(among), {"_id": 0, "dataset_id": 1})
             return [str(document["dataset_id"]) async for document in found]
 
-    async def read(self, dataset_ids: Sequence[str]) -> dict[str, Sequence[Job]]:
+    async def read(self, dataset_ids: Sequence[str]) -> dict[str, Sequence[JobState]]:
         """Read the jobs that speak for datasets.
 
         Per dataset and extractor these are the one at work and the one not at work with the latest news each, however
@@ -58,7 +58,7 @@ class DatasetJobs:
         Raises:
             StoreError: The database can't be reached.
         """
-        jobs: dict[str, list[Job]] = {dataset_id: [] for dataset_id in dataset_ids}
+        jobs: dict[str, list[JobState]] = {dataset_id: [] for dataset_id in dataset_ids}
         with translated():
             for at in range(0, len(dataset_ids), _DATASETS_PER_READ):
                 found = await self._jobs.aggregate(

@@ -9,14 +9,14 @@ from typing import Any
 from pymongo.asynchronous.collection import AsyncCollection
 
 from jobtrail.models.errors import NotFoundError
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.database import Document, translated
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.datasets.views import GROUP_STAGE, DatasetRow, dataset_row, log_row, moment_of, text_of
 from jobtrail.store.jobs.jobs import JobFilter, JobRepository
 
-MOST_OF_A_KIND = 1000
+MAX_OF_A_KIND = 1000
 """Moments of one kind that a story tells at the most: the latest ones."""
 
 Fact = str | int | float | datetime | None
@@ -72,7 +72,7 @@ class Story:
     moments: Sequence[Moment]
     """In time order; those without a time come first."""
     cut: Sequence[MomentKind]
-    """Kinds of which only the latest `MOST_OF_A_KIND` are told."""
+    """Kinds of which only the latest `MAX_OF_A_KIND` are told."""
 
 
 class DatasetStories:
@@ -111,7 +111,7 @@ class DatasetStories:
             batch_jobs = await _latest(console.batch_jobs, {"dataset_id": dataset_id})
             notifications = await _latest(console.notifications, {"dataset_id": dataset_id})
             outbox = await _latest(console.database.outbox, {"dataset_id": dataset_id})
-        jobs = (await self._jobs.list(JobFilter(resource_id=dataset_id), limit=MOST_OF_A_KIND)).jobs
+        jobs = (await self._jobs.list(JobFilter(resource_id=dataset_id), limit=MAX_OF_A_KIND)).jobs
         dataset = dataset_row(history)
         moments = [
             Moment(at=dataset.created_at, kind=MomentKind.ASKED, state=None, subject=dataset.group, message=None),
@@ -134,12 +134,12 @@ class DatasetStories:
             dataset=dataset,
             status_since=_status_since(dataset, moments),
             moments=sorted(moments, key=lambda moment: moment.at or _BEFORE_ALL),
-            cut=[kind for kind, records in read.items() if len(records) == MOST_OF_A_KIND],
+            cut=[kind for kind, records in read.items() if len(records) == MAX_OF_A_KIND],
         )
 
 
 async def _latest(collection: AsyncCollection[Document], query: Document) -> Sequence[Mapping[str, Any]]:
-    found = collection.find(query).sort("created_at", -1).limit(MOST_OF_A_KIND)
+    found = collection.find(query).sort("created_at", -1).limit(MAX_OF_A_KIND)
     return [document async for document in found]
 
 
@@ -176,7 +176,7 @@ def _answer_moments(history: Mapping[str, Any]) -> Iterator[Moment]:
         )
 
 
-def _job_moments(job: Job) -> Iterator[Moment]:
+def _job_moments(job: JobState) -> Iterator[Moment]:
     """Tell when a job began, and how it is now."""
     facts: dict[str, Fact] = {"job_id": job.job_id, "attempts": job.attempts}
     began = (job.started_at, Status.STARTED, None) if job.started_at else (job.submitted_at, Status.SUBMITTED, None)

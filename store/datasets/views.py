@@ -15,14 +15,14 @@ from jobtrail.models.redaction import redact
 from jobtrail.store.database import Document, translated
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.datasets.documents import history_from, open_query
-from jobtrail.store.keyset import Order, Page, read_page
+from jobtrail.store.keyset import Page, SortOrder, read_page
 
 STUCK_AFTER = timedelta(hours=2)
 """An open dataset without news for longer is stuck, unless another time is asked for."""
 
-_OLDEST_FIRST = Order(field="updated_at", direction=1)
-_LATEST_FIRST = Order(field="updated_at", direction=-1)
-_LATEST_LOGS_FIRST = Order(field="created_at", direction=-1)
+_OLDEST_FIRST = SortOrder(field="updated_at", direction=1)
+_LATEST_FIRST = SortOrder(field="updated_at", direction=-1)
+_LATEST_LOGS_FIRST = SortOrder(field="created_at", direction=-1)
 _DENIALS = [AlertKind.API_NOT_FOUND.value, AlertKind.API_UNKNOWN_STATUS.value]
 """Answers without a status that contradict the stored one all the same; other problems say nothing about a dataset."""
 
@@ -229,7 +229,7 @@ class DatasetViews:
                 ),
             )
 
-    async def _histories(self, query: Document, order: Order, limit: int, cursor: str | None) -> Page[DatasetRow]:
+    async def _histories(self, query: Document, order: SortOrder, limit: int, cursor: str | None) -> Page[DatasetRow]:
         page = await read_page(
             self._console.histories, query, order, limit=limit, cursor=cursor, stages=[GROUP_STAGE, _LAST_ANSWERS_STAGE]
         )

@@ -13,7 +13,7 @@ from uuid import uuid4
 from pymongo import ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from jobtrail.models.dead_letters.dead_letter import Letter, LetterKind, LetterState
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterKind, LetterState
 from jobtrail.models.delivery import StoredBatch
 from jobtrail.models.errors import OwnershipLostError
 from jobtrail.store.database import Database, Document, translated
@@ -21,7 +21,7 @@ from jobtrail.store.dead_letters.dead_letters import new_letters, write_letters
 from jobtrail.store.dead_letters.documents import FREE
 from jobtrail.store.dead_letters.repeats import Fingerprint, LetterRepeats, add_fingerprints
 from jobtrail.store.dead_letters.returns import CAN_FAIL_AGAIN, note_returns
-from jobtrail.store.leases.fenced_writer import SoleWriter
+from jobtrail.store.leases.fenced_writer import FencedWriter
 from jobtrail.store.log.hourly_counts import counted, keep
 from jobtrail.store.refusals import refusals
 
@@ -30,7 +30,7 @@ from jobtrail.store.refusals import refusals
 class CapturedLetter:
     """A message taken from a dead-letter queue."""
 
-    letter: Letter
+    letter: DeadLetter
     redelivered: bool
     """Whether the broker had handed it out before."""
 
@@ -50,7 +50,7 @@ class LetterTrail:
         self._fingerprint = fingerprint
         self._id = f"queue {queue}"
         self._positions = database.collection("positions")
-        self._writer = SoleWriter(database)
+        self._writer = FencedWriter(database)
         self._session = uuid4().hex
         self._seq = 0
         self._at: datetime | None = None
@@ -105,7 +105,7 @@ class LetterTrail:
         return stored
 
     async def _append(
-        self, letters: Sequence[Letter], numbers: range, at: datetime, session: AsyncClientSession
+        self, letters: Sequence[DeadLetter], numbers: range, at: datetime, session: AsyncClientSession
     ) -> StoredBatch:
         with refusals():
             await self._move(numbers, at, session)
@@ -142,7 +142,7 @@ class LetterTrail:
         new: Document = {"queue": self._queue, "seq": last_seq}
         await self._positions.update_one({"_id": self._id}, {"$setOnInsert": new}, upsert=True)
 
-    async def _find_parents(self, letters: Sequence[Letter], session: AsyncClientSession) -> None:
+    async def _find_parents(self, letters: Sequence[DeadLetter], session: AsyncClientSession) -> None:
         """Find the former letters of job requests: workers pass on no headers, so it is told by the job."""
         orphans = [
             letter
@@ -166,5 +166,5 @@ class LetterTrail:
                 letter.parent, letter.sent_by = str(parent["_id"]), str(parent["replay_id"])
 
 
-def _is_unmarked(letter: Letter) -> bool:
+def _is_unmarked(letter: DeadLetter) -> bool:
     return letter.key is None and letter.maybe_repeated is None

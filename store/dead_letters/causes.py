@@ -8,18 +8,18 @@ from typing import Any
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from jobtrail.models.dead_letters.dead_letter import UNSETTLED, CauseGroup, Fix, Letter
+from jobtrail.models.dead_letters.dead_letter import UNSETTLED, CauseGroup, DeadLetter, Fix
 from jobtrail.models.errors import NotFoundError
 from jobtrail.store.database import Database, Document, translated
 from jobtrail.store.dead_letters.documents import cause_fields, group_from
-from jobtrail.store.keyset import Order, Page, read_page
+from jobtrail.store.keyset import Page, SortOrder, read_page
 
 HOURS_SHOWN = 48
 """Hours of a group's sparkline."""
-_LATEST_FIRST = Order(field="last_seen", direction=-1)
+_LATEST_FIRST = SortOrder(field="last_seen", direction=-1)
 
 
-async def count_new(database: Database, letters: Sequence[Letter], session: AsyncClientSession) -> None:
+async def count_new(database: Database, letters: Sequence[DeadLetter], session: AsyncClientSession) -> None:
     """Count new letters in their groups; groups that are new are made.
 
     Args:
@@ -27,7 +27,7 @@ async def count_new(database: Database, letters: Sequence[Letter], session: Asyn
         letters: The letters.
         session: The transaction's session.
     """
-    by_cause: dict[str, list[Letter]] = {}
+    by_cause: dict[str, list[DeadLetter]] = {}
     for letter in letters:
         by_cause.setdefault(letter.cause_id, []).append(letter)
     await database.collection("dead_letter_causes").bulk_write(
@@ -47,7 +47,7 @@ async def count_new(database: Database, letters: Sequence[Letter], session: Asyn
     )
 
 
-def _counted(cause_id: str, letters: Sequence[Letter]) -> UpdateOne:
+def _counted(cause_id: str, letters: Sequence[DeadLetter]) -> UpdateOne:
     newest = letters[-1]
     counts = Counter(letter.state for letter in letters)
     return UpdateOne(

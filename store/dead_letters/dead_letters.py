@@ -8,7 +8,15 @@ from typing import Any
 from bson import ObjectId
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from jobtrail.models.dead_letters.dead_letter import CLOSED, ID_KEY, UNSETTLED, Edit, Letter, LetterFilter, LetterState
+from jobtrail.models.dead_letters.dead_letter import (
+    CLOSED,
+    ID_KEY,
+    UNSETTLED,
+    DeadLetter,
+    Edit,
+    LetterFilter,
+    LetterState,
+)
 from jobtrail.models.errors import NotFoundError, TooLateError
 from jobtrail.store.database import Database, Document, translated
 from jobtrail.store.dead_letters.bodies import LetterBodies
@@ -23,9 +31,9 @@ from jobtrail.store.dead_letters.documents import (
     object_id,
 )
 from jobtrail.store.dead_letters.moves import move_letters
-from jobtrail.store.keyset import Order, Page, read_page
+from jobtrail.store.keyset import Page, SortOrder, read_page
 
-_NEWEST_FIRST = Order(field="_id", direction=-1)
+_NEWEST_FIRST = SortOrder(field="_id", direction=-1)
 _SEARCH_TIME_S = 5.0
 _READ_TOGETHER = 500
 _IMPORTED_TOGETHER = 500
@@ -43,7 +51,7 @@ class LetterRepository:
         self._letters = database.collection("dead_letters")
         self._bodies = LetterBodies(database)
 
-    async def get(self, letter_id: str) -> Letter:
+    async def get(self, letter_id: str) -> DeadLetter:
         """Read one letter, bytes included.
 
         Args:
@@ -62,7 +70,7 @@ class LetterRepository:
                 raise NotFoundError(f"there is no dead letter {letter_id!r}")
             return letter_from(await self._bodies.put_back(document))
 
-    async def list(self, wanted: LetterFilter, *, limit: int, cursor: str | None = None) -> Page[Letter]:
+    async def list(self, wanted: LetterFilter, *, limit: int, cursor: str | None = None) -> Page[DeadLetter]:
         """Read one page of letters without their bytes, the newest first.
 
         Args:
@@ -91,7 +99,7 @@ class LetterRepository:
         )
         return Page(rows=[letter_from(document) for document in page.rows], next=page.next)
 
-    async def stream(self, wanted: LetterFilter) -> AsyncIterator[Sequence[Letter]]:
+    async def stream(self, wanted: LetterFilter) -> AsyncIterator[Sequence[DeadLetter]]:
         """Read letters, bytes included, the oldest first.
 
         Args:
@@ -103,7 +111,7 @@ class LetterRepository:
         Raises:
             StoreError: The database can't be reached.
         """
-        waiting: list[Letter] = []
+        waiting: list[DeadLetter] = []
         size_bytes = 0
         with translated():
             async for document in self._letters.find(letter_query(wanted)).sort("_id", 1):
@@ -130,7 +138,7 @@ class LetterRepository:
         with translated():
             return await self._letters.count_documents(letter_query(wanted))
 
-    async def edit(self, letter_id: str, edit: Edit | None) -> Letter:
+    async def edit(self, letter_id: str, edit: Edit | None) -> DeadLetter:
         """Change what a replay of a letter will send; the letter itself keeps its bytes.
 
         Args:
@@ -163,7 +171,7 @@ class LetterRepository:
             reason: Why.
 
         Returns:
-            How many were put there, `MOST_MOVED` at the most; call it again until there are no more.
+            How many were put there, `MAX_MOVED` at the most; call it again until there are no more.
 
         Raises:
             StoreError: The database can't be reached.
@@ -177,14 +185,14 @@ class LetterRepository:
             wanted: Which letters; of them those that were discarded.
 
         Returns:
-            How many are open again, of up to `store.dead_letters.moves.MOST_MOVED`.
+            How many are open again, of up to `store.dead_letters.moves.MAX_MOVED`.
 
         Raises:
             StoreError: The database can't be reached.
         """
         return await self._move(wanted, (LetterState.DISCARDED,), LetterState.OPEN, {"$unset": {"note": ""}})
 
-    async def insert(self, letters: Sequence[Letter]) -> int:
+    async def insert(self, letters: Sequence[DeadLetter]) -> int:
         """Add letters from elsewhere.
 
         Args:
@@ -202,7 +210,7 @@ class LetterRepository:
             added += await self._database.transact(lambda session, some=some: self._insert(some, session))  # type: ignore[misc]
         return added
 
-    async def _insert(self, letters: Sequence[Letter], session: AsyncClientSession) -> int:
+    async def _insert(self, letters: Sequence[DeadLetter], session: AsyncClientSession) -> int:
         new = await new_letters(self._database, letters, session)
         await write_letters(self._database, new, session)
         return len(new)
@@ -223,7 +231,7 @@ class LetterRepository:
             before: Those that were closed before this time.
 
         Returns:
-            How many were removed, of up to `store.dead_letters.moves.MOST_MOVED`.
+            How many were removed, of up to `store.dead_letters.moves.MAX_MOVED`.
 
         Raises:
             StoreError: The database can't be reached.
@@ -257,7 +265,9 @@ class LetterRepository:
         return len(documents)
 
 
-async def new_letters(database: Database, letters: Sequence[Letter], session: AsyncClientSession) -> Sequence[Letter]:
+async def new_letters(
+    database: Database, letters: Sequence[DeadLetter], session: AsyncClientSession
+) -> Sequence[DeadLetter]:
     """Pass over letters that are known by their key, or come twice among these.
 
     Args:
@@ -288,7 +298,7 @@ async def new_letters(database: Database, letters: Sequence[Letter], session: As
     return new
 
 
-async def write_letters(database: Database, letters: Sequence[Letter], session: AsyncClientSession) -> None:
+async def write_letters(database: Database, letters: Sequence[DeadLetter], session: AsyncClientSession) -> None:
     """Write new letters, and count them in their groups.
 
     Args:

@@ -10,9 +10,9 @@ from jobtrail.models.dead_letters.dead_letter import (
     UNSETTLED,
     Cause,
     CauseGroup,
+    DeadLetter,
     Edit,
     Fix,
-    Letter,
     LetterFilter,
     LetterKind,
     LetterState,
@@ -29,7 +29,7 @@ FREE: Document = {"held_by": None}
 changes the indexes, and a change that changes none is three times as fast."""
 
 
-def letter_document(letter: Letter) -> Document:
+def letter_document(letter: DeadLetter) -> Document:
     """Make the `dead_letters` document of a letter; fields without a value are left out.
 
     Args:
@@ -73,11 +73,11 @@ def letter_document(letter: Letter) -> Document:
     return document
 
 
-def letter_from(document: Mapping[str, Any]) -> Letter:
+def letter_from(document: Mapping[str, Any]) -> DeadLetter:
     """Read a letter back from its document, with or without its bytes."""
     get = document.get
     held_by = get("held_by")
-    return Letter(
+    return DeadLetter(
         id=str(document["_id"]),
         cause_id=document["cause_id"],
         cause=_cause(document),

@@ -16,7 +16,7 @@ from jobtrail.models.dead_letters.dead_letter import CLOSED, LetterState, Sendin
 from jobtrail.store.database import Database, Document
 from jobtrail.store.dead_letters.documents import object_id, sending_document
 
-MOST_MOVED = 1000
+MAX_MOVED = 1000
 """Letters that are moved in one transaction at the most."""
 _COUNTED_BY_REPLAYS = (LetterState.REPLAYED, LetterState.RESOLVED, LetterState.FAILED_AGAIN, LetterState.UNKNOWN)
 
@@ -28,7 +28,7 @@ async def move_letters(
     to: LetterState,
     *,
     change: Mapping[str, object] | None = None,
-    limit: int = MOST_MOVED,
+    limit: int = MAX_MOVED,
 ) -> Sequence[Any]:
     """Move letters to a state.
 

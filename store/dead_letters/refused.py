@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from jobtrail.models.dead_letters.dead_letter import Letter
+from jobtrail.models.dead_letters.dead_letter import DeadLetter
 from jobtrail.models.errors import DecodeError, OwnershipLostError
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.dead_letters import new_letters, write_letters
@@ -17,7 +17,7 @@ _TOGETHER_BYTES = 8 * 1024 * 1024
 _TRIES = 5
 
 
-async def write_refused(database: Database, letters: Sequence[Letter], session: AsyncClientSession) -> int:
+async def write_refused(database: Database, letters: Sequence[DeadLetter], session: AsyncClientSession) -> int:
     """Store letters in a transaction that is about more, such as how far a stream has been read.
 
     Args:
@@ -34,7 +34,7 @@ async def write_refused(database: Database, letters: Sequence[Letter], session: 
     return len(new)
 
 
-async def store_refused(database: Database, letters: Sequence[Letter]) -> Sequence[tuple[Letter, str]]:
+async def store_refused(database: Database, letters: Sequence[DeadLetter]) -> Sequence[tuple[DeadLetter, str]]:
     """Store letters for themselves; one that the database never takes does not keep the others back.
 
     Args:
@@ -47,13 +47,13 @@ async def store_refused(database: Database, letters: Sequence[Letter]) -> Sequen
     Raises:
         StoreError: The database can't be reached, or gave up; some may be stored.
     """
-    refused: list[tuple[Letter, str]] = []
+    refused: list[tuple[DeadLetter, str]] = []
     for some in _parted(letters):
         refused += await _store(database, some)
     return refused
 
 
-async def _store(database: Database, letters: Sequence[Letter]) -> Sequence[tuple[Letter, str]]:
+async def _store(database: Database, letters: Sequence[DeadLetter]) -> Sequence[tuple[DeadLetter, str]]:
     """Store some letters together; where the database refuses them, each half for itself, and so on."""
     try:
         await _transact(database, letters)
@@ -65,7 +65,7 @@ async def _store(database: Database, letters: Sequence[Letter]) -> Sequence[tupl
     return [*await _store(database, letters[:middle]), *await _store(database, letters[middle:])]
 
 
-async def _transact(database: Database, letters: Sequence[Letter]) -> None:
+async def _transact(database: Database, letters: Sequence[DeadLetter]) -> None:
     async def work(session: AsyncClientSession) -> None:
         with refusals():
             await write_refused(database, letters, session)
@@ -79,8 +79,8 @@ async def _transact(database: Database, letters: Sequence[Letter]) -> None:
                 raise
 
 
-def _parted(letters: Sequence[Letter]) -> Iterator[Sequence[Letter]]:
-    some: list[Letter] = []
+def _parted(letters: Sequence[DeadLetter]) -> Iterator[Sequence[DeadLetter]]:
+    some: list[DeadLetter] = []
     size_bytes = 0
     for letter in letters:
         if some and (len(some) == _TOGETHER or size_bytes + letter.size_bytes > _TOGETHER_BYTES):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pymongo import UpdateOne
 
-from jobtrail.models.dead_letters.dead_letter import Letter
+from jobtrail.models.dead_letters.dead_letter import DeadLetter
 from jobtrail.models.settings import MAX_PREFETCH
 from jobtrail.store.database import Database, Document, translated
 from jobtrail.store.dead_letters.bodies import LetterBodies
@@ -45,7 +45,7 @@ class LetterRepeats:
         self._last_seq = last_seq
         self._firsts: dict[bytes, list[str]] = {}
 
-    async def mark(self, letters: Sequence[Letter]) -> None:
+    async def mark(self, letters: Sequence[DeadLetter]) -> None:
         """Mark letters that may be repetitions.
 
         Args:

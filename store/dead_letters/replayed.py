@@ -9,14 +9,14 @@ from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from jobtrail.models.dead_letters.dead_letter import UNSETTLED, Letter, LetterState, Sending
+from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter, LetterState, Sending
 from jobtrail.models.dead_letters.replay import Replay, ReplayState
 from jobtrail.models.errors import BusyError
 from jobtrail.store.database import Database, Document, translated
 from jobtrail.store.dead_letters.bodies import LetterBodies
 from jobtrail.store.dead_letters.documents import FREE, WITHOUT_BYTES, letter_from, letter_query, object_id
 from jobtrail.store.dead_letters.moves import move_letters, move_sent
-from jobtrail.store.leases.fenced_writer import SoleWriter
+from jobtrail.store.leases.fenced_writer import FencedWriter
 
 T = TypeVar("T")
 
@@ -52,14 +52,14 @@ class ReplayLetters:
         writer: Whoever runs a replay writes through it, so that a predecessor's open transaction keeps nobody waiting.
     """
 
-    def __init__(self, database: Database, writer: SoleWriter | None = None) -> None:
+    def __init__(self, database: Database, writer: FencedWriter | None = None) -> None:
         self._database = database
         self._transact: Transact = writer.transact if writer else database.transact
         self._letters = database.collection("dead_letters")
         self._replays = database.collection("replays")
         self._bodies = LetterBodies(database)
 
-    async def claim(self, replay: Replay, count: int, runner: str | None = None) -> Sequence[Letter]:
+    async def claim(self, replay: Replay, count: int, runner: str | None = None) -> Sequence[DeadLetter]:
         """Take the next letters of a replay into its hands, and read all that it holds; see `claim_more` and `held`."""
         await self.claim_more(replay, count, runner)
         return await self.held(replay.id)
@@ -94,7 +94,7 @@ class ReplayLetters:
 
         await self._transact(claim)
 
-    async def held(self, replay_id: str, *, after: str | None = None) -> Sequence[Letter]:
+    async def held(self, replay_id: str, *, after: str | None = None) -> Sequence[DeadLetter]:
         """Read the letters that a replay holds and has not sent, as far as is known.
 
         Args:
@@ -107,7 +107,7 @@ class ReplayLetters:
         Raises:
             StoreError: The database can't be reached.
         """
-        letters: list[Letter] = []
+        letters: list[DeadLetter] = []
         size_bytes = 0
         with translated():
             query = await self._held_by(replay_id)
@@ -120,7 +120,7 @@ class ReplayLetters:
                 letters.append(letter_from(await self._bodies.put_back(document)))
         return letters
 
-    async def all_held(self, replay_id: str) -> Sequence[Letter]:
+    async def all_held(self, replay_id: str) -> Sequence[DeadLetter]:
         """Read all letters that a replay holds, without their bytes.
 
         Args:
@@ -136,7 +136,7 @@ class ReplayLetters:
             found = self._letters.find(await self._held_by(replay_id), WITHOUT_BYTES).sort("_id", 1)
             return [letter_from(document) async for document in found]
 
-    async def note_attempts(self, letters: Collection[Letter]) -> None:
+    async def note_attempts(self, letters: Collection[DeadLetter]) -> None:
         """Note how many attempts the jobs of letters have had, before they are sent and have more.
 
         Args:
@@ -177,7 +177,7 @@ class ReplayLetters:
         replay_id: str | None = None,
         after: str | None = None,
         state: LetterState = LetterState.REPLAYED,
-    ) -> Sequence[Letter]:
+    ) -> Sequence[DeadLetter]:
         """Read letters that were sent and whose outcome is not known, without their bytes.
 
         Args:

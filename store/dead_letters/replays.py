@@ -12,10 +12,10 @@ from jobtrail.models.errors import BusyError, NotFoundError
 from jobtrail.store.database import Document, translated
 from jobtrail.store.dead_letters.documents import letter_query, replay_document, replay_from
 from jobtrail.store.dead_letters.replayed import UNDER_WAY, ReplayLetters
-from jobtrail.store.keyset import Order, Page, read_page
+from jobtrail.store.keyset import Page, SortOrder, read_page
 from jobtrail.store.leases.lease import new_holder
 
-_NEWEST_FIRST = Order(field="asked_at", direction=-1)
+_NEWEST_FIRST = SortOrder(field="asked_at", direction=-1)
 _WITHOUT_HELD = {"held": 0}
 """The projection for one that is asked for often: the ids of the letters that it holds may be 2,000."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from jobtrail.models.dead_letters.dead_letter import Letter, LetterState, Sending
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterState, Sending
 from jobtrail.store.database import Database, Document
 from jobtrail.store.dead_letters.documents import object_id
 from jobtrail.store.dead_letters.moves import move_letters, move_sent
@@ -23,7 +23,7 @@ class _Return:
     """A letter that has come back."""
 
     parent: Mapping[str, Any]
-    child: Letter
+    child: DeadLetter
 
     @property
     def sending(self) -> Mapping[str, Any] | None:
@@ -43,7 +43,7 @@ class _Return:
         return self.is_in_its_hands and "held_by" in self.parent
 
 
-async def note_returns(database: Database, children: Sequence[Letter], session: AsyncClientSession) -> None:
+async def note_returns(database: Database, children: Sequence[DeadLetter], session: AsyncClientSession) -> None:
     """Note what letters that were sent have come back as; their jobs' ends may have been heard of first.
 
     Args:

@@ -9,7 +9,7 @@ from jobtrail.store.database import INDEXES, Database, translated
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Diagnosis:
+class DiagnosisRepository:
     """How the database does."""
 
     version: str
@@ -28,7 +28,7 @@ class Diagnosis:
     """About how many there are."""
 
 
-async def diagnose(database: Database) -> Diagnosis:
+async def diagnose(database: Database) -> DiagnosisRepository:
     """Look at the database.
 
     Args:
@@ -49,7 +49,7 @@ async def diagnose(database: Database) -> Diagnosis:
         server_time: datetime = hello["localTime"]
         skew = server_time.replace(tzinfo=UTC) - (asked + timedelta(seconds=took_s / 2))
         info = await database.client.server_info()
-        return Diagnosis(
+        return DiagnosisRepository(
             version=str(info["version"]),
             replica_set=hello.get("setName"),
             clock_skew_s=skew.total_seconds(),

@@ -10,7 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from jobtrail.models.jobs.job import Event, Job, Placement, ProducerProgress
+from jobtrail.models.jobs.job import Event, JobState, Placement, ProducerProgress
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import StatusUpdate
 
@@ -99,7 +99,7 @@ def event_from(document: Mapping[str, Any]) -> Event:
     )
 
 
-def job_document(job: Job) -> Document:
+def job_document(job: JobState) -> Document:
     """Make the `jobs` document of a job; its `_id` is the job id."""
     document: Document = {
         "_id": job.job_id,
@@ -131,10 +131,10 @@ def job_document(job: Job) -> Document:
     return document
 
 
-def job_from(document: Mapping[str, Any]) -> Job:
+def job_from(document: Mapping[str, Any]) -> JobState:
     """Read a job back from its document."""
     get = document.get
-    return Job(
+    return JobState(
         job_id=document["_id"],
         extractor_id=document["extractor_id"],
         resource_id=document["resource_id"],

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.database import Database, Document, translated
 
 LINES_PER_PAGE = 200
-MOST_SEARCHED = 20_000
+MAX_SEARCHED = 20_000
 """Events that one page of a search looks through."""
-MOST_LETTERS = 2000
+MAX_LETTERS = 2000
 """Of a message so many characters are read."""
 
 
@@ -29,7 +29,7 @@ class EventLine:
     """The worker's clock."""
     received_at: datetime
     message: str
-    """Its first `MOST_LETTERS` characters."""
+    """Its first `MAX_LETTERS` characters."""
     message_length: int
     """Characters of the whole message."""
     percent: float | None
@@ -78,7 +78,7 @@ class EventLines:
     def __init__(self, database: Database) -> None:
         self._extractions = database.extractions
 
-    async def page(self, job: Job, query: LineQuery) -> LinePage:
+    async def page(self, job: JobState, query: LineQuery) -> LinePage:
         """Read a page of the events that a job counts.
 
         Args:
@@ -92,7 +92,7 @@ class EventLines:
             StoreError: The database can't be reached.
         """
         clauses = _clauses(query)
-        reach = MOST_SEARCHED if clauses else LINES_PER_PAGE
+        reach = MAX_SEARCHED if clauses else LINES_PER_PAGE
         if query.after is not None:
             first, direction = min(query.after, job.event_count) + 1, 1
             last = min(first + reach - 1, job.event_count)
@@ -144,7 +144,7 @@ class EventLines:
         )
         fields |= {
             "_id": 0,
-            "message": {"$substrCP": ["$message", 0, MOST_LETTERS]},
+            "message": {"$substrCP": ["$message", 0, MAX_LETTERS]},
             "message_length": {"$strLenCP": "$message"},
         }
         pipeline: list[Document] = [

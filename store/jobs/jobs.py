@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import cast
 
 from jobtrail.models.errors import NotFoundError
-from jobtrail.models.jobs.job import Event, Job
+from jobtrail.models.jobs.job import Event, JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.database import Database, Document, translated
 from jobtrail.store.jobs.documents import event_from, job_from
 from jobtrail.store.jobs.without_job_id import UnnamedRepository
-from jobtrail.store.keyset import Order, cursor_behind, read_page, within
+from jobtrail.store.keyset import SortOrder, cursor_behind, read_page, within
 
 MessageKey = tuple[str | None, str]
 """By what a stored message is recognised: its job, and its message id."""
@@ -21,7 +21,7 @@ SEARCH_LIMIT_S = 2.0
 _FIRST_UPDATES = 5
 _EVENTS_PER_READ = 1000
 """Events fetched together: enough to be quick, few enough to keep memory small with long messages."""
-_LATEST_FIRST = Order(field="updated_at", direction=-1)
+_LATEST_FIRST = SortOrder(field="updated_at", direction=-1)
 _SEARCHED = ("_id", "resource_id", "extractor_id", "user_id", "message")
 
 
@@ -55,7 +55,7 @@ class EventFilter:
 class JobPage:
     """One page of jobs."""
 
-    jobs: Sequence[Job]
+    jobs: Sequence[JobState]
     next: str | None
     """Cursor of the next page; None on the last."""
 
@@ -82,7 +82,7 @@ class JobRepository:
         self._database = database
         self.unnamed = UnnamedRepository(database)
 
-    async def get(self, job_id: str) -> Job:
+    async def get(self, job_id: str) -> JobState:
         """Read one job.
 
         Raises:
@@ -95,7 +95,7 @@ class JobRepository:
             raise NotFoundError(f"there is no job {job_id!r}")
         return job_from(document)
 
-    async def some(self, job_ids: Collection[str]) -> Sequence[Job]:
+    async def some(self, job_ids: Collection[str]) -> Sequence[JobState]:
         """Read jobs by their ids.
 
         Args:
@@ -183,7 +183,7 @@ class JobRepository:
         )
         return JobPage(jobs=[job_from(document) for document in page.rows], next=page.next)
 
-    def cursor_behind(self, job: Job) -> str:
+    def cursor_behind(self, job: JobState) -> str:
         """Make the cursor of the page that begins behind a job of the list."""
         return cursor_behind(_LATEST_FIRST, {"updated_at": job.updated_at, "_id": job.job_id})
 

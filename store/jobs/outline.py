@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jobtrail.models.jobs.job import Job
-from jobtrail.models.jobs.outline import MOST_ROUNDS, MOST_WHOLE, Outline, Point, first_positions, next_positions
+from jobtrail.models.jobs.job import JobState
+from jobtrail.models.jobs.outline import MAX_ROUNDS, MAX_WHOLE, Outline, Point, first_positions, next_positions
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.database import Database, Document, translated
 
@@ -21,7 +21,7 @@ class OutlineRepository:
     def __init__(self, database: Database) -> None:
         self._extractions = database.extractions
 
-    async def read(self, job: Job) -> Outline:
+    async def read(self, job: JobState) -> Outline:
         """Read the outline of the events that a job counts.
 
         Args:
@@ -34,11 +34,11 @@ class OutlineRepository:
             StoreError: The database can't be reached.
         """
         count = job.event_count
-        if count <= MOST_WHOLE:
+        if count <= MAX_WHOLE:
             return Outline.of(count, await self._read(job.job_id, {"$lte": count}))
         points = await self._read(job.job_id, {"$in": list(first_positions(count))})
         outline = Outline.of(count, points)
-        for _ in range(MOST_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             positions = next_positions(outline)
             if not positions:
                 break
@@ -49,7 +49,7 @@ class OutlineRepository:
     async def _read(self, job_id: str, position: Document) -> list[Point]:
         query = {"job_id": job_id, "position": position}
         with translated():
-            found = self._extractions.find(query, _FIELDS).sort("position", 1).batch_size(MOST_WHOLE)
+            found = self._extractions.find(query, _FIELDS).sort("position", 1).batch_size(MAX_WHOLE)
             return [_point_from(document) async for document in found]
 
 

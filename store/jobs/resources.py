@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.store.database import Database, Document, translated
 from jobtrail.store.jobs.documents import job_from
 from jobtrail.store.jobs.jobs import JobPage
-from jobtrail.store.jobs.without_job_id import MOST_COUNTED, MOST_EXTRACTORS, UnnamedGroup, UnnamedRepository
-from jobtrail.store.keyset import Order, read_page
+from jobtrail.store.jobs.without_job_id import MAX_COUNTED, MAX_EXTRACTORS, UnnamedGroup, UnnamedRepository
+from jobtrail.store.keyset import SortOrder, read_page
 
-_NEWEST_FIRST = Order(field="begun_at", direction=-1)
+_NEWEST_FIRST = SortOrder(field="begun_at", direction=-1)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -21,10 +21,10 @@ class ResourceGroup:
     """What one extractor did to a resource: jobs, or updates that name none, or both."""
 
     extractor_id: str
-    latest: Job | None
+    latest: JobState | None
     """The job that was asked for last, whichever was heard of last; None where all updates name no job."""
     job_count: int
-    """Counted up to `store.jobs.without_job_id.MOST_COUNTED`."""
+    """Counted up to `store.jobs.without_job_id.MAX_COUNTED`."""
     unnamed: UnnamedGroup | None
     """The updates that name no job."""
 
@@ -96,14 +96,14 @@ class ResourceRepository:
         """Read each extractor's latest job by leaps through the index `begun`, and count its jobs, up to a bound."""
         counted: list[Document] = [
             {"$match": {"resource_id": resource_id}},
-            {"$limit": MOST_COUNTED},
+            {"$limit": MAX_COUNTED},
             {"$count": "jobs"},
         ]
         pipeline: list[Document] = [
             {"$match": {"resource_id": resource_id}},
             {"$sort": {"resource_id": 1, "extractor_id": 1, "begun_at": -1, "_id": -1}},
             {"$group": {"_id": "$extractor_id", "latest": {"$first": "$$ROOT"}}},
-            {"$limit": MOST_EXTRACTORS},
+            {"$limit": MAX_EXTRACTORS},
             {
                 "$lookup": {
                     "from": "jobs",

@@ -35,7 +35,7 @@ _BIN: Document = {
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Tally:
+class StatusCount:
     """Jobs that ended."""
 
     ended: Mapping[Status, int] = field(default_factory=dict)
@@ -44,14 +44,14 @@ class Tally:
     """From start to end, of those that succeeded or failed and whose start is known."""
 
 
-def added(tallies: Iterable[Tally]) -> Tally:
+def added(tallies: Iterable[StatusCount]) -> StatusCount:
     """Put several tallies together."""
     ended: Counter[Status] = Counter()
     durations = []
     for tally in tallies:
         ended.update(tally.ended)
         durations.append(tally.durations)
-    return Tally(ended=ended, durations=summed(durations))
+    return StatusCount(ended=ended, durations=summed(durations))
 
 
 class StatisticsRepository:
@@ -64,7 +64,7 @@ class StatisticsRepository:
     def __init__(self, database: Database) -> None:
         self._jobs = database.jobs
 
-    async def tally(self, since: datetime, until: datetime) -> Mapping[str, Tally]:
+    async def tally(self, since: datetime, until: datetime) -> Mapping[str, StatusCount]:
         """Count the jobs that ended in a span of time; their last update, which is their end, says when.
 
         The work is proportional to these jobs: the database finds them by index, and groups them by extractor, status
@@ -102,7 +102,7 @@ class StatisticsRepository:
         return _by_extractor(groups)
 
 
-def _by_extractor(groups: Iterable[Mapping[str, Any]]) -> dict[str, Tally]:
+def _by_extractor(groups: Iterable[Mapping[str, Any]]) -> dict[str, StatusCount]:
     ended: defaultdict[str, Counter[Status]] = defaultdict(Counter)
     bins: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for group in groups:
@@ -110,4 +110,4 @@ def _by_extractor(groups: Iterable[Mapping[str, Any]]) -> dict[str, Tally]:
         ended[key["extractor"]][Status(key["status"])] += jobs
         if key["bin"] is not None:
             bins[key["extractor"]][key["bin"]] += jobs
-    return {name: Tally(ended=ended[name], durations=Durations(bins[name])) for name in ended}
+    return {name: StatusCount(ended=ended[name], durations=Durations(bins[name])) for name in ended}

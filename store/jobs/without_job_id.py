@@ -9,16 +9,16 @@ from jobtrail.models.jobs.job import Event
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.database import Database, Document, translated
 from jobtrail.store.jobs.documents import event_from
-from jobtrail.store.keyset import Order, Page, read_page
+from jobtrail.store.keyset import Page, SortOrder, read_page
 
-MOST_COUNTED = 1000
+MAX_COUNTED = 1000
 """How far updates of a group, or jobs of an extractor, are counted: nobody reads more, and it costs the same always."""
-MOST_EXTRACTORS = 500
+MAX_EXTRACTORS = 500
 """Extractors of one resource that are told at the most."""
 _LATEST = 200
 """The latest updates among which groups are looked for."""
-_MOST_GROUPS = 20
-_OLDEST_FIRST = Order(field="received_at", direction=1)
+_MAX_GROUPS = 20
+_OLDEST_FIRST = SortOrder(field="received_at", direction=1)
 _LATEST_FIRST = {"received_at": -1, "_id": -1}
 
 
@@ -29,7 +29,7 @@ class UnnamedGroup:
     extractor_id: str
     resource_id: str
     event_count: int
-    """Counted up to `MOST_COUNTED`."""
+    """Counted up to `MAX_COUNTED`."""
     first_at: datetime
     """The worker's time of the first one in order."""
     updated_at: datetime
@@ -61,7 +61,7 @@ class UnnamedRepository:
             {"$limit": _LATEST},
             {"$group": {"_id": both, "latest": {"$first": "$$ROOT"}}},
             {"$sort": {"latest.received_at": -1, "latest._id": -1}},
-            {"$limit": _MOST_GROUPS},
+            {"$limit": _MAX_GROUPS},
             {"$set": {"latest": ["$latest"]}},
         ]
         return await self._groups(newest)
@@ -83,7 +83,7 @@ class UnnamedRepository:
             {"$match": {"file_id": resource_id}},
             {"$sort": {"extractor_id": 1}},
             {"$group": {"_id": "$extractor_id"}},
-            {"$limit": MOST_EXTRACTORS},
+            {"$limit": MAX_EXTRACTORS},
             {"$set": {"_id": {"extractor_id": "$_id", "file_id": resource_id}}},
             _joined("latest", [{"$sort": _LATEST_FIRST}, {"$limit": 1}]),
             {"$match": {"latest": {"$ne": []}}},
@@ -162,7 +162,7 @@ class UnnamedRepository:
         """Add to groups with their latest update what else is to be known of them."""
         facts = [
             _joined("first", [{"$sort": {"received_at": 1, "_id": 1}}, {"$limit": 1}, {"$project": {"start": 1}}]),
-            _joined("counted", [{"$limit": MOST_COUNTED}, {"$count": "events"}]),
+            _joined("counted", [{"$limit": MAX_COUNTED}, {"$count": "events"}]),
         ]
         with translated():
             found = await (await self._extractions.aggregate([*stages, *facts])).to_list()

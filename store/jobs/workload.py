@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.database import Database, Document, translated
 from jobtrail.store.jobs.documents import job_from
@@ -45,7 +45,7 @@ class WorkloadRepository:
         with translated():
             return await self._jobs.count_documents({"status": {"$in": [each.value for each in statuses]}}, limit=limit)
 
-    async def running(self, *, limit: int, extractor_id: str | None = None) -> Sequence[Job]:
+    async def running(self, *, limit: int, extractor_id: str | None = None) -> Sequence[JobState]:
         """Read running jobs, those that have been silent for longest first.
 
         Args:

@@ -15,7 +15,7 @@ _INTERRUPTED = 11601
 """MongoDB's code for an operation whose session was ended."""
 
 
-class SoleWriter:
+class FencedWriter:
     """Runs transactions for something that one process at a time does.
 
     A predecessor that was killed may have left a transaction open, and MongoDB would keep its locks for a minute; one

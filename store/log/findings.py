@@ -13,7 +13,7 @@ from typing import Any
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 
-from jobtrail.models.dead_letters.accounting import QueueFindings, StreamFindings, Tally
+from jobtrail.models.dead_letters.accounting import HourlyCount, QueueFindings, StreamFindings
 from jobtrail.store.database import Database, Document, translated
 
 _WORD = 50
@@ -24,7 +24,7 @@ _KEPT_IN = ("extractions", "duplicates", "stream_holes", "dead_letters", "dead_l
 """Where a stream's number may be found. A letter that is removed from the one goes to the other."""
 
 
-async def find_in_stream(database: Database, tally: Tally) -> StreamFindings:
+async def find_in_stream(database: Database, tally: HourlyCount) -> StreamFindings:
     """Look for each number of a stream's hour.
 
     Args:
@@ -46,7 +46,7 @@ async def find_in_stream(database: Database, tally: Tally) -> StreamFindings:
     return found
 
 
-async def find_in_queue(database: Database, tally: Tally) -> QueueFindings:
+async def find_in_queue(database: Database, tally: HourlyCount) -> QueueFindings:
     """Count the documents that have the numbers of a queue's hour.
 
     Args:

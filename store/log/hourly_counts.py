@@ -6,7 +6,7 @@ from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from jobtrail.models.dead_letters.accounting import Tally
+from jobtrail.models.dead_letters.accounting import HourlyCount
 from jobtrail.models.delivery import StoredBatch
 from jobtrail.store.database import Database, Document, translated
 
@@ -77,7 +77,7 @@ class TallyRepository:
         self._tallies = database.collection("tallies")
         self._positions = database.collection("positions")
 
-    async def since(self, moment: datetime) -> Sequence[Tally]:
+    async def since(self, moment: datetime) -> Sequence[HourlyCount]:
         """Read the tallies of the hours that end after a moment.
 
         Args:
@@ -95,7 +95,7 @@ class TallyRepository:
                 tallies[_key(tally)] = _whole(tally, tallies.get(_key(tally)))
         return [tallies[key] for key in sorted(tallies)]
 
-    async def last_before(self, moment: datetime) -> Mapping[str, Tally]:
+    async def last_before(self, moment: datetime) -> Mapping[str, HourlyCount]:
         """Read the last tally of each queue before those of `since`.
 
         Args:
@@ -118,23 +118,23 @@ class TallyRepository:
                 tallies[tally.queue] = tally if known is None or known.hour < tally.hour else _whole(tally, known)
         return tallies
 
-    async def _latest(self) -> Sequence[Tally]:
+    async def _latest(self) -> Sequence[HourlyCount]:
         with translated():
             found = self._positions.find({"tally": {"$exists": True}}, {"tally": 1})
             return [_tally(document["tally"]) async for document in found]  # type: ignore[arg-type]
 
 
-def _key(tally: Tally) -> tuple[str, datetime]:
+def _key(tally: HourlyCount) -> tuple[str, datetime]:
     return tally.queue, tally.hour
 
 
-def _whole(tally: Tally, other: Tally | None) -> Tally:
+def _whole(tally: HourlyCount, other: HourlyCount | None) -> HourlyCount:
     """Put together what was counted of an hour in two places; what begins alike is the same, counted further."""
     if other is None:
         return tally
     if tally.first_seq == other.first_seq:
         return max(tally, other, key=lambda each: each.last_seq)
-    return Tally(
+    return HourlyCount(
         queue=tally.queue,
         hour=tally.hour,
         first_seq=min(tally.first_seq, other.first_seq),
@@ -151,8 +151,8 @@ def _hour_of(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
-def _tally(document: Mapping[str, Any]) -> Tally:
-    return Tally(
+def _tally(document: Mapping[str, Any]) -> HourlyCount:
+    return HourlyCount(
         queue=document["queue"],
         hour=document["hour"],
         first_seq=document["first_seq"],

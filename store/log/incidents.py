@@ -10,10 +10,10 @@ from jobtrail.models.errors import NotFoundError
 from jobtrail.models.incident import Incident, IncidentKind
 from jobtrail.models.notifications.outbox import OutboxEntry
 from jobtrail.store.database import Database, Document, translated
-from jobtrail.store.keyset import Order, Page, read_page
+from jobtrail.store.keyset import Page, SortOrder, read_page
 from jobtrail.store.notifications.documents import entry_document
 
-_LATEST_FIRST = Order(field="at", direction=-1)
+_LATEST_FIRST = SortOrder(field="at", direction=-1)
 _OPEN: Document = {"acknowledged_at": None}
 
 

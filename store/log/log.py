@@ -20,7 +20,7 @@ from jobtrail.models.notifications.outbox import OutboxEntry
 from jobtrail.models.position import FINGERPRINT_BYTES, Position
 from jobtrail.store.database import Database, Document, translated
 from jobtrail.store.jobs.documents import event_from
-from jobtrail.store.leases.fenced_writer import SoleWriter
+from jobtrail.store.leases.fenced_writer import FencedWriter
 from jobtrail.store.log.hourly_counts import counted, keep
 from jobtrail.store.log.incidents import IncidentRepository
 from jobtrail.store.log.trail import prepare
@@ -41,7 +41,7 @@ class StreamPosition:
         self._stream = stream
         self._id = reader_id
         self._positions = database.collection("positions")
-        self._writer = SoleWriter(database)
+        self._writer = FencedWriter(database)
         self._counts: Document | None = None
         """What was counted of the latest hour; see `store.log.hourly_counts`."""
 

@@ -5,12 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from pymongo import ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.store.database import Database, Document
 from jobtrail.store.jobs.documents import job_document, job_from
 
 
-async def read_jobs(database: Database, ids: Collection[str | None], session: AsyncClientSession) -> dict[str, Job]:
+async def read_jobs(
+    database: Database, ids: Collection[str | None], session: AsyncClientSession
+) -> dict[str, JobState]:
     """Read the jobs that a batch of updates is about.
 
     Args:
@@ -29,7 +31,7 @@ async def read_jobs(database: Database, ids: Collection[str | None], session: As
 
 
 async def write_events_and_jobs(
-    database: Database, events: Sequence[Document], jobs: Mapping[str, Job], session: AsyncClientSession
+    database: Database, events: Sequence[Document], jobs: Mapping[str, JobState], session: AsyncClientSession
 ) -> None:
     """Write new events, and the jobs as they are after them.
 

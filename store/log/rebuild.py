@@ -11,7 +11,7 @@ from functools import partial
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from jobtrail.models.jobs.job import Job, fold
+from jobtrail.models.jobs.job import JobState, fold
 from jobtrail.store.database import Database, Document, translated
 from jobtrail.store.jobs.documents import event_from, job_document
 
@@ -94,7 +94,7 @@ class Rebuild:
     async def _suspects(self) -> AsyncIterator[str]:
         """Find the jobs that seem to differ."""
         with translated():
-            chunk: list[tuple[Job, bool]] = []
+            chunk: list[tuple[JobState, bool]] = []
             async for rebuilt in self._rebuilt():
                 chunk.append(rebuilt)
                 if len(chunk) == _JOBS_PER_READ:
@@ -107,9 +107,9 @@ class Rebuild:
                 yield job_id
         self._on_progress(self._events)
 
-    async def _rebuilt(self) -> AsyncIterator[tuple[Job, bool]]:
+    async def _rebuilt(self) -> AsyncIterator[tuple[JobState, bool]]:
         """Fold all events; yield each job, and whether its events stand where the fold puts them."""
-        job: Job | None = None
+        job: JobState | None = None
         placed = True
         found = self._database.extractions.find({"job_id": {"$gt": ""}}).sort([("job_id", 1), ("position", 1)])
         async for document in found:
@@ -126,7 +126,7 @@ class Rebuild:
         if job is not None:
             yield job, placed
 
-    async def _differing(self, rebuilt: Sequence[tuple[Job, bool]]) -> Sequence[str]:
+    async def _differing(self, rebuilt: Sequence[tuple[JobState, bool]]) -> Sequence[str]:
         found = self._database.jobs.find({"_id": {"$in": [job.job_id for job, _placed in rebuilt]}})
         stored = {document["_id"]: document async for document in found}
         return [job.job_id for job, placed in rebuilt if not placed or stored.get(job.job_id) != job_document(job)]
@@ -171,10 +171,10 @@ class Rebuild:
 
     async def _look(
         self, job_id: str, session: AsyncClientSession
-    ) -> tuple[Document | None, Job | None, list[UpdateOne]]:
+    ) -> tuple[Document | None, JobState | None, list[UpdateOne]]:
         """Read a job's document, the job as its events tell it, and the corrections that its events' places need."""
         document = await self._database.jobs.find_one({"_id": job_id}, session=session)
-        job: Job | None = None
+        job: JobState | None = None
         misplaced: list[UpdateOne] = []
         found = self._database.extractions.find({"job_id": job_id}, session=session).sort("position", 1)
         async for stored_event in found:

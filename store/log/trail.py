@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from bson import ObjectId
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from jobtrail.models.dead_letters.dead_letter import Letter
+from jobtrail.models.dead_letters.dead_letter import DeadLetter
 from jobtrail.models.delivery import Entry, StoredBatch
-from jobtrail.models.jobs.job import Event, Job, fold
+from jobtrail.models.jobs.job import Event, JobState, fold
 from jobtrail.models.position import Position
 from jobtrail.store.database import Database, Document
 from jobtrail.store.dead_letters.refused import write_refused
@@ -26,8 +26,8 @@ class Prepared:
 
     database: Database
     events: list[Document] = field(default_factory=list)
-    jobs: Mapping[str, Job] = field(default_factory=dict)
-    letters: list[Letter] = field(default_factory=list)
+    jobs: Mapping[str, JobState] = field(default_factory=dict)
+    letters: list[DeadLetter] = field(default_factory=list)
     duplicates: list[Document] = field(default_factory=list)
     holes: list[Document] = field(default_factory=list)
     """Numbers of offsets that the broker took for itself."""

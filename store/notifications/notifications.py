@@ -9,11 +9,11 @@ from jobtrail.models.errors import NotFoundError
 from jobtrail.store.database import Document, translated
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.datasets.documents import NOTIFICATION_TYPE, notification_from
-from jobtrail.store.keyset import Order, Page, read_page
+from jobtrail.store.keyset import Page, SortOrder, read_page
 
-MOST_UNREAD = 100
+MAX_UNREAD = 100
 """How far unread notifications are counted."""
-_LATEST_FIRST = Order(field="created_at", direction=-1)
+_LATEST_FIRST = SortOrder(field="created_at", direction=-1)
 
 
 class NotificationRepository:
@@ -49,7 +49,7 @@ class NotificationRepository:
         return Page(rows=[notification_from(document) for document in page.rows], next=page.next)
 
     async def unread_count(self, user_id: str) -> int:
-        """Count what a user has not read, up to `MOST_UNREAD`.
+        """Count what a user has not read, up to `MAX_UNREAD`.
 
         Args:
             user_id: The user.
@@ -58,7 +58,7 @@ class NotificationRepository:
             StoreError: The database can't be reached.
         """
         with translated():
-            return await self._notifications.count_documents(_query(user_id, unread_only=True), limit=MOST_UNREAD)
+            return await self._notifications.count_documents(_query(user_id, unread_only=True), limit=MAX_UNREAD)
 
     async def mark_read(self, notification_id: str, now: datetime) -> Notification:
         """Note that a notification was read; one that was read before keeps its time.

@@ -13,7 +13,7 @@ from jobtrail.store.database import DUPLICATE_KEY, Database, Document, from_now,
 from jobtrail.store.leases.lease import turn
 from jobtrail.store.notifications.documents import entry_document, entry_from
 
-GROUP_MOST = 1000
+GROUP_MAX = 1000
 """Entries that become one message at the most."""
 TURN_S = 10.0
 """Seconds that claiming a group may take, and that others wait when a claimer was killed meanwhile."""
@@ -112,7 +112,7 @@ class OutboxRepository:
         if oldest is None:
             return
         others = {"_id": {"$ne": oldest["_id"]}, **_group_of(oldest)}
-        found = self._outbox.find(others, {"_id": 1}).limit(GROUP_MOST - 1)
+        found = self._outbox.find(others, {"_id": 1}).limit(GROUP_MAX - 1)
         keys = [oldest["_id"], *[document["_id"] async for document in found]]
         unsent = {"_id": {"$in": keys}, "state": {"$in": _UNSENT}}
         await self._outbox.update_many(unsent, _claimed(token, {"$literal": _batch_of(oldest)}, lease_s))

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from jobtrail.cli.live.jobs import Figures, Snapshot
+from jobtrail.cli.live.jobs import LiveFigures, Snapshot
 from jobtrail.cli.live.table import Surroundings, draw
 from jobtrail.models.datasets.dataset import DatasetStatus
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.datasets.views import LogRow
 from jobtrail.store.jobs.without_job_id import UnnamedGroup
@@ -24,7 +24,7 @@ AROUND = Surroundings(
 )
 
 
-def job(name: str, status: Status, *, age_s: int, **fields: object) -> Job:
+def job(name: str, status: Status, *, age_s: int, **fields: object) -> JobState:
     began = NOW - timedelta(seconds=age_s)
     facts: dict[str, object] = {
         "extractor_id": "ncsa.wordcount",
@@ -36,7 +36,7 @@ def job(name: str, status: Status, *, age_s: int, **fields: object) -> Job:
         "attempts": 1,
         **fields,
     }
-    return Job(job_id=f"{name}-e24f993a-db63", status=status, **facts)  # type: ignore[arg-type]
+    return JobState(job_id=f"{name}-e24f993a-db63", status=status, **facts)  # type: ignore[arg-type]
 
 
 def shown(snapshot: Snapshot, width: int, height: int = 20, around: Surroundings = AROUND) -> list[str]:
@@ -47,7 +47,7 @@ def shown(snapshot: Snapshot, width: int, height: int = 20, around: Surroundings
 
 
 def snapshot(
-    *jobs: Job,
+    *jobs: JobState,
     dead_letters: int | None = 0,
     stalled: frozenset[str] = frozenset(),
     datasets: Mapping[DatasetStatus, int] | None = None,
@@ -62,7 +62,7 @@ def snapshot(
         status=Status.SUCCEEDED,
         message="49 lines",
     )
-    figures = Figures(
+    figures = LiveFigures(
         jobs={Status.STARTED: 2, Status.SUBMITTED: 3, Status.SUCCEEDED: 1234, Status.ERROR: 1},
         datasets=datasets or {},
         events_per_s=12.34,

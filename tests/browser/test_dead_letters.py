@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from pymongo import MongoClient
 
 from jobtrail.deadletters.service import run_dead_letters
-from jobtrail.models.dead_letters.dead_letter import Fix, Letter, LetterFilter
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, Fix, LetterFilter
 from jobtrail.models.settings import Settings
 from jobtrail.operations.dead_letter_acts import discard_letters, start_replay
 from jobtrail.store.database import Database
@@ -68,7 +68,7 @@ class Mail:
         self.settings = settings
         self.stored = mongo_client[settings.database]
 
-    def store(self, *letters: Letter) -> list[str]:
+    def store(self, *letters: DeadLetter) -> list[str]:
         """Store letters; return their ids."""
         return [each.id for each in do(lambda database: store_letters(database, letters), self.settings)]
 

@@ -12,7 +12,7 @@ from pika.exceptions import AMQPError
 from pydantic import SecretStr
 
 from jobtrail.cli.doctor.broker import check_broker
-from jobtrail.cli.doctor.checks import Check, Outcome
+from jobtrail.cli.doctor.checks import Check, CheckOutcome
 from jobtrail.cli.doctor.stream_probe import why_unreadable
 from jobtrail.cli.exit_codes import ExitCode
 from jobtrail.models.settings import Settings
@@ -75,10 +75,10 @@ async def test_every_stream_of_updates_is_tried_out(channel: BlockingChannel, se
     first, second = await checks_named("stream", split)
 
     assert (first.outcome, first.found) == (
-        Outcome.OK,
+        CheckOutcome.OK,
         f"{stream}.0 can be read; 7 days or 20 GB are kept",
     )
-    assert (second.outcome, second.found) == (Outcome.WARNING, f"{stream}.1 is not there yet")
+    assert (second.outcome, second.found) == (CheckOutcome.WARNING, f"{stream}.1 is not there yet")
     assert "jobtrail consume" in second.advice
 
 
@@ -87,7 +87,7 @@ async def test_a_stream_with_other_arguments_is_used_and_named(channel: Blocking
 
     check = await only_check("stream", settings)
 
-    assert check.outcome is Outcome.WARNING
+    assert check.outcome is CheckOutcome.WARNING
     assert "can be read" in check.found
     assert "x-max-age is 1h instead of 604800s" in check.found
     assert "x-max-length-bytes is 5000000 instead of 20000000000" in check.found
@@ -110,7 +110,7 @@ async def test_a_queue_of_another_type_is_no_stream(
     check = await only_check("stream", settings)
 
     assert (check.outcome, check.found) == (
-        Outcome.FAILED,
+        CheckOutcome.FAILED,
         f"{settings.reply_stream} is a {kind} queue, not a stream",
     )
     assert "JOBTRAIL_REPLY_STREAM" in check.advice
@@ -131,9 +131,9 @@ async def test_queues_that_are_bridged_are_looked_into(
     checks = {check.found: check for check in await checks_named("bridged queue", bridging)}
 
     assert {found: check.outcome for found, check in checks.items()} == {
-        f"{read}: no messages wait, 1 consumer": Outcome.OK,
-        f"{unread}: 1 message waits, no consumer": Outcome.WARNING,
-        f"{missing} is not there": Outcome.WARNING,
+        f"{read}: no messages wait, 1 consumer": CheckOutcome.OK,
+        f"{unread}: 1 message waits, no consumer": CheckOutcome.WARNING,
+        f"{missing} is not there": CheckOutcome.WARNING,
     }
 
 
@@ -147,8 +147,8 @@ async def test_a_broker_in_alarm_is_told_and_nothing_else_is_held_up(
     async def is_told() -> None:
         told = {check.name: check for check in await check_broker(own)}
         assert {"broker", "publishing", "stream", "heartbeat queue"} <= told.keys()
-        assert told["publishing"].outcome is Outcome.WARNING
-        assert told["broker"].outcome is Outcome.OK
+        assert told["publishing"].outcome is CheckOutcome.WARNING
+        assert told["broker"].outcome is CheckOutcome.OK
 
     await eventually_async(is_told)
 
@@ -162,7 +162,7 @@ async def test_the_nodes_of_a_cluster_are_tried_in_turn(
 
     checks = await check_broker(cluster)
 
-    assert [check.name for check in checks if check.outcome is Outcome.FAILED] == []
+    assert [check.name for check in checks if check.outcome is CheckOutcome.FAILED] == []
     assert "hunter2" not in str(checks)
 
 
@@ -179,10 +179,10 @@ async def test_a_broker_without_streams_is_told_with_the_way_out(
 
     checks = {check.name: check for check in await check_broker(on(broker, settings))}
 
-    assert checks["stream"].outcome is Outcome.FAILED
+    assert checks["stream"].outcome is CheckOutcome.FAILED
     assert "has no streams" in checks["stream"].found
     assert "enable_feature_flag" in checks["stream"].advice
-    assert checks["heartbeat queue"].outcome is Outcome.WARNING, "the others are checked all the same"
+    assert checks["heartbeat queue"].outcome is CheckOutcome.WARNING, "the others are checked all the same"
 
 
 async def test_a_stream_that_a_crash_made_unusable_is_told_with_the_way_out(
@@ -200,7 +200,7 @@ async def test_a_stream_that_a_crash_made_unusable_is_told_with_the_way_out(
             break
     check = await only_check("stream", own)
 
-    assert (check.outcome, check.code) == (Outcome.FAILED, ExitCode.UNREACHABLE)
+    assert (check.outcome, check.code) == (CheckOutcome.FAILED, ExitCode.UNREACHABLE)
     assert f"{own.reply_stream} can't be read" in check.found
     assert "wait and look again" in check.advice
     assert "JOBTRAIL_REPLY_STREAM" in check.advice

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from pymongo import MongoClient
 
 from jobtrail.cli.doctor.channels import check_channels
-from jobtrail.cli.doctor.checks import Check, Outcome
+from jobtrail.cli.doctor.checks import Check, CheckOutcome
 from jobtrail.cli.doctor.datasets import check_analyzer, check_datasets
 from jobtrail.cli.exit_codes import ExitCode
 from jobtrail.models.notifications.outbox import ChannelName, OutboxState
@@ -43,12 +43,12 @@ def changed(settings: Settings, **values: Any) -> Settings:
 async def test_missing_indexes_stuck_datasets_and_given_up_messages_are_told(
     settings: Settings, mongo_client: MongoClient[dict[str, Any]]
 ) -> None:
-    assert by_name(await check_datasets(settings))["dataset indexes"].outcome is Outcome.WARNING
+    assert by_name(await check_datasets(settings))["dataset indexes"].outcome is CheckOutcome.WARNING
     bench = Bench(mongo_client, settings)
     async with Database(settings.require_mongo_url(), settings.database) as database:
         await Console(database, settings).ensure_indexes()
         found = by_name(await check_datasets(settings))
-        assert {check.outcome for check in found.values()} == {Outcome.OK}, found
+        assert {check.outcome for check in found.values()} == {CheckOutcome.OK}, found
         bench.dataset("stuck", updated_at=datetime.now(UTC) - timedelta(hours=3))
         bench.dataset("young")
         bench.dataset("bogus", status="Nearly")
@@ -56,7 +56,7 @@ async def test_missing_indexes_stuck_datasets_and_given_up_messages_are_told(
 
     found = by_name(await check_datasets(settings))
 
-    assert found["dataset indexes"].outcome is Outcome.OK
+    assert found["dataset indexes"].outcome is CheckOutcome.OK
     assert found["datasets"].found == "pending or in work: 2; without news for 2 h: 1"
     assert "jobtrail datasets stuck" in found["datasets"].advice
     assert "none: 1" in found["dataset records"].found
@@ -67,30 +67,30 @@ async def test_without_the_api_the_jobs_tell_the_status_and_nothing_is_asked(set
     [check] = await check_analyzer(settings)
 
     assert (check.outcome, check.found) == (
-        *(Outcome.OK, "told by the jobs on a dataset alone: JOBTRAIL_ANALYZER_URL is not set"),
+        *(CheckOutcome.OK, "told by the jobs on a dataset alone: JOBTRAIL_ANALYZER_URL is not set"),
     )
 
 
 @pytest.mark.parametrize(
     ("token", "trouble", "outcome", "code", "words"),
     [
-        ("right-token", None, Outcome.OK, ExitCode.DONE, "answers 404"),
-        ("wrong-token", None, Outcome.FAILED, ExitCode.WRONG_USE, "does not let us in"),
-        ("right-token", {"status_code": 403}, Outcome.FAILED, ExitCode.WRONG_USE, "does not let us in"),
-        ("right-token", {"status_code": 503}, Outcome.FAILED, ExitCode.UNREACHABLE, "answers 503"),
-        ("right-token", {"status_code": 302}, Outcome.WARNING, ExitCode.DONE, "answers 302"),
-        ("right-token", {"delay_s": 60}, Outcome.WARNING, ExitCode.DONE, "no answer within 0.30 s"),
+        ("right-token", None, CheckOutcome.OK, ExitCode.DONE, "answers 404"),
+        ("wrong-token", None, CheckOutcome.FAILED, ExitCode.WRONG_USE, "does not let us in"),
+        ("right-token", {"status_code": 403}, CheckOutcome.FAILED, ExitCode.WRONG_USE, "does not let us in"),
+        ("right-token", {"status_code": 503}, CheckOutcome.FAILED, ExitCode.UNREACHABLE, "answers 503"),
+        ("right-token", {"status_code": 302}, CheckOutcome.WARNING, ExitCode.DONE, "answers 302"),
+        ("right-token", {"delay_s": 60}, CheckOutcome.WARNING, ExitCode.DONE, "no answer within 0.30 s"),
     ],
 )
 async def test_the_analyzers_api_is_asked_once(
-    settings: Settings, token: str, trouble: dict[str, Any] | None, outcome: Outcome, code: ExitCode, words: str
+    settings: Settings, token: str, trouble: dict[str, Any] | None, outcome: CheckOutcome, code: ExitCode, words: str
 ) -> None:
     timeout_s = 0.3 if trouble and "delay_s" in trouble else 30.0
     async with analyzer(trouble) as url:
         asking = changed(settings, analyzer_url=url, analyzer_token=SecretStr(token), analyzer_timeout_s=timeout_s)
         told, check = await check_analyzer(asking)
 
-    assert told.outcome is Outcome.OK
+    assert told.outcome is CheckOutcome.OK
     assert (check.outcome, check.code) == (outcome, code)
     assert words in check.found
     assert token not in check.found + check.advice
@@ -122,13 +122,13 @@ async def test_an_api_that_is_not_there_or_no_url_is_told(settings: Settings) ->
         ("ftp://a", ExitCode.WRONG_USE),
     ):
         _told, check = await check_analyzer(changed(settings, analyzer_url=url))
-        assert (check.outcome, check.code) == (Outcome.FAILED, code), url
+        assert (check.outcome, check.code) == (CheckOutcome.FAILED, code), url
 
 
 async def test_channels_that_are_off_say_how_to_switch_them_on(settings: Settings) -> None:
     checks = await check_channels(settings)
 
-    assert [(check.name, check.outcome) for check in checks] == [(name, Outcome.OK) for name in ChannelName]
+    assert [(check.name, check.outcome) for check in checks] == [(name, CheckOutcome.OK) for name in ChannelName]
     assert all(check.found.startswith("off: JOBTRAIL_") for check in checks)
 
 
@@ -159,7 +159,7 @@ async def test_channels_that_let_us_in_are_on(settings: Settings) -> None:
         )
         found = by_name(await check_channels(on))
 
-    assert {check.outcome for check in found.values()} == {Outcome.OK}, found
+    assert {check.outcome for check in found.values()} == {CheckOutcome.OK}, found
     assert "as jobtrail at ACME" in found["slack"].found
     assert not mails.mails
     assert "secret-1" not in str(found)
@@ -170,7 +170,7 @@ async def test_channels_that_refuse_us_or_are_away_are_failures_without_secrets(
         refused = with_channels(settings, slack=f"http://{place}/api", pusher=f"http://key:secret-1@{place}/apps/3")
         found = by_name(await check_channels(refused))
     assert (found["slack"].code, "invalid_auth" in found["slack"].found) == (ExitCode.WRONG_USE, True)
-    assert (found["pusher"].outcome, found["pusher"].code) == (Outcome.FAILED, ExitCode.WRONG_USE)
+    assert (found["pusher"].outcome, found["pusher"].code) == (CheckOutcome.FAILED, ExitCode.WRONG_USE)
     pusher, smtp = "http://key:secret-1@127.0.0.1:9/apps/3", "smtp://ada:secret-1@127.0.0.1:9"
     away = by_name(await check_channels(with_channels(settings, slack=NOWHERE, smtp=smtp, pusher=pusher)))
     assert {check.code for check in away.values()} == {ExitCode.UNREACHABLE}

@@ -8,7 +8,7 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from jobtrail.cli.doctor.checks import Check, Outcome
+from jobtrail.cli.doctor.checks import Check, CheckOutcome
 from jobtrail.cli.doctor.forward import check_forward
 from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database
@@ -56,7 +56,7 @@ async def test_nothing_is_checked_where_nothing_is_forwarded(settings: Settings)
 async def test_a_missing_target_is_told(forwarding: Settings) -> None:
     check = await only_check(forwarding)
 
-    assert (check.outcome, check.found) == (Outcome.WARNING, f"{forwarding.forward_to} is not there")
+    assert (check.outcome, check.found) == (CheckOutcome.WARNING, f"{forwarding.forward_to} is not there")
     assert "JOBTRAIL_FORWARD_TO" in check.advice
 
 
@@ -69,7 +69,7 @@ async def test_a_forwarder_that_never_ran_is_told(
 
     check = await only_check(forwarding)
 
-    assert check.outcome is Outcome.WARNING
+    assert check.outcome is CheckOutcome.WARNING
     assert check.found == f"nothing was copied to {forwarding.forward_to} yet"
     assert "jobtrail forward" in check.advice
 
@@ -77,11 +77,11 @@ async def test_a_forwarder_that_never_ran_is_told(
 @pytest.mark.parametrize(
     ("stored", "copied", "outcome", "words"),
     [
-        ((9, 4), (9, 4), Outcome.OK, "has all that is stored"),
-        ((9, 4), (9, 7), Outcome.OK, "has all that is stored"),
-        ((9, 4), (8, 7), Outcome.OK, "1 stored update is not copied yet"),
-        ((9, 4), (9, None), Outcome.OK, "5 stored updates are not copied yet"),
-        ((20_000, 4), (9, 4), Outcome.WARNING, "19,991 stored updates are not copied yet"),
+        ((9, 4), (9, 4), CheckOutcome.OK, "has all that is stored"),
+        ((9, 4), (9, 7), CheckOutcome.OK, "has all that is stored"),
+        ((9, 4), (8, 7), CheckOutcome.OK, "1 stored update is not copied yet"),
+        ((9, 4), (9, None), CheckOutcome.OK, "5 stored updates are not copied yet"),
+        ((20_000, 4), (9, 4), CheckOutcome.WARNING, "19,991 stored updates are not copied yet"),
     ],
 )
 async def test_how_far_it_is_behind_the_consumer_is_told(
@@ -90,7 +90,7 @@ async def test_how_far_it_is_behind_the_consumer_is_told(
     forwarding: Settings,
     stored: tuple[int, int],
     copied: tuple[int, int | None],
-    outcome: Outcome,
+    outcome: CheckOutcome,
     words: str,
 ) -> None:
     channel.queue_declare(forwarding.forward_to or "", durable=True)

@@ -20,7 +20,7 @@ from jobtrail.models.dead_letters.dead_letter import LetterKind
 from jobtrail.models.dead_letters.refused import refused_letter
 from jobtrail.models.delivery import Entry, StoredBatch
 from jobtrail.models.errors import OwnershipLostError
-from jobtrail.models.jobs.job import Job, fold
+from jobtrail.models.jobs.job import JobState, fold
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import StatusUpdate
 from jobtrail.models.position import Position
@@ -88,8 +88,8 @@ def entry(number: int, update: StatusUpdate | None, message_id: str | None) -> E
     return Entry(seq=number + 1, received_at=received_at, update=update, letter=letter, message_id=message_id)
 
 
-def expected_jobs(entries: Sequence[Entry]) -> dict[str, Job]:
-    jobs: dict[str, Job] = {}
+def expected_jobs(entries: Sequence[Entry]) -> dict[str, JobState]:
+    jobs: dict[str, JobState] = {}
     seen: set[object] = set()
     for one in entries:
         key = one.update and (one.update.job_id, one.message_id)

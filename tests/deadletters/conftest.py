@@ -21,7 +21,7 @@ from jobtrail.consumer.service import run_consumer
 from jobtrail.deadletters.reading import Found, caused, read_letter
 from jobtrail.deadletters.replayer import Replayer
 from jobtrail.deadletters.service import run_dead_letters
-from jobtrail.models.dead_letters.dead_letter import Letter, LetterFilter
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterFilter
 from jobtrail.models.dead_letters.replay import Replay
 from jobtrail.models.settings import Settings
 from jobtrail.models.topology import dead_letter_queue_arguments
@@ -248,7 +248,7 @@ def random_moments() -> random.Random:
     return random.Random(seed)
 
 
-def read(body: bytes, raw: bytes, queue: str = "error.worker") -> Letter:
+def read(body: bytes, raw: bytes, queue: str = "error.worker") -> DeadLetter:
     """Make the letter of a message that was found in a queue."""
     now = datetime.now(UTC)
     found = Found(queue=queue, body=body, raw=raw, properties=decode(raw), exchange="", routing_key=queue, at=now)

@@ -9,7 +9,7 @@ import pytest
 
 from jobtrail.deadletters.accounting import Audit, alert_of, audit
 from jobtrail.models.dead_letters.accounting import FIRST_NUMBERS, Balance
-from jobtrail.models.dead_letters.dead_letter import Letter, LetterFilter, LetterKind
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterFilter, LetterKind
 from jobtrail.models.dead_letters.refused import refused_letter
 from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database
@@ -174,7 +174,7 @@ async def test_other_partitions_and_imported_letters_are_no_copies(
     assert [(each.stream, each.epoch, each.offset) for each in result.positions] == [(settings.reply_stream, 3, 19)]
 
 
-def refused(stream: str, seq: int) -> Letter:
+def refused(stream: str, seq: int) -> DeadLetter:
     return refused_letter(
         queue=stream,
         reason="not_json",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobtrail.deadletters import letter_maker
-from jobtrail.deadletters.dry_run import LetterJudge
+from jobtrail.deadletters.dry_run import DryRunner
 from jobtrail.models.datasets.judgement import Verdict
 from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterKind
 from jobtrail.models.dead_letters.replay import ReplayState
@@ -75,7 +75,7 @@ async def test_a_request_that_was_given_up_is_replayed_as_a_further_attempt_of_t
         assert (letter["kind"], letter["job_id"], letter["origin"]) == ("request", job_id, worker)
         assert letter["deaths"] == ATTEMPTS
         assert "No such file" in letter["error"], "what the job itself said at its end"
-        assert (await LetterJudge(settings, database).run(REQUESTS)).counts == {Verdict.APPLIES: 1}
+        assert (await DryRunner(settings, database).run(REQUESTS)).counts == {Verdict.APPLIES: 1}
 
         again = await replay_now(database, settings, REQUESTS)
         await asyncio.to_thread(bench.wait_for_states, failed_again=1, open=1)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobtrail.deadletters.dry_run import LetterJudge
+from jobtrail.deadletters.dry_run import DryRunner
 from jobtrail.deadletters.outcomes import OutcomeJudge
 from jobtrail.models.datasets.judgement import Verdict
 from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterState
@@ -94,7 +94,7 @@ async def capture(settings: Settings, bench: LetterBench, messages: list[tuple[b
 async def are_grouped_and_judged(settings: Settings, database: Database, verdict: Verdict, count: int) -> None:
     page = await CauseRepository(database).list(unsettled_only=True, limit=100)
     assert [group.unsettled for group in page.rows] == [count // CAUSES] * CAUSES
-    judged = await LetterJudge(settings, database).run(ALL)
+    judged = await DryRunner(settings, database).run(ALL)
     assert judged.counts == {verdict: count}
 
 

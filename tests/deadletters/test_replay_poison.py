@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from jobtrail.broker.poison import MAX_PROPERTIES_BYTES, poison_in
 from jobtrail.broker.properties import changed, decode
 from jobtrail.deadletters.reading import caused
-from jobtrail.models.dead_letters.dead_letter import Edit, Letter, LetterFilter, LetterKind, LetterState
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, Edit, LetterFilter, LetterKind, LetterState
 from jobtrail.models.dead_letters.replay import ReplayState
 from jobtrail.models.settings import FORMER_REPLY_QUEUE, Settings
 from jobtrail.operations.dead_letter_acts import start_replay
@@ -75,7 +75,7 @@ async def store(
     return [letter.id for letter in letters]
 
 
-async def one(database: Database, letter_id: str) -> Letter:
+async def one(database: Database, letter_id: str) -> DeadLetter:
     return await LetterRepository(database).get(letter_id)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from jobtrail.deadletters.dry_run import LetterJudge
+from jobtrail.deadletters.dry_run import DryRunner
 from jobtrail.models.datasets.judgement import Verdict
 from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterState
 from jobtrail.models.dead_letters.replay import ReplayState
@@ -27,9 +27,9 @@ async def test_letters_are_captured_grouped_and_replayed_once_their_cause_is_men
     assert sum(groups["too_large"].hours) == 20
 
     selection = LetterFilter(cause_id=groups["too_large"].id)
-    judged = await LetterJudge(settings, database).run(selection)
+    judged = await DryRunner(settings, database).run(selection)
     assert judged.counts == {Verdict.APPLIES: 20}
-    still = await LetterJudge(too_small, database).run(LetterFilter())
+    still = await DryRunner(too_small, database).run(LetterFilter())
     assert still.counts == {Verdict.FAILS: 21}
 
     async with running(settings):

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobtrail.heartbeat.liveness import Basis, StallKind, online, spoken, stall
-from jobtrail.models.heartbeat import InstanceRecord, Watch
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.heartbeat import InstanceRecord, MonitorWatch
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.settings import Settings
 from tests.heartbeat.support import NOW
@@ -26,14 +26,14 @@ def instance(seen_s: float, name: str = "1f3a0000-aaaa", **fields) -> InstanceRe
     return InstanceRecord(instance_id=name, extractor="x", version="1", last_seen=ago(seen_s), **values)
 
 
-def job(seen_s: float, instance_id: str | None = None, status: Status = Status.PROCESSING) -> Job:
-    return Job(
+def job(seen_s: float, instance_id: str | None = None, status: Status = Status.PROCESSING) -> JobState:
+    return JobState(
         job_id="job-1", extractor_id="x", resource_id="r", status=status, message="", updated_at=ago(seen_s),
         seen_at=ago(seen_s), instance_id=instance_id,
     )  # fmt: skip
 
 
-def judge(one: Job, *instances: InstanceRecord, watch: Watch | None = None):
+def judge(one: JobState, *instances: InstanceRecord, watch: MonitorWatch | None = None):
     return stall(one, instances, NOW, SETTINGS, watch)
 
 
@@ -55,10 +55,10 @@ def test_an_instance_that_said_goodbye_is_offline_at_once():
 
 
 def test_silence_while_nobody_watched_proves_nothing():
-    away = Watch(since=ago(5), until=NOW, before=ago(605))
+    away = MonitorWatch(since=ago(5), until=NOW, before=ago(605))
     assert online(instance(610), NOW, SETTINGS, away).online
     assert not online(instance(700), NOW, SETTINGS, away).online
-    monitor_down = Watch(since=ago(5000), until=ago(3600))
+    monitor_down = MonitorWatch(since=ago(5000), until=ago(3600))
     assert online(instance(3605), NOW, SETTINGS, monitor_down).online
 
 
@@ -128,8 +128,8 @@ def test_a_worker_that_sends_no_heartbeats_is_judged_by_time():
 
 
 def test_no_instance_is_concluded_only_from_watched_time():
-    assert judge(job(200), watch=Watch(since=ago(5), until=NOW, before=ago(199))) is None
-    assert judge(job(200), watch=Watch(since=ago(500), until=ago(180))) is None
+    assert judge(job(200), watch=MonitorWatch(since=ago(5), until=NOW, before=ago(199))) is None
+    assert judge(job(200), watch=MonitorWatch(since=ago(500), until=ago(180))) is None
 
 
 @pytest.mark.parametrize(
@@ -193,6 +193,6 @@ def test_a_job_silent_past_every_limit_that_nobody_claims_is_stalled(instances, 
 
 @given(INSTANCES, OWNERS, st.floats(0, 10_000))
 def test_a_monitor_that_never_ran_stalls_no_job_by_silent_heartbeats(instances, owner, seen_s):
-    never = Watch(since=datetime.min.replace(tzinfo=NOW.tzinfo), until=datetime.min.replace(tzinfo=NOW.tzinfo))
+    never = MonitorWatch(since=datetime.min.replace(tzinfo=NOW.tzinfo), until=datetime.min.replace(tzinfo=NOW.tzinfo))
     found = stall(job(seen_s, owner), instances, NOW, SETTINGS, never)
     assert found is None or found.kind is StallKind.SILENT or found.basis is Basis.REPORTED

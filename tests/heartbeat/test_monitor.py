@@ -19,12 +19,12 @@ from pymongo import MongoClient
 from structlog.testing import capture_logs
 
 from jobtrail.broker.channel import Delivery
-from jobtrail.heartbeat.inbox import Inbox, Reject
+from jobtrail.heartbeat.inbox import HeartbeatInbox, Reject
 from jobtrail.heartbeat.letters import letter_of
 from jobtrail.heartbeat.liveness import Basis, online
 from jobtrail.heartbeat.monitor import run_monitor
 from jobtrail.heartbeat.sender import HeartbeatSender
-from jobtrail.heartbeat.subscription import Subscription
+from jobtrail.heartbeat.subscription import HeartbeatSubscription
 from jobtrail.models.errors import BrokerError, SettingError
 from jobtrail.models.settings import Settings
 from jobtrail.models.topology import HEARTBEAT_EXCHANGE
@@ -143,15 +143,15 @@ async def test_a_bad_heartbeat_that_is_sent_again_and_again_is_one_letter_a_minu
 async def test_bad_heartbeats_whose_acknowledgement_is_lost_are_not_stored_twice(
     settings, amqp_url, mongo_client, monkeypatch
 ):
-    acknowledge, lost = Subscription.acknowledge, []
+    acknowledge, lost = HeartbeatSubscription.acknowledge, []
 
-    def lose_the_first(subscription: Subscription, last_tag: int) -> None:
+    def lose_the_first(subscription: HeartbeatSubscription, last_tag: int) -> None:
         if last_tag and not lost:
             lost.append(last_tag)
             raise BrokerError("cut")
         acknowledge(subscription, last_tag)
 
-    monkeypatch.setattr(Subscription, "acknowledge", lose_the_first)
+    monkeypatch.setattr(HeartbeatSubscription, "acknowledge", lose_the_first)
     # As if a minute passed each time.
     monkeypatch.setattr("jobtrail.heartbeat.monitor.letter_of", lambda *of: replace(letter_of(*of), key=uuid4().hex))
     async with running_monitor(settings) as monitor:
@@ -218,14 +218,14 @@ async def test_bad_heartbeats_are_stored_during_a_brokers_memory_alarm(own_rabbi
 async def test_large_heartbeats_are_not_piled_up(settings, amqp_url, mongo_client, monkeypatch):
     monkeypatch.setattr("jobtrail.heartbeat.inbox.MAX_BATCH_BYTES", 1_000_000)
     held = []
-    taking = Inbox.add
+    taking = HeartbeatInbox.add
 
-    def add(inbox: Inbox, delivery: Delivery) -> Reject | None:
+    def add(inbox: HeartbeatInbox, delivery: Delivery) -> Reject | None:
         reject = taking(inbox, delivery)
         held.append(inbox._batch.size_bytes)
         return reject
 
-    monkeypatch.setattr(Inbox, "add", add)
+    monkeypatch.setattr(HeartbeatInbox, "add", add)
     bad = [b"%d" % number + b"x" * 200_000 for number in range(60)]
     async with running_monitor(settings):
         await asyncio.to_thread(publish, amqp_url, *bad)

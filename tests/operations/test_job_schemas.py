@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobtrail.heartbeat.liveness import Basis, Stall, StallKind
-from jobtrail.models.jobs.job import Event, Job, fold
+from jobtrail.models.jobs.job import Event, JobState, fold
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import StatusUpdate
 from jobtrail.operations.schemas.jobs import EventSchema, JobSchema
@@ -72,7 +72,7 @@ stalls = st.none() | st.builds(
 
 @given(st.lists(updates, min_size=1, max_size=20), stalls)
 def test_the_json_of_every_job_and_event_is_valid_and_complete(sent: list[StatusUpdate], stall: Stall | None) -> None:
-    job: Job | None = None
+    job: JobState | None = None
     for seq, update in enumerate(sent, 1):
         job, placement = fold(job, update, update.event_time + timedelta(seconds=1))
         event = Event(

@@ -5,7 +5,7 @@ from typing import Any
 
 from jobtrail.broker.queue_depth import QueueDepth
 from jobtrail.heartbeat.liveness import Basis, Evidence, Stall, StallKind
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.operations.diagnosis import WAITING_LONG_S, Circumstances, Diagnosis, diagnose, waits_long
 from jobtrail.operations.figure_book import Usual
@@ -127,7 +127,7 @@ def test_long_names_and_words_of_workers_are_cut():
 
 def test_only_who_waits_for_long_is_asked_why():
     def waits(status: Status, seconds: float) -> bool:
-        job: Job = a_job("j", status, seen_at=ago(seconds))
+        job: JobState = a_job("j", status, seen_at=ago(seconds))
         return waits_long(job, NOW)
 
     assert waits(Status.SUBMITTED, WAITING_LONG_S + 1)

@@ -12,7 +12,7 @@ from typing import TypeVar
 import pika
 
 from jobtrail.models.topology import stream_arguments
-from jobtrail.publisher.spool.ledger import Ledger
+from jobtrail.publisher.spool.ledger import SpoolLedger
 from tests.support import WAIT_S, eventually_async
 
 T = TypeVar("T")
@@ -103,7 +103,7 @@ def without_repeats(messages: list[Received]) -> list[Received]:
     return list({message.properties.message_id: message for message in reversed(messages)}.values())[::-1]
 
 
-def spooled(ledger: Ledger) -> list[dict]:
+def spooled(ledger: SpoolLedger) -> list[dict]:
     """The bodies of a ledger's unsent updates, oldest first."""
     spool = ledger.spool
     rows = [row for key in spool.routing_keys() for row in spool.take(key, 0, -1)]

@@ -98,7 +98,7 @@ def test_without_a_queue_for_the_update_nothing_is_cancelled(amqp_url, names, wo
 
 
 def test_a_queue_too_long_to_be_walked_is_left_as_it_is(amqp_url, names, work, replies, monkeypatch):
-    monkeypatch.setattr(queue_walk, "MOST_WALKED", 3)
+    monkeypatch.setattr(queue_walk, "MAX_WALKED", 3)
     jobs = fill(amqp_url, names, 5)
     with pytest.raises(JobTrailError, match="5 messages wait"):
         cancel(amqp_url, names.queue("work"), jobs[4])

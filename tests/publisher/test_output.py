@@ -14,13 +14,13 @@ from jobtrail.publisher.output.capture import MAX_LINE_CHARS, capture_output
 from jobtrail.publisher.output.log_handler import JobLogHandler
 from jobtrail.publisher.reporter import Job
 from jobtrail.publisher.request import Request
-from jobtrail.publisher.spool.ledger import Ledger
+from jobtrail.publisher.spool.ledger import SpoolLedger
 from tests.publisher.support import spooled
 
 
 @pytest.fixture
 def ledger(tmp_path):
-    ledger = Ledger("tests.extractor", reply_queue="replies", spool_path=tmp_path / "spool")
+    ledger = SpoolLedger("tests.extractor", reply_queue="replies", spool_path=tmp_path / "spool")
     yield ledger
     ledger.close()
 
@@ -33,11 +33,11 @@ def logger():
     logger.handlers.clear()
 
 
-def a_job(ledger: Ledger, job_id: str = "job") -> Job:
+def a_job(ledger: SpoolLedger, job_id: str = "job") -> Job:
     return Job(ledger, Request.create("file-1", job_id=job_id))
 
 
-def progress(ledger: Ledger, job_id: str = "job") -> list[str]:
+def progress(ledger: SpoolLedger, job_id: str = "job") -> list[str]:
     return [
         update["message"]
         for update in spooled(ledger)

@@ -7,17 +7,17 @@ import pytest
 
 from jobtrail.models.errors import SpoolFullError
 from jobtrail.models.jobs.status import Status
-from jobtrail.publisher.outgoing import Outgoing
+from jobtrail.publisher.outgoing import OutgoingUpdate
 from jobtrail.publisher.output.scope import JobScope
 from jobtrail.publisher.request import Request
 from jobtrail.publisher.spool.folder import SPOOL_DIR_VARIABLE, SpoolFolder, default_spool_path
-from jobtrail.publisher.spool.ledger import MAX_NUMBERED_JOBS, Ledger
+from jobtrail.publisher.spool.ledger import MAX_NUMBERED_JOBS, SpoolLedger
 from jobtrail.publisher.spool.spool import Spool
 from tests.publisher.support import spooled
 
 
-def an_update(number: int, *, droppable: bool = True, queue: str = "replies") -> Outgoing:
-    return Outgoing(
+def an_update(number: int, *, droppable: bool = True, queue: str = "replies") -> OutgoingUpdate:
+    return OutgoingUpdate(
         message_id=f"id-{number}",
         routing_key=queue,
         correlation_id=None,
@@ -31,8 +31,8 @@ def numbers(spool: Spool, queue: str = "replies") -> list[int]:
     return [int(row.update.body) for row in spool.take(queue, 0, -1)]
 
 
-def a_ledger(folder, **kwargs) -> Ledger:
-    return Ledger("tests.extractor", reply_queue="replies", spool_path=folder, **kwargs)
+def a_ledger(folder, **kwargs) -> SpoolLedger:
+    return SpoolLedger("tests.extractor", reply_queue="replies", spool_path=folder, **kwargs)
 
 
 def test_updates_come_out_in_order_and_stay_until_deleted(tmp_path):

@@ -22,7 +22,7 @@ from jobtrail.models.notifications.outbox import (
 )
 from jobtrail.models.notifications.pusher_channels import dataset_channel
 from jobtrail.models.settings import Settings
-from jobtrail.reconciler.channels.base import Channel
+from jobtrail.reconciler.channels.base import NotificationChannel
 from jobtrail.reconciler.channels.configured import channels_on
 from jobtrail.reconciler.channels.metrics import OutboxMetrics
 from jobtrail.reconciler.dispatcher import Dispatcher
@@ -120,7 +120,7 @@ def dispatcher(
     database: Database,
     registry: CollectorRegistry | None = None,
     *,
-    channels: Sequence[Channel] | None = None,
+    channels: Sequence[NotificationChannel] | None = None,
 ) -> Dispatcher:
     metrics = OutboxMetrics(registry or CollectorRegistry())
     return Dispatcher(settings, database, channels or channels_on(settings), metrics)

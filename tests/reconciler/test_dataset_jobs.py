@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobtrail.models.datasets.jobs import answer_by_jobs
-from jobtrail.models.jobs.job import Job, ProducerProgress
+from jobtrail.models.jobs.job import JobState, ProducerProgress
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.datasets.jobs import DatasetJobs
@@ -100,7 +100,7 @@ jobs_of_a_dataset = st.lists(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(jobs=jobs_of_a_dataset, required=st.sets(st.sampled_from("abc")))
 async def test_what_is_read_says_the_same_as_all_jobs_would(
-    console: Console, bench: Bench, jobs: list[Job], required: set[str]
+    console: Console, bench: Bench, jobs: list[JobState], required: set[str]
 ) -> None:
     bench.trail["jobs"].delete_many({})
     store_many(bench, jobs)
@@ -110,6 +110,6 @@ async def test_what_is_read_says_the_same_as_all_jobs_would(
     assert answer_by_jobs(read, required, LATER, QUIET_S) == answer_by_jobs(jobs, required, LATER, QUIET_S)
 
 
-def store_many(bench: Bench, jobs: list[Job]) -> None:
+def store_many(bench: Bench, jobs: list[JobState]) -> None:
     if jobs:
         bench.trail["jobs"].insert_many(job_document(job) for job in jobs)

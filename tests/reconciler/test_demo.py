@@ -75,7 +75,7 @@ async def test_a_dataset_that_was_asked_for_by_hand_is_known_to_the_analyzer_too
 async def test_the_mailbox_keeps_the_latest_mails_and_each_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(mailbox, "_MOST_MAILS", 2)
+    monkeypatch.setattr(mailbox, "_MAX_MAILS", 2)
     ports = Ports(tmp_path / "ports.json")
     port = ports.reserve("smtp")
     monkeypatch.setenv("JOBTRAIL_SMTP_URL", f"smtp://127.0.0.1:{port}")

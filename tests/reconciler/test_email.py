@@ -12,7 +12,7 @@ import pytest
 
 from jobtrail.models.errors import SettingError
 from jobtrail.models.notifications.outbox import ChannelName, OutboxEntry
-from jobtrail.reconciler.channels.base import Outcome, Verdict
+from jobtrail.reconciler.channels.base import SendOutcome, SendVerdict
 from jobtrail.reconciler.channels.email import EmailChannel
 from tests.reconciler.messages import alert, entry, envelope, news
 from tests.reconciler.servers.smtp_server import SmtpServer, smtp_server
@@ -27,7 +27,7 @@ async def smtp() -> AsyncIterator[SmtpServer]:
         yield server
 
 
-async def send(url: str, *entries: OutboxEntry, docs_url: str | None = None) -> list[Outcome]:
+async def send(url: str, *entries: OutboxEntry, docs_url: str | None = None) -> list[SendOutcome]:
     channel = EmailChannel(url, SENDER, docs_url)
     outcomes = await channel.send([envelope(mail) for mail in entries])
     await channel.rest()
@@ -45,7 +45,7 @@ def parts(mail: EmailMessage) -> tuple[str, str]:
 async def test_a_failure_is_told_in_text_and_in_html(smtp: SmtpServer) -> None:
     failed = news(failed=True, error_message="3 < 5 images & no <labels>")
     (outcome,) = await send(smtp.url, entry(EMAIL, failed), docs_url="https://docs.example.org")
-    assert outcome.verdict is Verdict.SENT
+    assert outcome.verdict is SendVerdict.SENT
     (mail,) = smtp.mails
     assert mail["Subject"] == "Dataset ds-1 failed: Winter shoes"
     assert mail["To"] == "ada@example.org"
@@ -79,7 +79,7 @@ async def test_the_message_id_is_the_notifications_own_and_stays_the_same(smtp: 
 async def test_a_name_with_line_breaks_or_foreign_letters_does_no_harm(smtp: SmtpServer) -> None:
     wishlist = "Überschuhe ❄\r\nBcc: eve@example.org\n" + "x" * 500
     (outcome,) = await send(smtp.url, entry(EMAIL, news(wishlist=wishlist, failed=True, error_message="é" * 9000)))
-    assert outcome.verdict is Verdict.SENT
+    assert outcome.verdict is SendVerdict.SENT
     assert smtp.recipients == ["ada@example.org"]
     assert smtp.mails[0]["Bcc"] is None
     assert smtp.mails[0]["Subject"].startswith("Dataset ds-1 failed: Überschuhe ❄ Bcc: eve")
@@ -96,9 +96,9 @@ async def test_a_refused_recipient_does_not_stop_the_others(smtp: SmtpServer) ->
     recipients = ("gone@example.org", "full@example.org", "ada@example.org")
     outcomes = await send(smtp.url, *(replace(entry(EMAIL), recipient=recipient) for recipient in recipients))
     assert [(outcome.verdict, outcome.code) for outcome in outcomes] == [
-        (Verdict.REFUSED, "550"),
-        (Verdict.FAILED, "450"),
-        (Verdict.SENT, None),
+        (SendVerdict.REFUSED, "550"),
+        (SendVerdict.FAILED, "450"),
+        (SendVerdict.SENT, None),
     ]
     assert "no such user" in str(outcomes[0].error)
     assert smtp.recipients == ["ada@example.org"]
@@ -108,32 +108,32 @@ async def test_a_refused_recipient_does_not_stop_the_others(smtp: SmtpServer) ->
 @pytest.mark.parametrize(
     ("answer", "verdict"),
     [
-        ("554 5.7.1 looks like spam", Verdict.REFUSED),
-        ("451 try later", Verdict.FAILED),
-        ("421 too busy", Verdict.OUTAGE),
+        ("554 5.7.1 looks like spam", SendVerdict.REFUSED),
+        ("451 try later", SendVerdict.FAILED),
+        ("421 too busy", SendVerdict.OUTAGE),
     ],
 )
-async def test_an_answer_to_a_mail_is_judged_by_its_code(smtp: SmtpServer, answer: str, verdict: Verdict) -> None:
+async def test_an_answer_to_a_mail_is_judged_by_its_code(smtp: SmtpServer, answer: str, verdict: SendVerdict) -> None:
     smtp.data_answers.append(answer)
     outcomes = await send(smtp.url, entry(EMAIL), entry(EMAIL))
-    assert [outcome.verdict for outcome in outcomes] == [verdict, Verdict.SENT]
+    assert [outcome.verdict for outcome in outcomes] == [verdict, SendVerdict.SENT]
     assert answer[:3] in str(outcomes[0].error)
 
 
 @pytest.mark.parametrize("recipient", ["nobody", "a b@example.org", "", "x@example.org\nBcc: y@example.org", "@"])
 async def test_what_is_no_mail_address_is_refused(smtp: SmtpServer, recipient: str) -> None:
     outcomes = await send(smtp.url, replace(entry(EMAIL), recipient=recipient), entry(EMAIL))
-    assert [outcome.verdict for outcome in outcomes] == [Verdict.REFUSED, Verdict.SENT]
+    assert [outcome.verdict for outcome in outcomes] == [SendVerdict.REFUSED, SendVerdict.SENT]
 
 
 async def test_an_address_that_the_server_cannot_write_is_refused(smtp: SmtpServer) -> None:
     outcomes = await send(smtp.url, replace(entry(EMAIL), recipient="jörg@example.org"), entry(EMAIL))
-    assert [outcome.verdict for outcome in outcomes] == [Verdict.REFUSED, Verdict.SENT]
+    assert [outcome.verdict for outcome in outcomes] == [SendVerdict.REFUSED, SendVerdict.SENT]
 
 
 async def test_an_alert_cannot_be_mailed(smtp: SmtpServer) -> None:
     (outcome,) = await send(smtp.url, entry(EMAIL, alert()))
-    assert outcome.verdict is Verdict.REFUSED
+    assert outcome.verdict is SendVerdict.REFUSED
 
 
 async def test_no_server_is_an_outage_and_once_it_is_back_mails_go_out() -> None:
@@ -141,10 +141,10 @@ async def test_no_server_is_an_outage_and_once_it_is_back_mails_go_out() -> None
         url, port = gone.url, gone.port
     channel = EmailChannel(url, SENDER, None)
     (outcome,) = await channel.send([envelope(entry(EMAIL))])
-    assert outcome.verdict is Verdict.OUTAGE
+    assert outcome.verdict is SendVerdict.OUTAGE
     async with smtp_server(port=port):
         (outcome,) = await channel.send([envelope(entry(EMAIL))])
-        assert outcome.verdict is Verdict.SENT
+        assert outcome.verdict is SendVerdict.SENT
         await channel.rest()
 
 
@@ -153,7 +153,7 @@ async def test_login_goes_over_tls_and_user_and_password_are_decoded(
 ) -> None:
     async with smtp_server(tls=own_tls(tmp_path, monkeypatch), password="p@ss/word") as server:
         (outcome,) = await send(f"smtp://ada%40example.org:p%40ss%2Fword@127.0.0.1:{server.port}", entry(EMAIL))
-        assert outcome.verdict is Verdict.SENT
+        assert outcome.verdict is SendVerdict.SENT
         assert server.logins == [("ada@example.org", "p@ss/word")]
         assert server.encrypted == [True]
 
@@ -161,7 +161,7 @@ async def test_login_goes_over_tls_and_user_and_password_are_decoded(
 async def test_a_wrong_password_is_an_outage_and_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with smtp_server(tls=own_tls(tmp_path, monkeypatch), password="right") as server:
         (outcome,) = await send(f"smtp://ada:hunter2@127.0.0.1:{server.port}", entry(EMAIL))
-        assert (outcome.verdict, outcome.code) == (Verdict.OUTAGE, "535")
+        assert (outcome.verdict, outcome.code) == (SendVerdict.OUTAGE, "535")
         assert "JOBTRAIL_SMTP_URL" in str(outcome.error)
         assert "hunter2" not in repr(outcome)
         assert not server.mails
@@ -174,7 +174,7 @@ async def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
     monkeypatch.delenv("SSL_CERT_FILE")
     async with smtp_server(tls=tls, password="right") as server:
         (outcome,) = await send(f"smtp://ada:right@127.0.0.1:{server.port}", entry(EMAIL))
-        assert outcome.verdict is Verdict.OUTAGE
+        assert outcome.verdict is SendVerdict.OUTAGE
         assert not server.logins
 
 

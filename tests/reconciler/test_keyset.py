@@ -15,7 +15,7 @@ from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database, Document
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.datasets.views import DatasetViews
-from jobtrail.store.keyset import Order, read_page
+from jobtrail.store.keyset import SortOrder, read_page
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 MISSING = object()
@@ -27,7 +27,7 @@ VALUES: list[Any] = [
 KEYS: list[Any] = [ObjectId(), 7, "seven", MOMENT, {"a": 1}, None, MinKey(), b"x", True, ObjectId(), 8.5, "eight"]
 
 
-async def walk(database: Database, query: Document, order: Order, limit: int) -> list[Document]:
+async def walk(database: Database, query: Document, order: SortOrder, limit: int) -> list[Document]:
     """Read all pages of the test's collection."""
     rows: list[Document] = []
     cursor = None
@@ -51,7 +51,7 @@ async def test_pages_hold_every_row_once_and_in_order_whatever_it_holds(
         {"_id": key, "kind": "ab"[number % 2]} | ({} if value is MISSING else {"value": value})
         for number, (key, value) in enumerate(held)
     )
-    order = Order(field="value", direction=direction)
+    order = SortOrder(field="value", direction=direction)
     for indexed in (False, True):
         if indexed:
             await rows.create_index([("kind", 1), ("value", 1), ("_id", 1)])
@@ -111,7 +111,7 @@ async def test_a_deep_page_costs_what_the_first_one_does(console: Console, profi
 
 
 async def test_a_cursor_that_is_none_of_ours_is_refused(database: Database) -> None:
-    order = Order(field="value", direction=1)
+    order = SortOrder(field="value", direction=1)
     forged: list[Document] = [{}, {"at": 5}, {"at": []}, {"at": [1, 2, 3]}, {"to": [1, 2]}]
     cursors = ["", "x", "nonsense", "é", "A" * 1000, "bm9uc2Vuc2U", "WzEsIDJd"]
     cursors += [base64.urlsafe_b64encode(bson.encode(each)).decode() for each in forged]

@@ -144,7 +144,7 @@ async def test_several_claimers_at_once_do_not_split_a_group(outbox: OutboxRepos
 async def test_a_group_that_is_too_large_for_one_message_becomes_several(
     outbox: OutboxRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobtrail.store.notifications.outbox.GROUP_MOST", 5)
+    monkeypatch.setattr("jobtrail.store.notifications.outbox.GROUP_MAX", 5)
     await outbox.insert(failures(12))
     groups = [(await outbox.claim_group(SLACK, "a", lease_s=LEASE_S))[0] for _ in range(3)]
     assert [len(group.entries) for group in groups] == [5, 5, 2]

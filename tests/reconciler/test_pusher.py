@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jobtrail.models.errors import SettingError
 from jobtrail.models.notifications.outbox import ChannelName, OutboxEntry
 from jobtrail.models.notifications.pusher_channels import dataset_channel, dataset_of, is_channel_name, user_channel
-from jobtrail.reconciler.channels.base import Outcome, Verdict
+from jobtrail.reconciler.channels.base import SendOutcome, SendVerdict
 from jobtrail.reconciler.channels.pusher import PusherChannel, pusher_client
 from jobtrail.reconciler.channels.pusher_event import DATA_BYTES, event
 from tests.reconciler.messages import alert, entry, envelope, news
@@ -32,7 +32,7 @@ async def pusher() -> AsyncIterator[PusherServer]:
         yield server
 
 
-async def send(url: str, *entries: OutboxEntry) -> list[Outcome]:
+async def send(url: str, *entries: OutboxEntry) -> list[SendOutcome]:
     return list(await PusherChannel(url).send([envelope(one) for one in entries]))
 
 
@@ -63,7 +63,7 @@ async def test_a_browser_on_a_users_private_channel_gets_the_event(pusher: Pushe
         with browser(pusher, channel) as got:
             eventually(lambda: channel in {name for _, name in pusher.subscriptions})
             (outcome,) = asyncio.run_coroutine_threadsafe(send(pusher.url, failed), loop).result()
-            assert outcome.verdict is Verdict.SENT
+            assert outcome.verdict is SendVerdict.SENT
             eventually(lambda: bool(got))
             return got
 
@@ -95,7 +95,7 @@ async def test_a_browser_with_a_wrong_signature_gets_nothing(pusher: PusherServe
 
 async def test_ten_events_go_out_in_one_request(pusher: PusherServer) -> None:
     outcomes = await send(pusher.url, *(entry(PUSHER, news(f"ds-{number}")) for number in range(10)))
-    assert [outcome.verdict for outcome in outcomes] == [Verdict.SENT] * 10
+    assert [outcome.verdict for outcome in outcomes] == [SendVerdict.SENT] * 10
     assert pusher.batches == [10]
     assert [event["channel"] for event in pusher.events] == [f"private-dataset-ds-{number}" for number in range(10)]
     assert {event["name"] for event in pusher.events} == {"dataset.completed"}
@@ -105,7 +105,7 @@ async def test_when_a_batch_is_refused_the_good_events_go_out_alone(pusher: Push
     pusher.bad_channels = {"private-dataset-ds-2"}
     outcomes = await send(pusher.url, *(entry(PUSHER, news(f"ds-{number}")) for number in range(4)))
     verdicts = [outcome.verdict for outcome in outcomes]
-    assert verdicts == [Verdict.SENT, Verdict.SENT, Verdict.REFUSED, Verdict.SENT]
+    assert verdicts == [SendVerdict.SENT, SendVerdict.SENT, SendVerdict.REFUSED, SendVerdict.SENT]
     assert "private-dataset-ds-2" in str(outcomes[2].error)
     assert [event["data"]["dataset_id"] for event in pusher.events] == ["ds-0", "ds-1", "ds-3"]
 
@@ -113,7 +113,7 @@ async def test_when_a_batch_is_refused_the_good_events_go_out_alone(pusher: Push
 async def test_a_name_that_pusher_does_not_know_or_a_body_that_is_no_news_is_refused(pusher: PusherServer) -> None:
     strange = replace(entry(PUSHER), recipient="private-user-ada lovelace")
     outcomes = await send(pusher.url, strange, entry(PUSHER, alert()), entry(PUSHER, news("ds-2")))
-    assert [outcome.verdict for outcome in outcomes] == [Verdict.REFUSED, Verdict.REFUSED, Verdict.SENT]
+    assert [outcome.verdict for outcome in outcomes] == [SendVerdict.REFUSED, SendVerdict.REFUSED, SendVerdict.SENT]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ async def test_a_name_that_pusher_does_not_know_or_a_body_that_is_no_news_is_ref
 )
 async def test_what_is_too_long_for_pusher_is_cut_and_says_so(pusher: PusherServer, told: object) -> None:
     (outcome,) = await send(pusher.url, entry(PUSHER, told))  # type: ignore[arg-type]
-    assert outcome.verdict is Verdict.SENT
+    assert outcome.verdict is SendVerdict.SENT
     (event,) = pusher.events
     assert event["data"]["cut"] is True
     assert event["data"]["dataset_id"] == "ds-1"
@@ -150,16 +150,16 @@ def test_an_event_never_has_more_than_ten_kilobytes(message: str, wishlist: str,
 @pytest.mark.parametrize(
     ("status", "verdict"),
     [
-        (401, Verdict.OUTAGE),
-        (403, Verdict.OUTAGE),
-        (400, Verdict.REFUSED),
-        (413, Verdict.REFUSED),
-        (429, Verdict.LIMITED),
-        (503, Verdict.OUTAGE),
-        (200, Verdict.OUTAGE),  # a page of a proxy
+        (401, SendVerdict.OUTAGE),
+        (403, SendVerdict.OUTAGE),
+        (400, SendVerdict.REFUSED),
+        (413, SendVerdict.REFUSED),
+        (429, SendVerdict.LIMITED),
+        (503, SendVerdict.OUTAGE),
+        (200, SendVerdict.OUTAGE),  # a page of a proxy
     ],
 )
-async def test_pushers_answers_are_told_apart(pusher: PusherServer, status: int, verdict: Verdict) -> None:
+async def test_pushers_answers_are_told_apart(pusher: PusherServer, status: int, verdict: SendVerdict) -> None:
     pusher.answers.append(web.Response(status=status, text="<html>"))
     (outcome,) = await send(pusher.url, entry(PUSHER))
     assert outcome.verdict is verdict
@@ -167,14 +167,14 @@ async def test_pushers_answers_are_told_apart(pusher: PusherServer, status: int,
 
 async def test_a_wrong_secret_is_an_outage_and_is_not_told(pusher: PusherServer) -> None:
     (outcome,) = await send(pusher.url.replace(SECRET, "wrong-secret"), entry(PUSHER))
-    assert (outcome.verdict, outcome.code) == (Verdict.OUTAGE, "401")
+    assert (outcome.verdict, outcome.code) == (SendVerdict.OUTAGE, "401")
     assert "JOBTRAIL_PUSHER_URL" in str(outcome.error)
     assert "wrong-secret" not in repr(outcome)
 
 
 async def test_no_pusher_is_an_outage_that_tells_no_part_of_the_signature() -> None:
     (outcome,) = await send(PusherServer(port=1).url, entry(PUSHER))
-    assert outcome.verdict is Verdict.OUTAGE
+    assert outcome.verdict is SendVerdict.OUTAGE
     assert "auth_" not in repr(outcome)
     assert SECRET not in repr(outcome)
 
@@ -182,7 +182,7 @@ async def test_no_pusher_is_an_outage_that_tells_no_part_of_the_signature() -> N
 async def test_when_pusher_goes_away_in_the_middle_the_rest_is_not_asked(pusher: PusherServer) -> None:
     pusher.answers += [web.Response(status=status) for status in (400, 503)]
     outcomes = await send(pusher.url, *(entry(PUSHER, news(f"ds-{number}")) for number in range(3)))
-    assert [outcome.verdict for outcome in outcomes] == [Verdict.OUTAGE] * 3
+    assert [outcome.verdict for outcome in outcomes] == [SendVerdict.OUTAGE] * 3
     assert not pusher.events
 
 

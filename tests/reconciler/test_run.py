@@ -16,7 +16,7 @@ from jobtrail.models.notifications.alert import AlertKind
 from jobtrail.models.notifications.outbox import RunSummary
 from jobtrail.models.settings import Settings
 from jobtrail.reconciler.report import COMMAND
-from jobtrail.reconciler.service import Parts, reconciler_parts
+from jobtrail.reconciler.service import ReconcilerParts, reconciler_parts
 from jobtrail.stack.demo.analyzer import AnalyzerSimulator, Plan, Trouble
 from jobtrail.store.database import Database
 from jobtrail.store.datasets.console import Console
@@ -49,7 +49,7 @@ class Told:
 
 
 @asynccontextmanager
-async def parts_of(settings: Settings) -> AsyncIterator[Parts]:
+async def parts_of(settings: Settings) -> AsyncIterator[ReconcilerParts]:
     async with reconciler_parts(settings, CollectorRegistry()) as parts:
         yield parts
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jobtrail.models.notifications.alert import AlertKind
 from jobtrail.models.notifications.outbox import ChannelName, Timings
-from jobtrail.reconciler.channels.base import Outcome, Verdict
+from jobtrail.reconciler.channels.base import SendOutcome, SendVerdict
 from jobtrail.reconciler.channels.slack import SlackChannel
 from jobtrail.reconciler.channels.slack_blocks import escaped, slack_message
 from tests.reconciler.messages import alert, entry, envelope, failures, news, summary
@@ -31,7 +31,7 @@ def channel(server: SlackServer, token: str = TOKEN, docs_url: str | None = None
     return SlackChannel(token, server.url, docs_url)
 
 
-async def post(server: SlackServer, *bodies: object, **options: str) -> Outcome:
+async def post(server: SlackServer, *bodies: object, **options: str) -> SendOutcome:
     entries = [entry(SLACK, body) for body in bodies]  # type: ignore[arg-type]
     (outcome,) = await channel(server, **options).send([envelope(*entries)])
     return outcome
@@ -39,7 +39,7 @@ async def post(server: SlackServer, *bodies: object, **options: str) -> Outcome:
 
 async def test_an_alert_tells_everything_that_somebody_on_call_needs(slack: SlackServer) -> None:
     body = alert(dataset_ids=["ds-1", "ds-2"], wishlists=["Winter shoes"], processing_s=3.25)
-    assert (await post(slack, body, docs_url="https://docs.example.org/jobtrail/")).verdict is Verdict.SENT
+    assert (await post(slack, body, docs_url="https://docs.example.org/jobtrail/")).verdict is SendVerdict.SENT
     (text,) = slack.texts()
     for part in (
         "dataset:get-status",
@@ -66,7 +66,7 @@ async def test_without_published_docs_a_message_names_their_path_in_the_reposito
 
 async def test_twelve_failures_of_one_cause_are_one_message(slack: SlackServer) -> None:
     (outcome,) = await channel(slack).send([envelope(*failures(12))])
-    assert outcome.verdict is Verdict.SENT
+    assert outcome.verdict is SendVerdict.SENT
     (text,) = slack.texts()
     assert "12 datasets failed, one cause" in text
     assert "no images" in text
@@ -76,7 +76,7 @@ async def test_twelve_failures_of_one_cause_are_one_message(slack: SlackServer) 
 
 async def test_of_very_many_datasets_fifty_are_listed_and_the_rest_is_counted(slack: SlackServer) -> None:
     (outcome,) = await channel(slack).send([envelope(*failures(1000))])
-    assert outcome.verdict is Verdict.SENT
+    assert outcome.verdict is SendVerdict.SENT
     assert "1000 datasets failed" in slack.texts()[0]
     assert slack.texts()[0].count("took") == 50
     assert "and 950 more" in slack.texts()[0]
@@ -133,14 +133,14 @@ def test_escaping_never_leaves_half_an_entity(text: str, characters: int) -> Non
 @pytest.mark.parametrize(
     ("code", "verdict"),
     [
-        ("token_revoked", Verdict.OUTAGE),
-        ("internal_error", Verdict.OUTAGE),
-        ("is_archived", Verdict.REFUSED),
-        ("msg_too_long", Verdict.REFUSED),
-        ("something_new", Verdict.FAILED),
+        ("token_revoked", SendVerdict.OUTAGE),
+        ("internal_error", SendVerdict.OUTAGE),
+        ("is_archived", SendVerdict.REFUSED),
+        ("msg_too_long", SendVerdict.REFUSED),
+        ("something_new", SendVerdict.FAILED),
     ],
 )
-async def test_slacks_error_codes_are_told_apart(slack: SlackServer, code: str, verdict: Verdict) -> None:
+async def test_slacks_error_codes_are_told_apart(slack: SlackServer, code: str, verdict: SendVerdict) -> None:
     slack.answers.append(web.json_response({"ok": False, "error": code}))
     outcome = await post(slack, news())
     assert (outcome.verdict, outcome.code) == (verdict, code)
@@ -150,7 +150,7 @@ async def test_slacks_error_codes_are_told_apart(slack: SlackServer, code: str, 
 
 async def test_a_wrong_token_is_an_outage_with_advice_and_is_not_told(slack: SlackServer) -> None:
     outcome = await post(slack, news(), token="xoxb-wrong-token")
-    assert (outcome.verdict, outcome.code) == (Verdict.OUTAGE, "invalid_auth")
+    assert (outcome.verdict, outcome.code) == (SendVerdict.OUTAGE, "invalid_auth")
     assert "JOBTRAIL_SLACK_TOKEN" in str(outcome.error)
     assert "xoxb" not in repr(outcome)
 
@@ -158,14 +158,14 @@ async def test_a_wrong_token_is_an_outage_with_advice_and_is_not_told(slack: Sla
 async def test_an_unknown_channel_is_refused_for_good(slack: SlackServer) -> None:
     elsewhere = replace(entry(SLACK), recipient="C0GONE")
     (outcome,) = await channel(slack).send([envelope(elsewhere)])
-    assert (outcome.verdict, outcome.code) == (Verdict.REFUSED, "channel_not_found")
+    assert (outcome.verdict, outcome.code) == (SendVerdict.REFUSED, "channel_not_found")
 
 
 async def test_a_rate_limit_says_how_long_to_wait(slack: SlackServer) -> None:
     slack.interval_s, slack.retry_after_s = 60, 17
-    assert (await post(slack, news("ds-1"))).verdict is Verdict.SENT
+    assert (await post(slack, news("ds-1"))).verdict is SendVerdict.SENT
     outcome = await post(slack, news("ds-2"))
-    assert (outcome.verdict, outcome.after_s) == (Verdict.LIMITED, 17.0)
+    assert (outcome.verdict, outcome.after_s) == (SendVerdict.LIMITED, 17.0)
 
 
 @pytest.mark.parametrize(
@@ -182,13 +182,13 @@ async def test_a_rate_limit_says_how_long_to_wait(slack: SlackServer) -> None:
 async def test_an_answer_that_is_not_slacks_is_an_outage(slack: SlackServer, answer: web.Response) -> None:
     slack.answers.append(answer)
     outcome = await post(slack, news())
-    assert outcome.verdict is Verdict.OUTAGE
+    assert outcome.verdict is SendVerdict.OUTAGE
     assert outcome.code == str(answer.status)
 
 
 async def test_no_slack_at_all_is_an_outage() -> None:
     outcome = await post(SlackServer(port=1), news())
-    assert outcome.verdict is Verdict.OUTAGE
+    assert outcome.verdict is SendVerdict.OUTAGE
     assert "can't be reached" in str(outcome.error)
 
 
@@ -196,5 +196,5 @@ async def test_no_answer_in_time_is_an_outage(slack: SlackServer, monkeypatch: p
     monkeypatch.setattr("jobtrail.reconciler.channels.slack.TIMEOUT_S", 0.2)
     slack.holding = asyncio.Event()
     outcome = await post(slack, alert(kind=AlertKind.CRITICAL))
-    assert (outcome.verdict, outcome.code) == (Verdict.OUTAGE, "TimeoutError")
+    assert (outcome.verdict, outcome.code) == (SendVerdict.OUTAGE, "TimeoutError")
     slack.holding.set()

@@ -8,7 +8,7 @@ import pika
 
 from jobtrail.broker.properties import encode
 from jobtrail.deadletters.reading import caused
-from jobtrail.models.dead_letters.dead_letter import Cause, Letter, LetterFilter, LetterKind, LetterState, Sending
+from jobtrail.models.dead_letters.dead_letter import Cause, DeadLetter, LetterFilter, LetterKind, LetterState, Sending
 from jobtrail.models.dead_letters.replay import Replay, ReplayState
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.dead_letters import LetterRepository
@@ -20,7 +20,7 @@ from tests.deadletters.conftest import update_body
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
-def letter(number: int = 1, **fields: Any) -> Letter:
+def letter(number: int = 1, **fields: Any) -> DeadLetter:
     """Make a letter that was not stored yet: an update whose body was too large, unless fields say otherwise."""
     body = fields.pop("body", update_body(f"job-{number}"))
     cause = {
@@ -35,7 +35,7 @@ def letter(number: int = 1, **fields: Any) -> Letter:
     properties = fields.pop(
         "properties", pika.BasicProperties(content_type="application/json", headers={"x-number": number})
     )
-    made = Letter(
+    made = DeadLetter(
         id="",
         cause_id="",
         cause=Cause(**cause),
@@ -58,7 +58,7 @@ def letter(number: int = 1, **fields: Any) -> Letter:
     return made
 
 
-async def store_letters(database: Database, letters: Sequence[Letter]) -> Sequence[Letter]:
+async def store_letters(database: Database, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
     """Store letters; each gets its id."""
     assert await LetterRepository(database).insert(letters) == len(letters)
     return letters
@@ -86,7 +86,7 @@ async def store_replay(database: Database, selection: LetterFilter, **fields: An
     return await ReplayRepository(database).start(replay)
 
 
-async def play(database: Database, replay: Replay, outcomes: Sequence[LetterState]) -> Sequence[Letter]:
+async def play(database: Database, replay: Replay, outcomes: Sequence[LetterState]) -> Sequence[DeadLetter]:
     """Send the next letters of a replay, without a broker; each comes to an outcome."""
     replays = ReplayRepository(database)
     letters = await replays.claim(replay, len(outcomes))

@@ -42,7 +42,7 @@ def who(settings: Settings, database: Database, token: str | None = None) -> htt
     app = make_routes(parts)
 
     @app.get("/api/who")
-    async def tell(asker: Annotated[Identity, Depends(parts.doorkeeper)]) -> list[str | None]:
+    async def tell(asker: Annotated[Identity, Depends(parts.authenticator)]) -> list[str | None]:
         return [asker.name, asker.role, asker.user_id, asker.origin]
 
     return client_of(app, token, address="192.0.2.7")

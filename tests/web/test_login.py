@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from jobtrail.models.settings import Settings
 from jobtrail.models.token import Role
 from jobtrail.store.database import Database
-from jobtrail.web.auth.login_tries import MOST_ADDRESSES, MOST_TRIES, WINDOW_S, LoginTries
+from jobtrail.web.auth.login_tries import MAX_ADDRESSES, MAX_TRIES, WINDOW_S, LoginTries
 from jobtrail.web.auth.session import LIFETIME, OPEN, Sessions
 from jobtrail.web.parts import make_parts
 from jobtrail.web.paths import local_path
@@ -179,11 +179,11 @@ async def test_a_login_leads_to_a_page_of_ours_only(web: httpx.AsyncClient, toke
 async def test_failed_logins_are_told_and_limited_by_address(asking: Asking, tokens: Tokens) -> None:
     secret = await tokens.make()
     web = asking(address="192.0.2.7")
-    for _ in range(MOST_TRIES // 2):
+    for _ in range(MAX_TRIES // 2):
         assert (await log_in(web, secret)).status_code == 303
     # All at once: none slips through while others are looked up.
-    answers = await asyncio.gather(*(log_in(web, "jt_<script>") for _ in range(2 * MOST_TRIES)))
-    assert sorted(answer.status_code for answer in answers) == [401] * MOST_TRIES + [429] * MOST_TRIES
+    answers = await asyncio.gather(*(log_in(web, "jt_<script>") for _ in range(2 * MAX_TRIES)))
+    assert sorted(answer.status_code for answer in answers) == [401] * MAX_TRIES + [429] * MAX_TRIES
     refused = next(answer for answer in answers if answer.status_code == 401)
     assert "unknown, revoked or expired" in refused.text
     assert "jt_" not in refused.text.replace('placeholder="jt_…"', "")
@@ -215,12 +215,12 @@ def tries(clock: Callable[[], float]) -> LoginTries:
 
 
 def test_a_try_is_forgotten_after_a_minute(tries: LoginTries, clock: Clock) -> None:
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         assert tries.begin("192.0.2.7") == 0
         clock.now_s += 1
-    assert tries.begin("192.0.2.7") == WINDOW_S - MOST_TRIES
+    assert tries.begin("192.0.2.7") == WINDOW_S - MAX_TRIES
     assert tries.begin("192.0.2.8") == 0
-    clock.now_s += WINDOW_S - MOST_TRIES - 0.5
+    clock.now_s += WINDOW_S - MAX_TRIES - 0.5
     assert tries.begin("192.0.2.7") == 1
     clock.now_s += 0.5
     assert tries.begin("192.0.2.7") == 0
@@ -228,13 +228,13 @@ def test_a_try_is_forgotten_after_a_minute(tries: LoginTries, clock: Clock) -> N
 
 
 def test_a_login_that_succeeds_does_not_count(tries: LoginTries) -> None:
-    for _ in range(3 * MOST_TRIES):
+    for _ in range(3 * MAX_TRIES):
         assert tries.begin("192.0.2.7") == 0
         tries.forgive("192.0.2.7")
 
 
 def test_addresses_of_one_ipv6_network_are_one(tries: LoginTries) -> None:
-    for number in range(MOST_TRIES):
+    for number in range(MAX_TRIES):
         assert tries.begin(f"2001:db8::{number:x}") == 0
     assert tries.begin("2001:db8::ffff:1") > 0
     assert tries.begin("2001:db8:0:1::1") == 0
@@ -242,12 +242,12 @@ def test_addresses_of_one_ipv6_network_are_one(tries: LoginTries) -> None:
 
 
 def test_the_memory_for_tries_is_bounded(tries: LoginTries) -> None:
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         tries.begin("first")
-    for number in range(MOST_ADDRESSES - 1):
+    for number in range(MAX_ADDRESSES - 1):
         tries.begin(f"address-{number}")
     assert tries.begin("first") > 0
-    for number in range(MOST_ADDRESSES):
+    for number in range(MAX_ADDRESSES):
         tries.begin(f"other-{number}")
-    assert len(tries._tries) == MOST_ADDRESSES
+    assert len(tries._tries) == MAX_ADDRESSES
     assert tries.begin("first") == 0

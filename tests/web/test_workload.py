@@ -8,11 +8,11 @@ import pika
 import pytest
 from pymongo import MongoClient
 
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.settings import Settings
 from jobtrail.operations import workload
-from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.operations.workload import read_load, read_running
 from jobtrail.store.database import Database
 from jobtrail.store.extractors import ExtractorRepository
@@ -33,13 +33,13 @@ def parts(settings: Settings, database: Database) -> Parts:
 def stored(mongo_client: MongoClient[Any], settings: Settings) -> Any:
     """Stores jobs."""
 
-    def keep(*jobs: Job) -> None:
+    def keep(*jobs: JobState) -> None:
         store(mongo_client[settings.database], *jobs)
 
     return keep
 
 
-def job(job_id: str, status: Status, ago_s: float, **fields: Any) -> Job:
+def job(job_id: str, status: Status, ago_s: float, **fields: Any) -> JobState:
     at = datetime.now(UTC) - timedelta(seconds=ago_s)
     return a_job(job_id, status, **{"updated_at": at, "seen_at": at, "started_at": at, **fields})
 
@@ -54,7 +54,7 @@ async def test_counting_stops_where_it_is_told_to(
     assert not await repository.is_empty()
     load = await read_load(repository)
     assert (load.running, load.waiting) == (2, 5)
-    monkeypatch.setattr(workload, "MOST_COUNTED", 3)
+    monkeypatch.setattr(workload, "MAX_COUNTED", 3)
     assert (await read_load(repository)).waiting == 3
     assert await repository.running_by_extractor(limit=100) == {"x": 1, "y": 1}
 
@@ -68,7 +68,7 @@ async def test_the_longest_silent_jobs_are_judged_and_the_latest_are_shown(
     stored(*(job(f"lively-{n}", Status.STARTED, n) for n in range(5)))
 
     async def read(limit: int = 10, extractor_id: str | None = None) -> tuple[int, list[str], list[str], bool]:
-        judge = StallJudge(database, settings)
+        judge = StallDetector(database, settings)
         found = await read_running(repository, jobs, judge, limit=limit, extractor_id=extractor_id)
         names = ([each.job.job_id for each in listed] for listed in (found.at_work, found.stalled))
         return found.count, *names, found.all_judged
@@ -76,7 +76,7 @@ async def test_the_longest_silent_jobs_are_judged_and_the_latest_are_shown(
     lively = [f"lively-{n}" for n in range(5)]
     assert await read() == (8, lively, ["silent-1", "silent-0", "other"], True)
     assert await read(limit=2, extractor_id="y") == (1, [], ["other"], True)
-    monkeypatch.setattr(workload, "MOST_JUDGED", 2)
+    monkeypatch.setattr(workload, "MAX_JUDGED", 2)
     count, at_work, stalled, all_judged = await read(limit=3)
     assert (count, at_work, len(stalled), all_judged) == (2, lively[:3], 2, False)
 

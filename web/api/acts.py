@@ -40,7 +40,7 @@ def acts_router(parts: Parts) -> APIRouter:
         The router.
     """
     router = APIRouter(tags=["jobs"])
-    operator = Depends(parts.doorkeeper.operator)
+    operator = Depends(parts.authenticator.operator)
 
     @router.post(
         "/jobs",

@@ -29,7 +29,7 @@ def audit_router(parts: Parts) -> APIRouter:
     Returns:
         The router.
     """
-    router = APIRouter(tags=["audit"], dependencies=[Depends(parts.doorkeeper.operator)])
+    router = APIRouter(tags=["audit"], dependencies=[Depends(parts.authenticator.operator)])
 
     @router.get("/audit", summary="List audit records", **documented(examples.AUDIT_LIST, 400))
     async def records(request: Request, asked: Annotated[AskedRecords, Query()]) -> Response:

@@ -95,7 +95,7 @@ def datasets_router(parts: Parts) -> APIRouter:
     Returns:
         The router.
     """
-    router = APIRouter(tags=["datasets"], dependencies=[Depends(parts.doorkeeper)])
+    router = APIRouter(tags=["datasets"], dependencies=[Depends(parts.authenticator)])
 
     @router.get("/datasets", summary="List datasets", **documented(examples.DATASET_LIST, 400))
     async def datasets(request: Request, asked: Annotated[AskedDatasets, Query()]) -> Response:
@@ -121,7 +121,7 @@ def datasets_router(parts: Parts) -> APIRouter:
         return answer(told, next_link(request, page.next))
 
     @router.get("/datasets/{dataset_id}", summary="Show a dataset", **documented(examples.STORY, 400, 404))
-    async def dataset(dataset_id: PathId, asker: Annotated[Identity, Depends(parts.doorkeeper)]) -> Response:
+    async def dataset(dataset_id: PathId, asker: Annotated[Identity, Depends(parts.authenticator)]) -> Response:
         """Its whole story in time order: log, what its sources said, jobs, batch jobs, notifications, messages.
 
         A viewer is not shown what other users were told.

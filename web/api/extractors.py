@@ -20,7 +20,7 @@ def extractors_router(parts: Parts) -> APIRouter:
     Returns:
         The router.
     """
-    router = APIRouter(tags=["extractors"], dependencies=[Depends(parts.doorkeeper)])
+    router = APIRouter(tags=["extractors"], dependencies=[Depends(parts.authenticator)])
 
     @router.get("/extractors", summary="List extractors", **documented(examples.EXTRACTOR_LIST))
     async def extractors() -> Response:

@@ -41,7 +41,7 @@ def incidents_router(parts: Parts) -> APIRouter:
         "/{incident_id}/acknowledge", summary="Acknowledge an incident", **documented(examples.ACKNOWLEDGED, 400, 404)
     )
     async def acknowledge(
-        incident_id: PathId, asker: Annotated[Identity, Depends(parts.doorkeeper.operator)]
+        incident_id: PathId, asker: Annotated[Identity, Depends(parts.authenticator.operator)]
     ) -> Response:
         """Notes that somebody knows of it; who did so first stays."""
         incident = await parts.incidents.acknowledge(incident_id, asker.name)

@@ -87,7 +87,7 @@ def jobs_router(parts: Parts) -> APIRouter:
     Returns:
         The router.
     """
-    router = APIRouter(tags=["jobs"], dependencies=[Depends(parts.doorkeeper)])
+    router = APIRouter(tags=["jobs"], dependencies=[Depends(parts.authenticator)])
 
     @router.get("/jobs", summary="List jobs", **documented(examples.JOB_LIST, 400))
     async def jobs(request: Request, asked: Annotated[AskedJobs, Query()]) -> Response:

@@ -46,13 +46,13 @@ def notifications_router(parts: Parts) -> APIRouter:
         The router.
     """
     router = APIRouter(tags=["notifications"])
-    operator = Depends(parts.doorkeeper.operator)
+    operator = Depends(parts.authenticator.operator)
 
     @router.get("/notifications", summary="List notifications", **documented(examples.NOTIFICATION_LIST, 400))
     async def notifications(
         request: Request,
         asked: Annotated[AskedNotifications, Query()],
-        asker: Annotated[Identity, Depends(parts.doorkeeper)],
+        asker: Annotated[Identity, Depends(parts.authenticator)],
     ) -> Response:
         """The latest first."""
         user_id = _visible_to(asker, asked.user)

@@ -50,7 +50,7 @@ def outbox_router(parts: Parts) -> APIRouter:
     @router.get(
         "",
         summary="List messages to the outside",
-        dependencies=[Depends(parts.doorkeeper.operator)],
+        dependencies=[Depends(parts.authenticator.operator)],
         **documented(examples.OUTBOX, 400),
     )
     async def outbox(asked: Annotated[AskedOutbox, Query()]) -> Response:
@@ -65,7 +65,7 @@ def outbox_router(parts: Parts) -> APIRouter:
 
     @router.post("/retry", summary="Try messages again", **documented(examples.RETRIED, 400, 404, 413, 415))
     async def retry(
-        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)], asked: RetrySchema | None = None
+        asker: Annotated[Identity, Depends(parts.authenticator.operator)], asked: RetrySchema | None = None
     ) -> Response:
         """Those that were given up, with all their attempts before them. What was one message stays one."""
         keys = asked.keys if asked else None

@@ -8,10 +8,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from jobtrail.models.jobs.status import Status, status_of_word
 from jobtrail.models.jobs.wire import MAX_NAME_LENGTH
 from jobtrail.models.times import read_moment
-from jobtrail.store.keyset import Order, cursor_behind
+from jobtrail.store.keyset import SortOrder, cursor_behind
 
 EXAMPLE_CURSOR = cursor_behind(
-    Order(field="updated_at", direction=-1),
+    SortOrder(field="updated_at", direction=-1),
     {"updated_at": datetime(2026, 11, 22, 0, 14, 36, tzinfo=UTC), "_id": "job-7"},
 )
 _MAX_CURSOR_LENGTH = 4096

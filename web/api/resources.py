@@ -41,7 +41,7 @@ def resources_router(parts: Parts) -> APIRouter:
     Returns:
         The router.
     """
-    router = APIRouter(tags=["resources"], dependencies=[Depends(parts.doorkeeper)])
+    router = APIRouter(tags=["resources"], dependencies=[Depends(parts.authenticator)])
 
     @router.get("/resources/{resource_id}", summary="Show a resource", **documented(examples.RESOURCE, 400))
     async def resource(resource_id: PathId) -> Response:

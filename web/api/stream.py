@@ -62,13 +62,16 @@ def stream_router(parts: Parts) -> APIRouter:
         The router.
     """
     router = APIRouter(
-        prefix="/api/v1", tags=["streams"], default_response_class=EventStream, dependencies=[Depends(parts.doorkeeper)]
+        prefix="/api/v1",
+        tags=["streams"],
+        default_response_class=EventStream,
+        dependencies=[Depends(parts.authenticator)],
     )
 
     def stream(request: Request, topic: Topic, header: str | None, query: str | None) -> EventStream:
         # A browser that comes back still asks for the address that it was given first: the header is newer.
         subscription = Subscription(parts.hub, topic, after=header or query or None)
-        return EventStream(parts.hub.telling(subscription), partial(is_welcome, parts.doorkeeper, request))
+        return EventStream(parts.hub.telling(subscription), partial(is_welcome, parts.authenticator, request))
 
     @router.get("/stream", summary="Follow all updates", description=_ABOUT, status_code=200, responses=_RESPONSES)
     async def all_updates(

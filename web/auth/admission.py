@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobtrail.web.auth.guard import SAFE_METHODS
-from jobtrail.web.auth.identity import Doorkeeper, Identity, bearer_token, require_operator, unauthorized
+from jobtrail.web.auth.identity import Authenticator, Identity, bearer_token, require_operator, unauthorized
 from jobtrail.web.error_page import is_page
 
 CSRF_FIELD = "csrf_token"
@@ -25,17 +25,17 @@ _NO_CHANGE = frozenset({"/logout", "/pusher/auth"})
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-class Admission:
+class AuthMiddleware:
     """Lets in who is known, and lets change who is an operator and means it.
 
     Args:
         app: What lies behind the door; it finds who asks as `request.state.asker`.
-        doorkeeper: Tells who asks.
+        authenticator: Tells who asks.
     """
 
-    def __init__(self, app: ASGIApp, doorkeeper: Doorkeeper) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
         self._app = app
-        self._doorkeeper = doorkeeper
+        self._doorkeeper = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request.

@@ -38,7 +38,7 @@ class Identity:
         return user_id is None or self.role is Role.OPERATOR or self.user_id == user_id
 
 
-class Doorkeeper:
+class Authenticator:
     """Tells who asks. As a dependency of a route it stands for: anybody whom we know.
 
     `web.auth.admission` has let them in before any route is chosen, so that no route can be left open by oversight.

@@ -50,7 +50,7 @@ def login_router(parts: Parts) -> APIRouter:
         return response
 
     @router.post("/logout")
-    async def log_out(request: Request, asker: Annotated[Identity, Depends(parts.doorkeeper)]) -> Response:
+    async def log_out(request: Request, asker: Annotated[Identity, Depends(parts.authenticator)]) -> Response:
         response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
         await parts.sessions.end(request, response, datetime.now(UTC))
         await parts.audit.note(asker, "logout")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil
 
-MOST_TRIES = 10
+MAX_TRIES = 10
 WINDOW_S = 60.0
-MOST_ADDRESSES = 10_000
+MAX_ADDRESSES = 10_000
 """Addresses that are remembered at the most; those heard of longest ago are forgotten first."""
 
 
@@ -35,11 +35,11 @@ class LoginTries:
         now = self._clock()
         tries = self._tries.setdefault(_key(address), deque())
         self._tries.move_to_end(_key(address))
-        if len(self._tries) > MOST_ADDRESSES:
+        if len(self._tries) > MAX_ADDRESSES:
             self._tries.popitem(last=False)
         while tries and now - tries[0] >= WINDOW_S:
             tries.popleft()
-        if len(tries) >= MOST_TRIES:
+        if len(tries) >= MAX_TRIES:
             return max(1, ceil(tries[0] + WINDOW_S - now))
         tries.append(now)
         return 0

@@ -19,7 +19,7 @@ from jobtrail.models.errors import NotFoundError, RecordError
 from jobtrail.models.notifications.pusher_channels import dataset_of, is_channel_name, user_channel
 from jobtrail.models.token import Role
 from jobtrail.store.datasets.datasets import DatasetRepository
-from jobtrail.web.auth.identity import Doorkeeper, Identity
+from jobtrail.web.auth.identity import Authenticator, Identity
 
 log = structlog.get_logger()
 
@@ -29,11 +29,11 @@ _SOCKET_ID = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}")
 _MAX_FIELDS = 20
 
 
-def pusher_auth_router(doorkeeper: Doorkeeper, datasets: DatasetRepository, pusher: Pusher | None) -> APIRouter:
+def pusher_auth_router(authenticator: Authenticator, datasets: DatasetRepository, pusher: Pusher | None) -> APIRouter:
     """Make the endpoint.
 
     Args:
-        doorkeeper: Tells who asks.
+        authenticator: Tells who asks.
         datasets: Tell whom a dataset concerns.
         pusher: Signs; None where Pusher is off.
 
@@ -43,7 +43,7 @@ def pusher_auth_router(doorkeeper: Doorkeeper, datasets: DatasetRepository, push
     router = APIRouter()
 
     @router.post("/pusher/auth")
-    async def authorize(request: Request, asker: Annotated[Identity, Depends(doorkeeper)]) -> Mapping[str, str]:
+    async def authorize(request: Request, asker: Annotated[Identity, Depends(authenticator)]) -> Mapping[str, str]:
         if pusher is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "Pusher is off: JOBTRAIL_PUSHER_URL is not set.")
         socket_id, channel = _subscription(await _fields(request))

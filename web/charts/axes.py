@@ -7,20 +7,20 @@ from datetime import datetime, timedelta
 
 from jobtrail.operations.figures import Window
 
-_MOST_STEPS = 4
+_MAX_STEPS = 4
 _DURATION_STEPS_S = (
     *(digit * 10**power / 1000 for power in range(4) for digit in (1, 2, 5)),
     *(10, 15, 30, 60, 120, 300, 600, 900, 1800),
     *(3600 * hours for hours in (1, 2, 3, 6, 12, 24, 48, 120, 240)),
 )
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"), (0.001, "ms"))
-_LEAST_IN_SECONDS_S = 0.1
+_MIN_IN_SECONDS_S = 0.1
 """Steps from this one on are written in seconds: 0.5 s, 1 s, not 500 ms, 1000 ms."""
 _TIMES_EVERY = {Window.HOUR: timedelta(minutes=10), Window.DAY: timedelta(hours=4), Window.WEEK: timedelta(days=1)}
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Tick:
+class AxisTick:
     """A mark on an axis."""
 
     at: float
@@ -37,7 +37,7 @@ def count_scale(most: int) -> Sequence[float]:
     Returns:
         From 0 to what is not less than `most`, in equal whole steps; two marks at the least.
     """
-    least_step = max(1.0, most / _MOST_STEPS)
+    least_step = max(1.0, most / _MAX_STEPS)
     power = 10 ** math.floor(math.log10(least_step))
     step = next(digit * power for digit in (1, 2, 5, 10) if digit * power >= least_step)
     return _marks(step, math.ceil(most / step))
@@ -52,9 +52,9 @@ def duration_scale(most_s: float) -> Sequence[float]:
     Returns:
         Seconds from 0 to what is not less than `most_s`, in equal steps that people use; two marks at the least.
     """
-    fitting = (step for step in _DURATION_STEPS_S if step * _MOST_STEPS >= most_s)
+    fitting = (step for step in _DURATION_STEPS_S if step * _MAX_STEPS >= most_s)
     longest = _DURATION_STEPS_S[-1]
-    step = next(fitting, math.ceil(most_s / _MOST_STEPS / longest) * longest)
+    step = next(fitting, math.ceil(most_s / _MAX_STEPS / longest) * longest)
     return _marks(step, math.ceil(most_s / step))
 
 
@@ -70,12 +70,12 @@ def duration_text(seconds: float, step_s: float) -> str:
     """
     if not seconds:
         return "0"
-    unit_s = max(step_s, 1) if step_s >= _LEAST_IN_SECONDS_S else step_s
+    unit_s = max(step_s, 1) if step_s >= _MIN_IN_SECONDS_S else step_s
     size, unit = next((size, unit) for size, unit in _UNITS if unit_s >= size)
     return f"{round(seconds / size, 2):g} {unit}"
 
 
-def time_ticks(window: Window, since: datetime, until: datetime) -> Sequence[Tick]:
+def time_ticks(window: Window, since: datetime, until: datetime) -> Sequence[AxisTick]:
     """Choose the marks of a time axis.
 
     Args:
@@ -93,7 +93,7 @@ def time_ticks(window: Window, since: datetime, until: datetime) -> Sequence[Tic
     while moment <= until:
         at = round(100 * ((moment - since) / (until - since)), 2)
         text = f"{moment.day} {moment:%b}" if window is Window.WEEK else f"{moment:%H:%M}"
-        ticks.append(Tick(at=at, text=text))
+        ticks.append(AxisTick(at=at, text=text))
         moment += every
     return ticks
 

@@ -7,7 +7,7 @@ from datetime import UTC
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.times import duration, rfc3339
 from jobtrail.operations.figures import Bucket, Figures, Window
-from jobtrail.web.charts.axes import Tick, count_scale, duration_scale, duration_text, time_ticks
+from jobtrail.web.charts.axes import AxisTick, count_scale, duration_scale, duration_text, time_ticks
 from jobtrail.web.render import query
 
 WIDTH = 1000
@@ -18,7 +18,7 @@ SPARK_HEIGHT = 24
 """Pixels that a sparkline is high."""
 _LEAST = 2.0
 """Pixels of what is there at all: one failure among thousands must be seen."""
-_LEAST_OF_SPARK = 1.0
+_MIN_OF_SPARK = 1.0
 _GAP = 0.22
 """How much of a column's room is left free."""
 _ENDS = tuple(status for status in Status if status.is_end)
@@ -77,8 +77,8 @@ class Chart:
     description: str
     """What is to be seen, for those who can't see it."""
     columns: Sequence[Column]
-    x_ticks: Sequence[Tick]
-    y_ticks: Sequence[Tick]
+    x_ticks: Sequence[AxisTick]
+    y_ticks: Sequence[AxisTick]
     keys: Sequence[Key]
     is_empty: bool
     """Nothing is to be drawn."""
@@ -122,7 +122,7 @@ def outcome_chart(figures: Figures, extractor: str | None = None) -> Chart:
         description=", ".join(f"{key.value} {key.name}" for key in keys),
         columns=_columns(figures, stacks, _outcome_words, extractor),
         x_ticks=_time_ticks(figures),
-        y_ticks=[Tick(at=_y(value, scale[-1]), text=f"{value:,.0f}") for value in scale],
+        y_ticks=[AxisTick(at=_y(value, scale[-1]), text=f"{value:,.0f}") for value in scale],
         keys=keys,
         is_empty=not figures.ended,
     )
@@ -152,7 +152,7 @@ def duration_chart(figures: Figures, extractor: str | None = None) -> Chart:
         description=", ".join(f"{key.name} {key.value}" for key in keys),
         columns=_columns(figures, stacks, _duration_words, extractor),
         x_ticks=_time_ticks(figures),
-        y_ticks=[Tick(at=_y(value, scale[-1]), text=duration_text(value, scale[1])) for value in scale],
+        y_ticks=[AxisTick(at=_y(value, scale[-1]), text=duration_text(value, scale[1])) for value in scale],
         keys=keys,
         is_empty=is_empty,
     )
@@ -171,7 +171,7 @@ def sparkline(figures: Figures) -> Sparkline:
     most = max(1, *map(sum, counts))
     paths: dict[str, list[str]] = {"good": [], "quiet": [], "bad": []}
     for place, each in enumerate(counts):
-        for segment in _stack(each, tuple(paths), most, SPARK_HEIGHT, _LEAST_OF_SPARK):
+        for segment in _stack(each, tuple(paths), most, SPARK_HEIGHT, _MIN_OF_SPARK):
             # A page may hold a hundred of them, so each is as short as it can be.
             paths[segment.tone].append(f"M{place} {segment.y:.3g}h.8v{segment.height:.3g}h-.8z")
     return Sparkline(
@@ -251,7 +251,7 @@ def _jobs_of(bucket: Bucket, extractor: str | None) -> str:
     return f"/jobs{query(extractor=extractor, status=_ENDS, since=since, until=until)}"
 
 
-def _time_ticks(figures: Figures) -> Sequence[Tick]:
+def _time_ticks(figures: Figures) -> Sequence[AxisTick]:
     return time_ticks(figures.window, figures.buckets[0].since, figures.buckets[-1].until)
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from jobtrail.models.errors import NotFoundError
-from jobtrail.models.jobs.job import Event, Job
+from jobtrail.models.jobs.job import Event, JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.operations.job_list import RUNNING
 from jobtrail.store.clowder.reads import ClowderReads
@@ -99,7 +99,7 @@ async def _latest_word(reads: ClowderReads, resource_id: str, group: ResourceGro
     return None if event is None else _word(event, job)
 
 
-def _word(event: Event, job: Job | None) -> _LatestWord:
+def _word(event: Event, job: JobState | None) -> _LatestWord:
     """Tell an update as Clowder 1 does, which keeps only `DONE` of what is done.
 
     Its rule, any text that holds "done", is used where the text names no status: "half done" in the words of a worker

@@ -9,11 +9,11 @@ from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
 from jobtrail.models.errors import NotFoundError
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.clowder.reads import ClowderReads, CreatedJobs
 from jobtrail.store.jobs.jobs import JobRepository
-from jobtrail.web.clowder.parameters import JobQuery
+from jobtrail.web.clowder.parameters import ClowderJobQuery
 from jobtrail.web.clowder.route import INVALID, ClowderRoute
 from jobtrail.web.clowder.schemas import (
     ClowderJobPageSchema,
@@ -48,7 +48,7 @@ def jobs_router(parts: Parts) -> APIRouter:
     reads = ClowderReads(parts.console)
 
     @router.get("", summary="List jobs, the newest first", responses=INVALID)
-    async def list_jobs(query: Annotated[JobQuery, Query()]) -> ClowderJobPageSchema:
+    async def list_jobs(query: Annotated[ClowderJobQuery, Query()]) -> ClowderJobPageSchema:
         found = await reads.jobs(_wanted(query), skip=query.skip, limit=query.limit)
         metadata = PageMetadataSchema(total_count=found.total, skip=query.skip, limit=query.limit)
         return ClowderJobPageSchema(metadata=metadata, data=await _shown(reads, found.jobs))
@@ -71,7 +71,7 @@ def jobs_router(parts: Parts) -> APIRouter:
     return router
 
 
-def _wanted(query: JobQuery) -> CreatedJobs:
+def _wanted(query: ClowderJobQuery) -> CreatedJobs:
     return CreatedJobs(
         extractor_id=query.listener_id,
         user_id=query.user_id,
@@ -87,14 +87,14 @@ def _statuses(words: str) -> Sequence[Status] | None:
     return None if len(matching) == len(Status) else matching
 
 
-async def _job(jobs: JobRepository, job_id: str) -> Job:
+async def _job(jobs: JobRepository, job_id: str) -> JobState:
     try:
         return await jobs.get(job_id)
     except NotFoundError as error:
         raise HTTPException(HTTPStatus.NOT_FOUND, f"Job {job_id} not found") from error
 
 
-async def _shown(reads: ClowderReads, jobs: Sequence[Job]) -> list[ClowderJobSchema]:
+async def _shown(reads: ClowderReads, jobs: Sequence[JobState]) -> list[ClowderJobSchema]:
     datasets = await reads.datasets_among({job.resource_id for job in jobs})
     return [ClowderJobSchema.of(job, is_on_dataset=job.resource_id in datasets) for job in jobs]
 

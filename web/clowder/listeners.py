@@ -13,7 +13,7 @@ from jobtrail.models.heartbeat import ExtractorRecord, InstanceRecord
 from jobtrail.store.clowder.reads import ClowderReads
 from jobtrail.store.extractors import ExtractorRepository
 from jobtrail.web.clowder.extractor_info import listener_id, processes, texts
-from jobtrail.web.clowder.parameters import ListenerQuery, LivelihoodQuery, PageQuery, SearchQuery
+from jobtrail.web.clowder.parameters import ClowderPageQuery, ListenerQuery, LivelihoodQuery, SearchQuery
 from jobtrail.web.clowder.route import INVALID, ClowderRoute
 from jobtrail.web.clowder.schemas import DetailSchema, ListenerPageSchema, ListenerSchema, PageMetadataSchema
 from jobtrail.web.parts import Parts
@@ -102,7 +102,7 @@ def _is_found(listener: ListenerSchema, query: SearchQuery) -> bool:
     return named and (not query.process or processes(listener.properties, query.process))
 
 
-def _page(query: PageQuery, found: Sequence[ListenerSchema]) -> ListenerPageSchema:
+def _page(query: ClowderPageQuery, found: Sequence[ListenerSchema]) -> ListenerPageSchema:
     metadata = PageMetadataSchema(total_count=len(found), skip=query.skip, limit=query.limit)
     return ListenerPageSchema(metadata=metadata, data=found[query.skip : query.skip + query.limit])
 

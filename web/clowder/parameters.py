@@ -27,7 +27,7 @@ Name = Annotated[str, Field(max_length=MAX_NAME_LENGTH)]
 Day = Annotated[date, BeforeValidator(_one_day)]
 
 
-class PageQuery(BaseModel):
+class ClowderPageQuery(BaseModel):
     """Which part of a list."""
 
     model_config = ConfigDict(frozen=True)
@@ -41,7 +41,7 @@ class PageQuery(BaseModel):
     limit: int = Field(2, ge=1, le=MAX_LIMIT, description="So many at the most. Two is Clowder's own default.")
 
 
-class JobQuery(PageQuery):
+class ClowderJobQuery(ClowderPageQuery):
     """Which jobs."""
 
     listener_id: Name | None = Field(None, description="The extractor's name.")
@@ -72,7 +72,7 @@ class LivelihoodQuery(BaseModel):
         return self.heartbeat_interval or HEARTBEAT_INTERVAL_S
 
 
-class SearchQuery(PageQuery, LivelihoodQuery):
+class SearchQuery(ClowderPageQuery, LivelihoodQuery):
     """Which listeners, by text."""
 
     text: Name = Field("", description="A part of the name or the description, in any case.")
@@ -80,7 +80,7 @@ class SearchQuery(PageQuery, LivelihoodQuery):
     dataset_id: Name | None = Field(None, description="Changes nothing: whoever may read sees every listener.")
 
 
-class ListenerQuery(PageQuery, LivelihoodQuery):
+class ListenerQuery(ClowderPageQuery, LivelihoodQuery):
     """Which listeners."""
 
     category: Name | None = Field(None, description="One of its `categories`, exactly.")

@@ -18,7 +18,7 @@ def clowder_router(parts: Parts) -> APIRouter:
     Returns:
         The router.
     """
-    router = APIRouter(dependencies=[Depends(parts.doorkeeper)], responses=problems(401, 503))
+    router = APIRouter(dependencies=[Depends(parts.authenticator)], responses=problems(401, 503))
     for make in (jobs_router, listeners_router, extractions_router):
         router.include_router(make(parts))
     return router

@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import Field
 
 from jobtrail.models.heartbeat import ExtractorRecord, ExtractorVersion
-from jobtrail.models.jobs.job import Event, Job
+from jobtrail.models.jobs.job import Event, JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.operations.schemas.base import Schema, Timestamp
 from jobtrail.web.clowder.extractor_info import (
@@ -126,7 +126,7 @@ class ClowderJobSchema(Schema):
     status: ClowderStatus
 
     @classmethod
-    def of(cls, job: Job, *, is_on_dataset: bool) -> Self:
+    def of(cls, job: JobState, *, is_on_dataset: bool) -> Self:
         """Make it of a job.
 
         Args:
@@ -293,7 +293,7 @@ class ExtractorInfoSchema(Schema):
         )
 
 
-def _duration_s(job: Job) -> float | None:
+def _duration_s(job: JobState) -> float | None:
     if job.started_at is None:
         return None
     return round(max(0.0, ((job.finished_at or job.updated_at) - job.started_at).total_seconds()), 3)

@@ -10,7 +10,7 @@ from jobtrail.deadletters.archive import read_lines
 from jobtrail.deadletters.editing import with_body, with_fields
 from jobtrail.deadletters.properties import Json
 from jobtrail.models.audit import Outcome
-from jobtrail.models.dead_letters.dead_letter import Edit, Fix, Letter, LetterFilter
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, Edit, Fix, LetterFilter
 from jobtrail.models.dead_letters.replay import Replay
 from jobtrail.models.errors import BrokerError, JobTrailError, SettingError, StoreError, TooLateError
 from jobtrail.models.redaction import redact
@@ -29,7 +29,7 @@ _IDS_NAMED = 5
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Change:
+class LetterChange:
     """What is to become of what a replay of a letter sends."""
 
     body: str | None = None
@@ -132,7 +132,7 @@ class LetterActs:
             record.details["count"] = str(count)
         return count
 
-    async def edit(self, asker: Identity, letter_id: str, change: Change) -> Letter:
+    async def edit(self, asker: Identity, letter_id: str, change: LetterChange) -> DeadLetter:
         """Change what a replay of a letter will send.
 
         Args:
@@ -156,7 +156,7 @@ class LetterActs:
             letter = await self._letters.get(letter_id)
             return await self._letters.edit(letter_id, _edit(letter, change, asker.name))
 
-    async def revert(self, asker: Identity, letter_id: str) -> Letter:
+    async def revert(self, asker: Identity, letter_id: str) -> DeadLetter:
         """Let a replay of a letter send its own bytes again; raises what `edit` does."""
         async with self._noted(asker, "letters.edit", target=letter_id, details={"changed": "back to its own bytes"}):
             return await self._letters.edit(letter_id, None)
@@ -264,7 +264,7 @@ def _target(selection: LetterFilter) -> str:
     return selection.cause_id or ""
 
 
-def _edit(letter: Letter, change: Change, by: str) -> Edit:
+def _edit(letter: DeadLetter, change: LetterChange, by: str) -> Edit:
     if change.body is not None and change.fields:
         raise SettingError("change the whole body, or single fields of it, not both")
     if change.body is not None:
@@ -274,7 +274,7 @@ def _edit(letter: Letter, change: Change, by: str) -> Edit:
     return with_fields(letter, change.fields, change.headers, by)
 
 
-def _read(body: bytes) -> list[Letter]:
+def _read(body: bytes) -> list[DeadLetter]:
     try:
         text = body.decode()
     except UnicodeDecodeError as error:

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobtrail.deadletters.dry_run import LetterJudge
+from jobtrail.deadletters.dry_run import DryRunner
 from jobtrail.deadletters.outgoing import target_of
 from jobtrail.models.datasets.judgement import DryRun
-from jobtrail.models.dead_letters.dead_letter import UNSETTLED, Letter, LetterFilter
+from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter, LetterFilter
 from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.dead_letters import LetterRepository
 
-MOST_JUDGED = 20_000
+MAX_JUDGED = 20_000
 """Letters of one dry run over the web; the command line judges them all."""
 
 
@@ -47,11 +47,11 @@ async def try_out(
     Raises:
         StoreError: The database can't be reached.
     """
-    judge = LetterJudge(settings, database, target)
+    judge = DryRunner(settings, database, target)
     selection = selection.to_replay(include_repeated=include_repeated)
     result = DryRun()
     async for letters in LetterRepository(database).stream(selection.among(UNSETTLED)):
-        judged: Sequence[Letter] = letters[: MOST_JUDGED - result.total]
+        judged: Sequence[DeadLetter] = letters[: MAX_JUDGED - result.total]
         for letter, judgement in zip(judged, await judge.judge(judged), strict=True):
             result.add(judgement, target_of(letter, target, settings))
         if len(judged) < len(letters):

@@ -16,13 +16,13 @@ from jobtrail.store.database import Database
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.feed import Feed, Portion, Touch, TrailFeed, Update, console_feeds
 from jobtrail.web.live.listener import Listener
-from jobtrail.web.live.ring import Entry, Ring
+from jobtrail.web.live.ring import Ring, RingEntry
 from jobtrail.web.live.topics import JOB, RESOURCE, Topic, id_in, topics_of
 from jobtrail.web.live.update import update_frame
 
 log = structlog.get_logger()
 
-MOST_READING_BACK = 4
+MAX_READING_BACK = 4
 """Clients for which the past is read at the same time."""
 
 L = TypeVar("L", bound=Listener)
@@ -47,7 +47,7 @@ class Hub:
         self._retry_max_wait_s = retry_max_wait_s
         self._audience: dict[Topic, set[Listener]] = {}
         self._listeners: set[Listener] = set()
-        self._reading_back = asyncio.Semaphore(MOST_READING_BACK)
+        self._reading_back = asyncio.Semaphore(MAX_READING_BACK)
         self._is_over = False
 
     @property
@@ -151,7 +151,7 @@ class Hub:
         topics = topics_of(change)
         number = None
         if isinstance(change, Update) and (frame := update_frame(change)):
-            number = self.ring.add(Entry(token=change.token, topics=topics, frame=frame))
+            number = self.ring.add(RingEntry(token=change.token, topics=topics, frame=frame))
         for topic in topics:
             for listener in self._audience.get(topic, ()):
                 listener.heard(number)

@@ -21,7 +21,7 @@ PULSE_S = 0.25
 """Seconds between two pulses at the least."""
 
 _CHANGED = event("changed")
-_MOST_TOPICS = 20
+_MAX_TOPICS = 20
 
 
 class Pulse(Listener):
@@ -77,8 +77,8 @@ def pulse_router(parts: Parts) -> APIRouter:
     @router.get("/live", response_class=EventStream, include_in_schema=False)
     async def live(
         request: Request,
-        asker: Annotated[Identity, Depends(parts.doorkeeper)],
-        topic: Annotated[list[TopicName], Query(min_length=1, max_length=_MOST_TOPICS)],
+        asker: Annotated[Identity, Depends(parts.authenticator)],
+        topic: Annotated[list[TopicName], Query(min_length=1, max_length=_MAX_TOPICS)],
     ) -> EventStream:
         for each in topic:
             user_id = id_in(each, USER)
@@ -86,6 +86,6 @@ def pulse_router(parts: Parts) -> APIRouter:
                 raise HTTPException(HTTPStatus.FORBIDDEN, "Notifications are shown to their user only.")
             if is_for_operators(each):
                 require_operator(asker)
-        return EventStream(parts.hub.telling(Pulse(set(topic))), partial(is_welcome, parts.doorkeeper, request))
+        return EventStream(parts.hub.telling(Pulse(set(topic))), partial(is_welcome, parts.authenticator, request))
 
     return router

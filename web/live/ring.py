@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from jobtrail.web.live.topics import Topic
 
-MOST_COUNT = 20_000
-MOST_BYTES = 16 * 1024 * 1024
+MAX_COUNT = 20_000
+MAX_BYTES = 16 * 1024 * 1024
 _OVERHEAD_BYTES = 600
 """What an entry takes beside its frame, about."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Entry:
+class RingEntry:
     """One update."""
 
     token: str
@@ -30,8 +30,8 @@ class Ring:
         most_bytes: Bytes at the most; the newest update is held however large it is.
     """
 
-    def __init__(self, most_count: int = MOST_COUNT, most_bytes: int = MOST_BYTES) -> None:
-        self._slots: list[Entry | None] = [None] * most_count
+    def __init__(self, most_count: int = MAX_COUNT, most_bytes: int = MAX_BYTES) -> None:
+        self._slots: list[RingEntry | None] = [None] * most_count
         self._most_bytes = most_bytes
         self._bytes = 0
         self._floor: str | None = None
@@ -50,7 +50,7 @@ class Ring:
             self._drop_first()
         self._floor = floor
 
-    def add(self, entry: Entry) -> int:
+    def add(self, entry: RingEntry) -> int:
         """Hold one more update, and as many fewer of the oldest as it takes.
 
         Returns:
@@ -101,7 +101,7 @@ class Ring:
             number += 1
         return frames, number
 
-    def _at(self, number: int) -> Entry:
+    def _at(self, number: int) -> RingEntry:
         entry = self._slots[number % len(self._slots)]
         assert entry is not None, f"update {number} is not held"  # noqa: S101  # the type checker's
         return entry
@@ -114,5 +114,5 @@ class Ring:
         return entry.token
 
 
-def _size(entry: Entry) -> int:
+def _size(entry: RingEntry) -> int:
     return len(entry.frame) + _OVERHEAD_BYTES

@@ -41,7 +41,7 @@ def event_id_alone(event_id: str) -> bytes:
     return f":\nid: {event_id}\n\n".encode()
 
 
-class Source(Protocol):
+class EventSource(Protocol):
     """What is sent to one client."""
 
     async def take(self) -> bytes | None:
@@ -60,7 +60,7 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, source: AbstractContextManager[Source], is_welcome: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(self, source: AbstractContextManager[EventSource], is_welcome: Callable[[], Awaitable[bool]]) -> None:
         # No proxy is to keep it, or to gather it before passing it on.
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["Content-Length"]
@@ -84,7 +84,7 @@ class EventStream(Response):
             if isinstance(end, Exception):
                 raise end
 
-    async def _send(self, source: Source, send: Send) -> None:
+    async def _send(self, source: EventSource, send: Send) -> None:
         clock = asyncio.get_running_loop().time
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         ask_at_s = clock() + WELCOME_S

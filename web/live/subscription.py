@@ -16,7 +16,7 @@ CHUNK_BYTES = 48 * 1024
 """Bytes of updates after which a chunk is sent."""
 _AGAIN_S = 0.2
 """Seconds until it is looked again whether hub and client have met."""
-_MOST_WAITS = 15
+_MAX_WAITS = 15
 """How often that is done for a hub that lies behind."""
 _OUTAGE_S = 2.0
 """Seconds until the database is asked again."""
@@ -131,7 +131,7 @@ class Subscription(Listener):
 
     async def _wait_for_hub(self, after: str) -> None:
         """Let the hub come to a token that another web process has told; one that nobody told is lost."""
-        for _ in range(_MOST_WAITS):
+        for _ in range(_MAX_WAITS):
             await self._wait(_AGAIN_S)
             if self._is_over or (self._hub.position or "") >= after:
                 return

@@ -34,7 +34,7 @@ def audit_page_router(parts: Parts) -> APIRouter:
     @router.get("/audit")
     async def audit(
         request: Request,
-        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
         typed: Annotated[AuditQuery, Query()],
     ) -> Response:
         wanted = AuditFilter(act=typed.act.strip() or None)

@@ -21,7 +21,7 @@ MOMENTS_SHOWN = 300
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Line:
+class SourceLine:
     """One line of the story."""
 
     moment: Moment
@@ -36,7 +36,7 @@ class Day:
     """The lines of one day."""
 
     name: str
-    lines: Sequence[Line]
+    lines: Sequence[SourceLine]
 
 
 def dataset_page_router(parts: Parts) -> APIRouter:
@@ -52,7 +52,7 @@ def dataset_page_router(parts: Parts) -> APIRouter:
 
     @router.get("/datasets/{dataset_id}")
     async def dataset(
-        request: Request, dataset_id: PathId, asker: Annotated[Identity, Depends(parts.doorkeeper)], story: str = ""
+        request: Request, dataset_id: PathId, asker: Annotated[Identity, Depends(parts.authenticator)], story: str = ""
     ) -> Response:
         told = await parts.dataset_stories.tell(dataset_id)
         moments = [moment for moment in told.moments if asker.may_see_told(moment.told_to)]
@@ -94,12 +94,12 @@ def _batch_jobs(moments: Iterable[Moment]) -> Sequence[Moment]:
     return list(latest.values())
 
 
-def _lines(moments: Sequence[Moment]) -> Iterator[Line]:
+def _lines(moments: Sequence[Moment]) -> Iterator[SourceLine]:
     """Make lines of moments; answers in a row that differ in nothing but their progress become one."""
     for _same, group in groupby(enumerate(moments), key=lambda numbered: _sameness(*numbered)):
         run = [moment for _place, moment in group]
         first = run[0].facts.get("progress")
-        yield Line(
+        yield SourceLine(
             moment=run[-1],
             count=len(run),
             from_progress=first if len(run) > 1 and isinstance(first, int | float) else None,
@@ -112,5 +112,5 @@ def _sameness(place: int, moment: Moment) -> tuple[object, ...]:
     return (moment.subject, moment.state, moment.message, moment.facts.get("problem"))
 
 
-def _day(line: Line) -> str:
+def _day(line: SourceLine) -> str:
     return "No time known" if line.moment.at is None else f"{line.moment.at:%Y-%m-%d} UTC"

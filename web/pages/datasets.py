@@ -27,7 +27,7 @@ ROWS_PER_PAGE = 50
 UNSENT = (OutboxState.WAITING, OutboxState.SENDING, OutboxState.FAILED)
 
 
-class View(StrEnum):
+class DatasetView(StrEnum):
     """The lists, by their names in the address."""
 
     OPEN = "pending"
@@ -38,7 +38,7 @@ class View(StrEnum):
     MESSAGES = "messages"
 
 
-_AGES = {View.STUCK: "2h", View.ERRORS: "1w", View.LOG: "1w"}
+_AGES = {DatasetView.STUCK: "2h", DatasetView.ERRORS: "1w", DatasetView.LOG: "1w"}
 """How far the lists that have such a bound look back, unless somebody says otherwise."""
 _LOG_TYPES = {"": LogType.STATUS_UPDATE, "failures": LogType.FAILURE}
 
@@ -46,7 +46,7 @@ _LOG_TYPES = {"": LogType.STATUS_UPDATE, "failures": LogType.FAILURE}
 class DatasetQuery(BaseModel):
     """What stands in the address: text, as somebody typed it."""
 
-    view: str = View.OPEN
+    view: str = DatasetView.OPEN
     since: str = ""
     type: str = ""
     cursor: str = ""
@@ -68,7 +68,7 @@ class DatasetQuery(BaseModel):
 class _Asked:
     """What is asked for, judged."""
 
-    view: View
+    view: DatasetView
     age: str
     """As it stands in its field; empty where the list has no such bound."""
     bound: datetime | None
@@ -91,13 +91,15 @@ def datasets_page_router(parts: Parts) -> APIRouter:
 
     @router.get("/datasets")
     async def datasets(
-        request: Request, asker: Annotated[Identity, Depends(parts.doorkeeper)], typed: Annotated[DatasetQuery, Query()]
+        request: Request,
+        asker: Annotated[Identity, Depends(parts.authenticator)],
+        typed: Annotated[DatasetQuery, Query()],
     ) -> Response:
         if typed.id.strip():
             return RedirectResponse(address("datasets", typed.id.strip()), HTTPStatus.SEE_OTHER)
         now = datetime.now(UTC)
         asked = _judge(typed, now)
-        if asked.view is View.MESSAGES and asker.role is not Role.OPERATOR:
+        if asked.view is DatasetView.MESSAGES and asker.role is not Role.OPERATOR:
             raise HTTPException(HTTPStatus.FORBIDDEN, "Only operators see the messages of others.")
         page = None if asked.problem else await _read(parts, asked)
         return await parts.renderer.page(
@@ -107,7 +109,7 @@ def datasets_page_router(parts: Parts) -> APIRouter:
             status=HTTPStatus.BAD_REQUEST if asked.problem else HTTPStatus.OK,
             asked=asked,
             typed=typed,
-            views=[view for view in View if view is not View.MESSAGES or asker.role is Role.OPERATOR],
+            views=[view for view in DatasetView if view is not DatasetView.MESSAGES or asker.role is Role.OPERATOR],
             counts=await parts.dataset_views.counts(stuck_before=now - STUCK_AFTER),
             given_up=await _given_up(parts),
             page=page,
@@ -119,11 +121,11 @@ def datasets_page_router(parts: Parts) -> APIRouter:
 
 
 def _judge(typed: DatasetQuery, now: datetime) -> _Asked:
-    if typed.view not in {*View}:
+    if typed.view not in {*DatasetView}:
         raise NotFoundError(f"there is no list of datasets called {typed.view[:40]!r}")
     if typed.type not in _LOG_TYPES:
         raise NotFoundError(f"the log has no entries of the type {typed.type[:40]!r}")
-    view = View(typed.view)
+    view = DatasetView(typed.view)
     age = (typed.since.strip() or _AGES[view]) if view in _AGES else ""
     bound, problem = typed_time(age, now)
     return _Asked(
@@ -134,15 +136,15 @@ def _judge(typed: DatasetQuery, now: datetime) -> _Asked:
 async def _read(parts: Parts, asked: _Asked) -> Page[DatasetRow] | Page[LogRow] | Page[OutboxEntry]:
     views, limit, cursor = parts.dataset_views, ROWS_PER_PAGE, asked.cursor
     match asked.view, asked.bound:
-        case View.STUCK, datetime() as before:
+        case DatasetView.STUCK, datetime() as before:
             return await views.stuck(before=before, limit=limit, cursor=cursor)
-        case View.ERRORS, datetime() as since:
+        case DatasetView.ERRORS, datetime() as since:
             return await views.with_errors(since=since, limit=limit, cursor=cursor)
-        case View.LOG, datetime() as since:
+        case DatasetView.LOG, datetime() as since:
             return await views.logs(asked.type, since=since, limit=limit, cursor=cursor)
-        case View.DISPUTED, _:
+        case DatasetView.DISPUTED, _:
             return await views.disputed(limit=limit, cursor=cursor)
-        case View.MESSAGES, _:
+        case DatasetView.MESSAGES, _:
             return Page(rows=await parts.outbox.entries(UNSENT, limit=limit), next=None)
     return await views.pending(limit=limit, cursor=cursor)
 

@@ -15,7 +15,7 @@ from jobtrail.models.heartbeat import likely_queues
 from jobtrail.operations.extractor_list import JudgedExtractor, list_extractors
 from jobtrail.operations.figures import Figures, Period, Window
 from jobtrail.operations.one_extractor import find_extractor
-from jobtrail.operations.workload import MOST_COUNTED, read_running
+from jobtrail.operations.workload import MAX_COUNTED, read_running
 from jobtrail.store.jobs.jobs import JobFilter
 from jobtrail.web.auth.identity import Identity
 from jobtrail.web.charts.charts import Sparkline, duration_chart, outcome_chart, sparkline
@@ -55,12 +55,12 @@ def extractors_page_router(parts: Parts) -> APIRouter:
 
     @router.get("/extractors")
     async def extractors(
-        request: Request, asker: Annotated[Identity, Depends(parts.doorkeeper)], window: Window = Window.HOUR
+        request: Request, asker: Annotated[Identity, Depends(parts.authenticator)], window: Window = Window.HOUR
     ) -> HTMLResponse:
         found, period, running = await asyncio.gather(
             list_extractors(parts.extractors, parts.settings),
             parts.figures.read(window, parts.judge().now),
-            parts.workload.running_by_extractor(limit=MOST_COUNTED),
+            parts.workload.running_by_extractor(limit=MAX_COUNTED),
         )
         rows = _rows(found, period, running)
         return await parts.renderer.page(
@@ -78,7 +78,7 @@ def extractors_page_router(parts: Parts) -> APIRouter:
     async def extractor(
         request: Request,
         name: PathId,
-        asker: Annotated[Identity, Depends(parts.doorkeeper)],
+        asker: Annotated[Identity, Depends(parts.authenticator)],
         window: Window = Window.HOUR,
     ) -> HTMLResponse:
         known = await _find(parts, name)

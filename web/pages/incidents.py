@@ -36,7 +36,7 @@ def incidents_page_router(parts: Parts) -> APIRouter:
     @router.get(_HERE)
     async def incidents(
         request: Request,
-        asker: Annotated[Identity, Depends(parts.doorkeeper)],
+        asker: Annotated[Identity, Depends(parts.authenticator)],
         typed: Annotated[IncidentQuery, Query()],
     ) -> Response:
         page = await parts.incidents.list(limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
@@ -51,7 +51,7 @@ def incidents_page_router(parts: Parts) -> APIRouter:
 
     @router.post(f"{_HERE}/{{incident_id}}/acknowledge")
     async def acknowledge(
-        incident_id: PathId, asker: Annotated[Identity, Depends(parts.doorkeeper.operator)]
+        incident_id: PathId, asker: Annotated[Identity, Depends(parts.authenticator.operator)]
     ) -> RedirectResponse:
         incident = await parts.incidents.acknowledge(incident_id, asker.name)
         await parts.audit.note(asker, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})

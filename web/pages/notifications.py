@@ -56,7 +56,7 @@ def notifications_page_router(parts: Parts) -> APIRouter:
     @router.get("/notifications")
     async def notifications(
         request: Request,
-        asker: Annotated[Identity, Depends(parts.doorkeeper)],
+        asker: Annotated[Identity, Depends(parts.authenticator)],
         typed: Annotated[NotificationQuery, Query()],
     ) -> Response:
         user_id = _whose(asker, typed.user.strip())
@@ -76,7 +76,7 @@ def notifications_page_router(parts: Parts) -> APIRouter:
 
     @router.post("/notifications/read")
     async def mark_read(
-        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
         key: Annotated[str, Form(alias="id")] = "",
         user: Annotated[str, Form()] = "",
         after: Annotated[str, Form(alias="next")] = "/notifications",

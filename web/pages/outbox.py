@@ -24,7 +24,7 @@ def outbox_page_router(parts: Parts) -> APIRouter:
 
     @router.post("/outbox/retry")
     async def retry(
-        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
         key: Annotated[str, Form()] = "",
         after: Annotated[str, Form(alias="next")] = "/datasets?view=messages",
     ) -> RedirectResponse:

@@ -10,7 +10,7 @@ from jobtrail.broker.address import broker_address
 from jobtrail.models.jobs.status import Status
 from jobtrail.operations.extractor_list import list_extractors
 from jobtrail.operations.figures import Window
-from jobtrail.operations.workload import MOST_COUNTED, read_load, read_running
+from jobtrail.operations.workload import MAX_COUNTED, read_load, read_running
 from jobtrail.store.jobs.jobs import JobFilter
 from jobtrail.web.auth.identity import Identity
 from jobtrail.web.charts.charts import duration_chart, outcome_chart
@@ -32,7 +32,7 @@ def overview_page_router(parts: Parts) -> APIRouter:
 
     @router.get("/")
     async def overview(
-        request: Request, asker: Annotated[Identity, Depends(parts.doorkeeper)], window: Window = Window.HOUR
+        request: Request, asker: Annotated[Identity, Depends(parts.authenticator)], window: Window = Window.HOUR
     ) -> HTMLResponse:
         if await parts.workload.is_empty():
             return await _first_steps(parts, request, asker)
@@ -75,7 +75,7 @@ async def _overview(parts: Parts, request: Request, asker: Identity, window: Win
         outcomes=outcome_chart(figures),
         durations=duration_chart(figures),
         load=load,
-        most_counted=MOST_COUNTED,
+        most_counted=MAX_COUNTED,
         failed=lately.total.ended.get(Status.ERROR, 0),
         failed_is_known=not lately.uncounted,
         running=running,

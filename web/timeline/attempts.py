@@ -8,7 +8,7 @@ from itertools import groupby
 from jobtrail.models.jobs.outline import Point
 from jobtrail.models.jobs.status import Status
 
-MOST_TOLD = 12
+MAX_TOLD = 12
 """With more attempts than this, those in the middle are told together."""
 _TOLD_AT_FIRST = 4
 
@@ -44,12 +44,12 @@ def attempts_of(points: Sequence[Point]) -> Sequence[Attempt]:
         points: The known events, by position.
 
     Returns:
-        The attempts, in order; at most `MOST_TOLD`.
+        The attempts, in order; at most `MAX_TOLD`.
     """
     found = list(_each(points))
-    if len(found) <= MOST_TOLD:
+    if len(found) <= MAX_TOLD:
         return found
-    after = len(found) - (MOST_TOLD - _TOLD_AT_FIRST - 1)
+    after = len(found) - (MAX_TOLD - _TOLD_AT_FIRST - 1)
     first, last = found[_TOLD_AT_FIRST], found[after - 1]
     together = Attempt(
         first=first.first,

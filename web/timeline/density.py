@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from jobtrail.web.timeline.layout import Chart
+from jobtrail.web.timeline.layout import TimelineChart
 from jobtrail.web.timeline.scale import WIDTH
 
 COLUMNS = 125
@@ -12,7 +12,7 @@ _WIDTH = WIDTH / COLUMNS
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Column:
+class DensityColumn:
     """A part of the timeline's width with the events in it."""
 
     x: float
@@ -28,7 +28,7 @@ class Column:
     ends_s: float
 
 
-def density(chart: Chart, event_count: int) -> Sequence[Column]:
+def density(chart: TimelineChart, event_count: int) -> Sequence[DensityColumn]:
     """Count the events along the timeline. Those of a stretch that is not known closer are spread over it evenly.
 
     Args:
@@ -56,7 +56,7 @@ def density(chart: Chart, event_count: int) -> Sequence[Column]:
             first.setdefault(each, position + min(events - 1, round(events * begun)))
     most = max(counts)
     return [
-        Column(
+        DensityColumn(
             x=number * _WIDTH,
             width=_WIDTH,
             position=first[number],

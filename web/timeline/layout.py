@@ -13,9 +13,9 @@ from jobtrail.models.jobs.timeline import is_waiting
 from jobtrail.web.timeline.attempts import Attempt, attempts_of
 from jobtrail.web.timeline.scale import Scale, Tick, make_scale, ticks
 
-LEAST_WIDTH = 4.0
+MIN_WIDTH = 4.0
 """Narrower segments are drawn together with their neighbours."""
-LEAST_SLOW_S = 0.01
+MIN_SLOW_S = 0.01
 """A shorter step is not told as the slowest one: on the page it would be 0.00 s."""
 
 
@@ -52,7 +52,7 @@ class Span:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Segment:
+class TimelineSegment:
     """A step, or neighbouring steps that are too short to be drawn apart, or that are not known one by one."""
 
     x: float
@@ -85,12 +85,12 @@ class Mark:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Lane:
+class TimelineRow:
     """The queue's row, or that of an attempt."""
 
     attempt: Attempt | None
     """None: the queue."""
-    segments: Sequence[Segment]
+    segments: Sequence[TimelineSegment]
     """From left to right."""
     marks: Sequence[Mark]
 
@@ -105,14 +105,14 @@ class Squeeze:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Chart:
+class TimelineChart:
     """The whole timeline."""
 
     begins_at: datetime
     length_s: float
     """From its beginning to its end."""
     scale: Scale
-    lanes: Sequence[Lane]
+    lanes: Sequence[TimelineRow]
     squeezes: Sequence[Squeeze]
     ticks: Sequence[Tick]
     spans: Sequence[Span]
@@ -123,7 +123,7 @@ class Chart:
     """The slowest step of work, which may still go on; None where none stands out."""
 
 
-def lay_out(outline: Outline, *, submitted_at: datetime | None, until: datetime | None) -> Chart | None:
+def lay_out(outline: Outline, *, submitted_at: datetime | None, until: datetime | None) -> TimelineChart | None:
     """Lay a timeline out.
 
     Args:
@@ -145,12 +145,12 @@ def lay_out(outline: Outline, *, submitted_at: datetime | None, until: datetime 
     attempts = attempts_of(outline.points)
     segments = _segments(spans, places, attempts, slowest)
     marks = _marks(outline.points, attempts, scale, begins_at)
-    return Chart(
+    return TimelineChart(
         begins_at=begins_at,
         length_s=length_s,
         scale=scale,
         lanes=[
-            Lane(attempt=attempt, segments=segments[number], marks=marks[number])
+            TimelineRow(attempt=attempt, segments=segments[number], marks=marks[number])
             for number, attempt in enumerate([None, *attempts])
             if attempt is not None or segments[number] or marks[number]
         ],
@@ -214,7 +214,7 @@ def _slowest(outline: Outline, spans: Sequence[Span]) -> Span | None:
         return spans[-1]
     position = outline.slowest.first.position if outline.slowest else None
     slowest = next((span for span in work if span.first.position == position), None)
-    return slowest if slowest and slowest.length_s >= LEAST_SLOW_S else None
+    return slowest if slowest and slowest.length_s >= MIN_SLOW_S else None
 
 
 def _lane_number(attempts: Sequence[Attempt], attempt: int) -> int:
@@ -224,7 +224,7 @@ def _lane_number(attempts: Sequence[Attempt], attempt: int) -> int:
 
 def _segments(
     spans: Sequence[Span], places: Sequence[float], attempts: Sequence[Attempt], slowest: Span | None
-) -> Sequence[Sequence[Segment]]:
+) -> Sequence[Sequence[TimelineSegment]]:
     lanes: list[list[_Group]] = [[] for _ in range(len(attempts) + 1)]
     for span, (x, ends_x) in zip(spans, pairwise(places), strict=True):
         if span.kind is None:
@@ -250,20 +250,20 @@ class _Group:
 
     def takes(self, other: "_Group") -> bool:
         """Whether another one, next in the lane, is to be drawn together with it, as both are too narrow."""
-        width, most = self.ends_x - self.x, LEAST_WIDTH if self.first is self.last else 2 * LEAST_WIDTH
+        width, most = self.ends_x - self.x, MIN_WIDTH if self.first is self.last else 2 * MIN_WIDTH
         return (
             width < most
-            and other.ends_x - other.x < LEAST_WIDTH
-            and other.x - self.ends_x < LEAST_WIDTH
+            and other.ends_x - other.x < MIN_WIDTH
+            and other.x - self.ends_x < MIN_WIDTH
             and self.first.kind is other.first.kind
             and not (self.slowest or other.slowest or other.first.following is None)
         )
 
-    def segment(self) -> Segment:
+    def segment(self) -> TimelineSegment:
         """Make it a segment."""
         first, last = self.first, self.last
         alone = first is last
-        return Segment(
+        return TimelineSegment(
             x=self.x,
             width=self.ends_x - self.x,
             kind=first.kind or Kind.WORK,
@@ -291,6 +291,6 @@ def _marks(
         queued = point.attempt == 0 or point.state in (Status.CANCELLED, Status.SUBMITTED)
         lane = lanes[0 if queued else _lane_number(attempts, point.attempt)]
         # Of late ones that would cover each other the first one is enough.
-        if not (point.late and any(mark.late and abs(mark.x - x) < LEAST_WIDTH for mark in lane[-5:])):
+        if not (point.late and any(mark.late and abs(mark.x - x) < MIN_WIDTH for mark in lane[-5:])):
             lane.append(Mark(x=x, position=point.position, state=point.state, late=point.late, at_s=at_s))
     return lanes

@@ -9,13 +9,13 @@ from jobtrail.models.jobs.timeline import SILENCE_S
 
 WIDTH = 1000.0
 """What is drawn reaches from 0 to this."""
-LEAST_SQUEEZED = 70.0
+MIN_SQUEEZED = 70.0
 """A squeezed silence is at least so wide; there is room for its length in words."""
 SQUEEZED_SHARE = 0.1
 """Only silences that are a larger share of the whole are squeezed."""
 GREATEST_ZOOM = 20.0
 """Squeezing silences stretches the rest at most so much, so that no moment passes for the whole."""
-_LEAST_TOTAL_S = 1.0
+_MIN_TOTAL_S = 1.0
 _INSTANT_S = 1e-6
 """Clocks don't tell shorter times apart."""
 _TICK_DISTANCE = 90.0
@@ -103,7 +103,7 @@ def make_scale(total_s: float, silences: Sequence[Silence]) -> Scale:
     Returns:
         The scale.
     """
-    total_s = max(total_s, _LEAST_TOTAL_S)
+    total_s = max(total_s, _MIN_TOTAL_S)
     least_s = max(SILENCE_S, SQUEEZED_SHARE * total_s)
     long = [silence for silence in silences if silence[1] - silence[0] >= least_s]
     parts = list(_parts(total_s, long))
@@ -113,12 +113,12 @@ def make_scale(total_s: float, silences: Sequence[Silence]) -> Scale:
             total_s=total_s, pieces=[Piece(begins_s=0.0, length_s=total_s, x=0.0, width=WIDTH, squeezed=False)]
         )
     silent_s = sum(ends_s - begins_s for begins_s, ends_s in long)
-    rest_width = min(WIDTH - len(long) * LEAST_SQUEEZED, rest_s / total_s * WIDTH * GREATEST_ZOOM)
-    spare = WIDTH - rest_width - len(long) * LEAST_SQUEEZED
+    rest_width = min(WIDTH - len(long) * MIN_SQUEEZED, rest_s / total_s * WIDTH * GREATEST_ZOOM)
+    spare = WIDTH - rest_width - len(long) * MIN_SQUEEZED
     pieces: list[Piece] = []
     for begins_s, ends_s, squeezed in parts:
         length_s = ends_s - begins_s
-        width = LEAST_SQUEEZED + spare * (length_s / silent_s) if squeezed else rest_width * (length_s / rest_s)
+        width = MIN_SQUEEZED + spare * (length_s / silent_s) if squeezed else rest_width * (length_s / rest_s)
         x = pieces[-1].x + pieces[-1].width if pieces else 0.0
         pieces.append(Piece(begins_s=begins_s, length_s=length_s, x=x, width=width, squeezed=squeezed))
     return Scale(total_s=total_s, pieces=pieces)

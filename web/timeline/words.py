@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-MOST_AT_ONCE = 320
+MAX_AT_ONCE = 320
 """Characters that are shown without opening."""
-MOST_LINES = 6
+MAX_LINES = 6
 _LONGEST_LINE = 300
 
 _DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -28,7 +28,7 @@ class Words:
     """How many characters the page does not hold."""
 
 
-def words(text: str, length: int, *, most_at_once: int = MOST_AT_ONCE, most_lines: int = MOST_LINES) -> Words:
+def words(text: str, length: int, *, most_at_once: int = MAX_AT_ONCE, most_lines: int = MAX_LINES) -> Words:
     """Prepare a text.
 
     Args:

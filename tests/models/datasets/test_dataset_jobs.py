@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jobtrail.models.datasets.dataset import Answer, DatasetStatus, StatusSource
 from jobtrail.models.datasets.jobs import AT_WORK, MAX_MESSAGE_CHARS, answer_by_jobs
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from tests.jobs import BEGUN, a_job
 
@@ -19,13 +19,13 @@ S, D = Status, DatasetStatus
 QUIET_S = 60.0
 
 
-def told(jobs: Sequence[Job], required: Collection[str] = (), at_s: float = 0, quiet_s: float = QUIET_S) -> Answer:
+def told(jobs: Sequence[JobState], required: Collection[str] = (), at_s: float = 0, quiet_s: float = QUIET_S) -> Answer:
     answer = answer_by_jobs(jobs, required, BEGUN + timedelta(seconds=at_s), quiet_s).answer
     assert answer is not None
     return answer
 
 
-def on(extractor: str, status: Status, at_s: float = 0, **fields: object) -> Job:
+def on(extractor: str, status: Status, at_s: float = 0, **fields: object) -> JobState:
     return a_job(f"{extractor}-{status}-{at_s:g}", status, at_s, extractor_id=extractor, **fields)
 
 
@@ -134,7 +134,9 @@ seconds = st.floats(0, 120)
 
 
 @given(jobs_of_a_dataset, required_extractors, seconds, st.randoms())
-def test_the_order_of_jobs_does_not_matter(jobs: list[Job], required: set[str], at_s: float, random: Random) -> None:
+def test_the_order_of_jobs_does_not_matter(
+    jobs: list[JobState], required: set[str], at_s: float, random: Random
+) -> None:
     now = BEGUN + timedelta(seconds=at_s)
     shuffled = jobs.copy()
     random.shuffle(shuffled)
@@ -144,7 +146,7 @@ def test_the_order_of_jobs_does_not_matter(jobs: list[Job], required: set[str], 
 
 @given(jobs_of_a_dataset, required_extractors, seconds)
 def test_it_is_never_complete_while_a_required_extractor_is_not_done(
-    jobs: list[Job], required: set[str], at_s: float
+    jobs: list[JobState], required: set[str], at_s: float
 ) -> None:
     answer = answer_by_jobs(jobs, required, BEGUN + timedelta(seconds=at_s), QUIET_S).answer
 
@@ -156,7 +158,7 @@ def test_it_is_never_complete_while_a_required_extractor_is_not_done(
 
 
 @given(jobs_of_a_dataset, required_extractors, seconds)
-def test_a_failed_extractor_wins_over_all_others(jobs: list[Job], required: set[str], at_s: float) -> None:
+def test_a_failed_extractor_wins_over_all_others(jobs: list[JobState], required: set[str], at_s: float) -> None:
     jobs = [job for job in jobs if job.extractor_id != "d"] + [on("d", S.ERROR, message="no")]
 
     answer = told(jobs, required | {"d"} if required else (), at_s)
@@ -167,7 +169,7 @@ def test_a_failed_extractor_wins_over_all_others(jobs: list[Job], required: set[
 
 @given(jobs_of_a_dataset, required_extractors, seconds, seconds)
 def test_time_alone_moves_it_on_only_and_only_when_due(
-    jobs: list[Job], required: set[str], at_s: float, later_s: float
+    jobs: list[JobState], required: set[str], at_s: float, later_s: float
 ) -> None:
     before = answer_by_jobs(jobs, required, BEGUN + timedelta(seconds=at_s), QUIET_S)
     later = BEGUN + timedelta(seconds=at_s + later_s)
@@ -182,7 +184,9 @@ def test_time_alone_moves_it_on_only_and_only_when_due(
 
 
 @given(jobs_of_a_dataset, required_extractors, seconds)
-def test_progress_is_a_percentage_and_full_only_at_the_end(jobs: list[Job], required: set[str], at_s: float) -> None:
+def test_progress_is_a_percentage_and_full_only_at_the_end(
+    jobs: list[JobState], required: set[str], at_s: float
+) -> None:
     verdict = answer_by_jobs(jobs, required, BEGUN + timedelta(seconds=at_s), QUIET_S)
 
     if verdict.answer is not None:

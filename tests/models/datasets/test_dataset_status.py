@@ -18,7 +18,7 @@ from jobtrail.models.datasets.dataset import (
     valid_dataset_id,
 )
 from jobtrail.models.errors import SettingError
-from jobtrail.reconciler.decision import Outcome, decide
+from jobtrail.reconciler.decision import DecisionOutcome, decide
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 PENDING, ANALYZING, COMPLETE, FAILED = DatasetStatus
@@ -79,7 +79,7 @@ def test_the_api_decides_about_ends_when_it_answers(
 ) -> None:
     decision = decide(history(stored), api(told), events(by_jobs))
     if told.is_end:
-        assert (decision.outcome, decision.status) == (Outcome.CHANGED, told)
+        assert (decision.outcome, decision.status) == (DecisionOutcome.CHANGED, told)
         assert decision.answer == api(told)
     else:
         assert not decision.status.is_end
@@ -89,37 +89,37 @@ def test_the_api_decides_about_ends_when_it_answers(
 def test_the_jobs_decide_when_the_api_gives_no_answer(stored: DatasetStatus, by_jobs: DatasetStatus | None) -> None:
     decision = decide(history(stored), api(None, "api_timeout"), events(by_jobs))
     if by_jobs is not None and transition(stored, by_jobs) is Transition.CHANGE:
-        assert (decision.outcome, decision.status) == (Outcome.CHANGED, by_jobs)
+        assert (decision.outcome, decision.status) == (DecisionOutcome.CHANGED, by_jobs)
         assert "api_timeout" in decision.reason
     else:
         assert decision.status is stored
-        assert decision.outcome is (Outcome.UNANSWERED if by_jobs is None else Outcome.UNCHANGED)
+        assert decision.outcome is (DecisionOutcome.UNANSWERED if by_jobs is None else DecisionOutcome.UNCHANGED)
 
 
 @pytest.mark.parametrize("by_jobs", [ANALYZING, COMPLETE, FAILED])
 def test_a_job_at_work_moves_a_pending_dataset_on_whatever_the_api_says(by_jobs: DatasetStatus) -> None:
     decision = decide(history(PENDING), api(PENDING), events(by_jobs))
-    assert (decision.outcome, decision.status) == (Outcome.CHANGED, ANALYZING)
+    assert (decision.outcome, decision.status) == (DecisionOutcome.CHANGED, ANALYZING)
     assert decision.answer == events(by_jobs)
 
 
 def test_an_api_that_lags_behind_the_jobs_is_no_invalid_transition() -> None:
     decision = decide(history(ANALYZING, ruled_by=StatusSource.EVENTS), api(PENDING), events(ANALYZING))
-    assert decision.outcome is Outcome.UNCHANGED
+    assert decision.outcome is DecisionOutcome.UNCHANGED
 
 
 def test_an_api_that_goes_back_on_its_own_word_is_an_invalid_transition() -> None:
     decision = decide(history(ANALYZING, ruled_by=StatusSource.API), api(PENDING), None)
-    assert decision.outcome is Outcome.INVALID
+    assert decision.outcome is DecisionOutcome.INVALID
     assert decision.status is ANALYZING
 
 
 def test_an_api_that_goes_back_after_it_had_followed_the_jobs_is_an_invalid_transition_too() -> None:
     by_jobs = history(ANALYZING, ruled_by=StatusSource.EVENTS)
     followed = replace(by_jobs, answers={StatusSource.API: api(ANALYZING)})
-    assert decide(followed, api(PENDING), events(ANALYZING)).outcome is Outcome.INVALID
+    assert decide(followed, api(PENDING), events(ANALYZING)).outcome is DecisionOutcome.INVALID
     silent = replace(by_jobs, answers={StatusSource.API: api(None, "api_timeout")})
-    assert decide(silent, api(PENDING), events(ANALYZING)).outcome is Outcome.UNCHANGED
+    assert decide(silent, api(PENDING), events(ANALYZING)).outcome is DecisionOutcome.UNCHANGED
 
 
 @given(STATUSES, st.none() | STATUSES, st.none() | STATUSES)
@@ -128,11 +128,11 @@ def test_no_decision_ever_leaves_an_end_or_goes_back(
 ) -> None:
     decision = decide(history(stored), api(told, None if told else "api_timeout"), events(by_jobs))
     assert transition(stored, decision.status) in (Transition.SAME, Transition.CHANGE)
-    assert (decision.outcome is Outcome.CHANGED) == (decision.status is not stored)
+    assert (decision.outcome is DecisionOutcome.CHANGED) == (decision.status is not stored)
 
 
 def test_jobs_that_wait_again_are_no_step_back() -> None:
-    assert decide(history(ANALYZING), None, events(PENDING)).outcome is Outcome.UNCHANGED
+    assert decide(history(ANALYZING), None, events(PENDING)).outcome is DecisionOutcome.UNCHANGED
 
 
 def test_an_answer_is_the_same_as_long_as_it_tells_the_same() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobtrail.models.jobs.job import MAX_GAPS, MAX_PRODUCERS, Job, Placement, ProducerProgress, fold
+from jobtrail.models.jobs.job import MAX_GAPS, MAX_PRODUCERS, JobState, Placement, ProducerProgress, fold
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import StatusUpdate
 
@@ -30,8 +30,8 @@ def update(state: Status, at_s: int = 0, **fields: Any) -> StatusUpdate:
     return StatusUpdate(**(values | fields))
 
 
-def folded(*updates: StatusUpdate) -> tuple[Job, list[Placement]]:
-    job: Job | None = None
+def folded(*updates: StatusUpdate) -> tuple[JobState, list[Placement]]:
+    job: JobState | None = None
     placements = []
     for number, one in enumerate(updates):
         job, placement = fold(job, one, BEGUN + timedelta(minutes=number))
@@ -40,7 +40,7 @@ def folded(*updates: StatusUpdate) -> tuple[Job, list[Placement]]:
     return job, placements
 
 
-def after(*states: Status) -> tuple[Job, list[Placement]]:
+def after(*states: Status) -> tuple[JobState, list[Placement]]:
     return folded(*(update(state, second) for second, state in enumerate(states)))
 
 
@@ -184,7 +184,7 @@ updates_of_one_job = st.lists(
 
 @given(updates_of_one_job)
 def test_whatever_arrives_the_job_stays_consistent(updates: list[StatusUpdate]) -> None:
-    job: Job | None = None
+    job: JobState | None = None
     for number, one in enumerate(updates):
         before = deepcopy(job)
         job, placement = fold(job, one, BEGUN + timedelta(seconds=number))

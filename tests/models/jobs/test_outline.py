@@ -7,11 +7,11 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobtrail.models.jobs.outline import MOST_ROUNDS, MOST_WHOLE, Outline, Point, first_positions, next_positions
+from jobtrail.models.jobs.outline import MAX_ROUNDS, MAX_WHOLE, Outline, Point, first_positions, next_positions
 from jobtrail.models.jobs.status import Status
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
-MOST_READ = 1800
+MAX_READ = 1800
 
 
 def job(count: int, *, seed: int, silences: dict[int, float], starts: set[int], late: set[int]) -> list[Point]:
@@ -32,7 +32,7 @@ def sampled(points: list[Point]) -> Outline:
     """Read as the store does."""
     count = len(points)
     outline = Outline.of(count, [points[position - 1] for position in first_positions(count)])
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         positions = next_positions(outline)
         known = {point.position for point in outline.points}
         assert not known & set(positions)
@@ -41,12 +41,12 @@ def sampled(points: list[Point]) -> Outline:
     return outline
 
 
-@given(st.integers(1, MOST_WHOLE))
+@given(st.integers(1, MAX_WHOLE))
 def test_a_job_that_is_not_long_is_read_whole(count: int) -> None:
     assert list(first_positions(count)) == list(range(1, count + 1))
 
 
-@given(st.integers(MOST_WHOLE + 1, 10**7))
+@given(st.integers(MAX_WHOLE + 1, 10**7))
 def test_of_a_long_job_the_ends_and_about_a_thousand_events_between_are_read_first(count: int) -> None:
     positions = first_positions(count)
 
@@ -69,11 +69,11 @@ def test_silences_the_slowest_step_and_the_attempts_are_found_among_100_000_even
         if stretch.first.attempt != stretch.following.attempt and stretch.is_step
     }
     assert begun == starts
-    assert len(outline.points) <= MOST_READ
+    assert len(outline.points) <= MAX_READ
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(MOST_WHOLE + 1, 30_000), st.randoms(use_true_random=False))
+@given(st.integers(MAX_WHOLE + 1, 30_000), st.randoms(use_true_random=False))
 def test_the_longest_step_is_found_wherever_it_stands_out(count: int, chance: random.Random) -> None:
     slow = chance.randrange(1, count)
     starts = {chance.randrange(2, count) for _ in range(5)} - {slow + 1}
@@ -83,13 +83,13 @@ def test_the_longest_step_is_found_wherever_it_stands_out(count: int, chance: ra
     assert outline.slowest is not None
     assert (outline.slowest.first.position, outline.slowest.length_s) == (slow, 5000)
     assert outline.complete
-    assert len(outline.points) <= MOST_READ
+    assert len(outline.points) <= MAX_READ
 
 
 def test_where_no_step_stands_out_reading_ends_all_the_same_and_that_is_told() -> None:
     outline = sampled(job(100_000, seed=3, silences={}, starts=set(), late=set()))
 
-    assert len(outline.points) <= MOST_READ
+    assert len(outline.points) <= MAX_READ
     assert not outline.complete
     assert not outline.whole
 
@@ -99,7 +99,7 @@ def test_thousands_of_attempts_and_of_late_events_do_not_make_it_read_more() -> 
     belated = job(100_000, seed=5, silences={}, starts=set(), late=set(range(10, 100_001)))
 
     for points in (restless, belated):
-        assert len(sampled(points).points) <= MOST_READ
+        assert len(sampled(points).points) <= MAX_READ
 
 
 def test_clocks_that_go_back_make_no_step_shorter_than_nothing() -> None:
@@ -114,7 +114,7 @@ def test_clocks_that_go_back_make_no_step_shorter_than_nothing() -> None:
 
 
 def test_an_outline_of_nothing_has_nothing() -> None:
-    outline = Outline.of(MOST_WHOLE + 1, [])
+    outline = Outline.of(MAX_WHOLE + 1, [])
 
     assert (outline.stretches, outline.slowest) == ([], None)
     assert next_positions(outline)

@@ -7,17 +7,17 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from jobtrail.cli.jobs.timeline_screen import EventPrinter, JobFacts, print_end, print_head
-from jobtrail.models.jobs.job import Event, Job, fold
+from jobtrail.models.jobs.job import Event, JobState, fold
 from jobtrail.models.jobs.status import Status, parse_status
-from jobtrail.models.jobs.timeline import MOST_HELD, Step, StepReader, gap_words, read_steps, slowest_step
+from jobtrail.models.jobs.timeline import MAX_HELD, Step, StepReader, gap_words, read_steps, slowest_step
 from jobtrail.models.jobs.wire import StatusUpdate
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def folded(*told: tuple[float, str], **fields: object) -> tuple[Job, list[Event]]:
+def folded(*told: tuple[float, str], **fields: object) -> tuple[JobState, list[Event]]:
     """A job and its events, from times and texts."""
-    job: Job | None = None
+    job: JobState | None = None
     events = []
     for seq, (after_s, text) in enumerate(told, 1):
         state, message = parse_status(text, None, None)
@@ -100,11 +100,11 @@ async def test_any_number_of_late_events_is_shown_without_holding_them_all() -> 
     shown = 0
     for number, event in enumerate(events, 1):
         shown += len(list(reader.add(event)))
-        assert number - shown <= MOST_HELD + 1
+        assert number - shown <= MAX_HELD + 1
     assert shown + len(list(reader.rest())) == len(events)
 
 
-def printed(job: Job, steps: list[Step], slowest_id: str | None, width: int = 80) -> str:
+def printed(job: JobState, steps: list[Step], slowest_id: str | None, width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width)
     facts = JobFacts(job=job, stall=None, instance=None, now=START + timedelta(minutes=10))
     print_head(console, facts)
@@ -143,7 +143,7 @@ async def test_the_screen_marks_silence_and_shows_the_error_at_the_end() -> None
 
 
 async def test_missing_updates_are_marked_where_they_are_missing() -> None:
-    job: Job | None = None
+    job: JobState | None = None
     events = []
     for number in (1, 2, 7):
         moment = START + timedelta(seconds=number)

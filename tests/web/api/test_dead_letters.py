@@ -121,7 +121,7 @@ async def test_a_dry_run_tells_what_a_replay_would_come_to_and_changes_nothing(
     told = await send(api, "/dry-run", {"ids": letters[:2], "to": settings.heartbeat_queue})
     assert told["targets"] == [{"queue": settings.heartbeat_queue, "count": 2}]
     assert trail["jobs"].count_documents({}) == 0
-    monkeypatch.setattr("jobtrail.web.dead_letters.trial.MOST_JUDGED", 3)
+    monkeypatch.setattr("jobtrail.web.dead_letters.trial.MAX_JUDGED", 3)
     assert_problem(await api.post(f"{PATH}/dry-run", json={"all": True}), 400, "narrow")
 
 

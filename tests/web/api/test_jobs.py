@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pymongo.database import Database
 
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.settings import Settings
 from jobtrail.store.jobs.documents import job_document
@@ -222,7 +222,7 @@ async def test_a_job_is_shown_as_the_command_line_shows_it(api: httpx.AsyncClien
     assert_problem(await api.get("/api/v1/jobs/nobody"), 404, "no job 'nobody'")
 
 
-def silent(number: int) -> Job:
+def silent(number: int) -> JobState:
     return a_job(f"silent-{number:03}", Status.STARTED, number)
 
 
@@ -243,7 +243,7 @@ async def test_stalled_jobs_are_found_behind_many_that_are_not(
     assert [job["job_id"] for page in pages for job in page] == [f"silent-{number:03}" for number in range(4, -1, -1)]
     assert {job["stalled"] for page in pages for job in page} == {True}
 
-    monkeypatch.setattr("jobtrail.operations.job_list._MOST_LOOKS", 2)
+    monkeypatch.setattr("jobtrail.operations.job_list._MAX_LOOKS", 2)
     pages = await all_pages(api, "/jobs", "jobs", stalled=True, limit=2)
     assert pages[0] == []
     assert len([job for page in pages for job in page]) == 5

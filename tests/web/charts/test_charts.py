@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jobtrail.models.durations import Durations
 from jobtrail.models.jobs.status import Status
 from jobtrail.operations.figures import Bucket, Figures, Window
-from jobtrail.store.jobs.statistics import Tally, added
+from jobtrail.store.jobs.statistics import StatusCount, added
 from jobtrail.web.charts.axes import count_scale, duration_scale, duration_text, time_ticks
 from jobtrail.web.charts.charts import HEIGHT, SPARK_HEIGHT, WIDTH, Chart, duration_chart, outcome_chart, sparkline
 
@@ -17,7 +17,7 @@ ENDS = [status for status in Status if status.is_end]
 
 counts = st.integers(0, 3) | st.integers(0, 10**7)
 tallies = st.builds(
-    Tally,
+    StatusCount,
     ended=st.dictionaries(st.sampled_from(ENDS), counts),
     durations=st.builds(Durations, st.dictionaries(st.integers(0, 220), st.integers(1, 10**6), max_size=5)),
 )
@@ -32,7 +32,7 @@ def some_figures(draw: st.DrawFn) -> Figures:
     return figures_of(window, tallied)
 
 
-def figures_of(window: Window, tallied: list[Tally | None]) -> Figures:
+def figures_of(window: Window, tallied: list[StatusCount | None]) -> Figures:
     spans = window.spans(NOW)
     return Figures(
         window=window,
@@ -106,8 +106,8 @@ def test_a_sparkline_stays_in_its_box(figures):
 
 
 def test_failures_are_told_in_words_and_lead_to_their_jobs():
-    tallied: list[Tally | None] = [Tally()] * 60
-    tallied[40] = Tally(ended={Status.SUCCEEDED: 5, Status.ERROR: 1}, durations=Durations({85: 6}))
+    tallied: list[StatusCount | None] = [StatusCount()] * 60
+    tallied[40] = StatusCount(ended={Status.SUCCEEDED: 5, Status.ERROR: 1}, durations=Durations({85: 6}))
     tallied[0] = None
     figures = figures_of(Window.HOUR, tallied)
     column = outcome_chart(figures, "a&b").columns[40]

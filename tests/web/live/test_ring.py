@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobtrail.web.live.ring import Entry, Ring
+from jobtrail.web.live.ring import Ring, RingEntry
 
-MOST_COUNT, MOST_BYTES = 5, 3000
+MAX_COUNT, MAX_BYTES = 5, 3000
 
 
 def token(number: int) -> str:
@@ -14,16 +14,18 @@ def token(number: int) -> str:
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(min_value=1, max_value=2500)), max_size=20))
 def test_it_holds_the_latest_within_its_bounds_and_knows_what_it_holds(updates: list[tuple[str, int]]) -> None:
-    ring = Ring(MOST_COUNT, MOST_BYTES)
+    ring = Ring(MAX_COUNT, MAX_BYTES)
     assert ring.after(token(0)) is None  # it has not begun
     ring.restart(token(0))
     for number, (topic, size) in enumerate(updates):
-        assert ring.add(Entry(token=token(number + 1), topics=("all", topic), frame=bytes([number]) * size)) == number
+        assert (
+            ring.add(RingEntry(token=token(number + 1), topics=("all", topic), frame=bytes([number]) * size)) == number
+        )
 
     held = range(ring.first, ring.end)
     assert ring.end == len(updates)
-    assert len(held) <= MOST_COUNT
-    assert sum(updates[number][1] for number in held) <= MOST_BYTES or len(held) == 1
+    assert len(held) <= MAX_COUNT
+    assert sum(updates[number][1] for number in held) <= MAX_BYTES or len(held) == 1
     for seen in range(len(updates) + 1):  # whoever has seen so many needs the next one
         assert ring.after(token(seen)) == (seen if seen >= ring.first else None)
     for topic in ("all", "a", "b", "c"):
@@ -35,7 +37,7 @@ def test_much_is_read_in_parts() -> None:
     ring = Ring()
     ring.restart("")
     for number in range(10):
-        ring.add(Entry(token=token(number), topics=("all",), frame=bytes([number]) * 100))
+        ring.add(RingEntry(token=token(number), topics=("all",), frame=bytes([number]) * 100))
     frames, at = [], 0
     while at < ring.end:
         part, at = ring.read(at, "all", 250)
@@ -45,13 +47,13 @@ def test_much_is_read_in_parts() -> None:
 
 
 def test_after_a_restart_nothing_from_before_is_held_and_the_numbers_go_on() -> None:
-    ring = Ring(MOST_COUNT, MOST_BYTES)
+    ring = Ring(MAX_COUNT, MAX_BYTES)
     ring.restart("")
     for number in range(1, 8):
-        ring.add(Entry(token=token(number), topics=("all",), frame=b"x"))
+        ring.add(RingEntry(token=token(number), topics=("all",), frame=b"x"))
     ring.restart(token(20))
     assert (ring.first, ring.end) == (7, 7)
     assert ring.after(token(7)) is None
     assert ring.after(token(20)) == 7
-    assert ring.add(Entry(token=token(21), topics=("all",), frame=b"y")) == 7
+    assert ring.add(RingEntry(token=token(21), topics=("all",), frame=b"y")) == 7
     assert ring.read(7, "all", 100) == ([b"y"], 8)

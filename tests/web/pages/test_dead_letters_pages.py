@@ -10,7 +10,7 @@ from pymongo import MongoClient
 from pymongo.database import Database as Trail
 
 from jobtrail.deadletters.accounting import Audit
-from jobtrail.models.dead_letters.accounting import Balance, Tally
+from jobtrail.models.dead_letters.accounting import Balance, HourlyCount
 from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterState
 from jobtrail.models.dead_letters.replay import Replay, ReplayState
 from jobtrail.models.settings import Settings
@@ -365,7 +365,7 @@ async def test_an_hour_of_which_messages_are_missing_is_a_red_row(
 
 def test_queues_of_which_messages_are_missing_come_first() -> None:
     def balance(queue: str, stored: int, found: int) -> Balance:
-        tally = Tally(
+        tally = HourlyCount(
             queue=queue,
             hour=NOW,
             first_seq=1,

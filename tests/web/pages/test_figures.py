@@ -12,7 +12,7 @@ import pytest
 
 from jobtrail.models.durations import ERROR
 from jobtrail.models.errors import StoreError, TooBroadError
-from jobtrail.models.jobs.job import Job, fold
+from jobtrail.models.jobs.job import JobState, fold
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import StatusUpdate
 from jobtrail.operations import figure_book
@@ -34,7 +34,7 @@ def _slow_machines_may_count_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figure_book, "_LIVE_S", 600)
 
 
-def a_random_job(number: int, chance: random.Random) -> Job:
+def a_random_job(number: int, chance: random.Random) -> JobState:
     """A job as its updates leave it: ended, resubmitted, running, without a start, with late updates."""
     moment = NOW - timedelta(seconds=chance.choice([600, 7200, 90_000, 700_000]) * chance.random())
     job = None
@@ -55,7 +55,7 @@ def a_random_job(number: int, chance: random.Random) -> Job:
     return job
 
 
-def check(figures: Figures, jobs: Iterable[Job]) -> None:
+def check(figures: Figures, jobs: Iterable[JobState]) -> None:
     """Compare with a count of all jobs, one by one."""
     ended = [job for job in jobs if job.status.is_end]
     for bucket in figures.buckets:
@@ -72,7 +72,7 @@ def check(figures: Figures, jobs: Iterable[Job]) -> None:
     assert figures.failure_rate == (len(failed) / len(by_workers) if by_workers else None)
 
 
-def close_to(told_s: float | None, jobs: Iterable[Job], share: float) -> None:
+def close_to(told_s: float | None, jobs: Iterable[JobState], share: float) -> None:
     worked = [job for job in jobs if job.status in (Status.SUCCEEDED, Status.ERROR)]
     exact = sorted(job.elapsed_s for job in worked if job.elapsed_s is not None)
     if not exact:
@@ -204,7 +204,7 @@ async def test_a_bounded_number_of_counts_is_kept(database, monkeypatch):
 
 
 async def test_the_usual_duration_is_that_of_the_last_day_or_else_of_the_week(database, mongo_client, settings):
-    def ended(job_id: str, extractor: str, ago: timedelta, took_s: float) -> Job:
+    def ended(job_id: str, extractor: str, ago: timedelta, took_s: float) -> JobState:
         at = NOW - ago
         began = at - timedelta(seconds=took_s)
         return a_job(job_id, Status.SUCCEEDED, extractor_id=extractor, updated_at=at, finished_at=at, started_at=began)

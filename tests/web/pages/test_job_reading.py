@@ -8,12 +8,12 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database as Trail
 
-from jobtrail.models.jobs.job import Job
-from jobtrail.models.jobs.outline import MOST_ROUNDS, MOST_WHOLE
+from jobtrail.models.jobs.job import JobState
+from jobtrail.models.jobs.outline import MAX_ROUNDS, MAX_WHOLE
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database
-from jobtrail.store.jobs.events import LINES_PER_PAGE, MOST_LETTERS, MOST_SEARCHED, EventLines, LineQuery
+from jobtrail.store.jobs.events import LINES_PER_PAGE, MAX_LETTERS, MAX_SEARCHED, EventLines, LineQuery
 from jobtrail.store.jobs.outline import OutlineRepository
 from tests.jobs import BEGUN, a_job, store
 from tests.web.conftest import Asking
@@ -31,7 +31,7 @@ def trail(mongo_client: MongoClient[Any], settings: Settings, database: Database
 
 
 @pytest.fixture
-def job(trail: Trail[Any]) -> Job:
+def job(trail: Trail[Any]) -> JobState:
     """A job that says something every second, but for one long silence; the database itself makes its events."""
     later = {"$cond": [{"$gt": ["$position", SILENT_AFTER]}, SILENT_S, 0]}
     at_ms = {"$multiply": [1000, {"$add": ["$position", later]}]}
@@ -77,12 +77,12 @@ def note(trail: Trail[Any], reads: list[int]) -> None:
 
 
 async def test_the_page_of_a_job_of_100_000_events_reads_few_of_them(
-    asking: Asking, job: Job, trail: Trail[Any], examined: list[int]
+    asking: Asking, job: JobState, trail: Trail[Any], examined: list[int]
 ) -> None:
     page = seen(await asking().get("/jobs/long"))
 
     note(trail, examined)
-    assert 1 <= len(examined) <= MOST_ROUNDS + 5
+    assert 1 <= len(examined) <= MAX_ROUNDS + 5
     assert sum(examined) < 3500, examined
     timeline = page.one(id="timeline").text
     assert "of 100,000 updates" in timeline
@@ -93,10 +93,10 @@ async def test_the_page_of_a_job_of_100_000_events_reads_few_of_them(
 
 
 async def test_a_job_that_grows_meanwhile_is_shown_as_it_was_when_it_was_read(database: Database) -> None:
-    said = [(Status.PROCESSING, f"Frame {ago_s}", float(ago_s)) for ago_s in range(MOST_WHOLE + 500)]
+    said = [(Status.PROCESSING, f"Frame {ago_s}", float(ago_s)) for ago_s in range(MAX_WHOLE + 500)]
     job = await tell(database, said, job="j")
     assert job is not None
-    for count in (500, MOST_WHOLE + 400):
+    for count in (500, MAX_WHOLE + 400):
         job.event_count = count
         outline = await OutlineRepository(database).read(job)
 
@@ -106,7 +106,7 @@ async def test_a_job_that_grows_meanwhile_is_shown_as_it_was_when_it_was_read(da
 
 
 async def test_every_page_of_events_and_of_a_search_reads_no_more_than_its_reach(
-    database: Database, job: Job, trail: Trail[Any], examined: list[int]
+    database: Database, job: JobState, trail: Trail[Any], examined: list[int]
 ) -> None:
     lines = EventLines(database)
 
@@ -117,16 +117,16 @@ async def test_every_page_of_events_and_of_a_search_reads_no_more_than_its_reach
     assert sum(examined) <= 2 * LINES_PER_PAGE
 
     searched = await lines.page(job, LineQuery(text="frame 123"))
-    assert (searched.lines, searched.first, searched.last) == ([], COUNT - MOST_SEARCHED + 1, COUNT)
+    assert (searched.lines, searched.first, searched.last) == ([], COUNT - MAX_SEARCHED + 1, COUNT)
     onwards = await lines.page(job, LineQuery(text="frame 123", after=0))
     assert onwards.first == 1
     assert [line.position for line in onwards.lines[:3]] == [123, 1230, 1231]
-    assert onwards.last == MOST_SEARCHED
+    assert onwards.last == MAX_SEARCHED
     assert await lines.page(job, LineQuery(statuses=[Status.STARTED], before=SECOND_ATTEMPT)) == await lines.page(
         job, LineQuery(statuses=[Status.STARTED], before=SECOND_ATTEMPT, text="frame")
     )
     note(trail, examined)
-    assert max(examined) <= MOST_SEARCHED + 1
+    assert max(examined) <= MAX_SEARCHED + 1
 
 
 async def test_many_finds_are_told_page_by_page_in_both_directions(database: Database) -> None:
@@ -144,7 +144,7 @@ async def test_many_finds_are_told_page_by_page_in_both_directions(database: Dat
 
 async def test_a_step_ends_with_the_next_event_in_order_and_messages_are_cut(database: Database) -> None:
     said = [
-        (Status.STARTED, "é" * (MOST_LETTERS + 5), 100.0),
+        (Status.STARTED, "é" * (MAX_LETTERS + 5), 100.0),
         (Status.SUCCEEDED, "done", 90.0),
         (Status.PROCESSING, "late", 89.0),
         (Status.PROCESSING, "late too", 88.0),
@@ -161,7 +161,7 @@ async def test_a_step_ends_with_the_next_event_in_order_and_messages_are_cut(dat
         (True, None),
         (False, None),
     ]
-    assert (page.lines[0].message, page.lines[0].message_length) == ("é" * MOST_LETTERS, MOST_LETTERS + 5)
+    assert (page.lines[0].message, page.lines[0].message_length) == ("é" * MAX_LETTERS, MAX_LETTERS + 5)
     line = await EventLines(database).line("j", 2)
     assert line is not None
     assert line.message == "done"

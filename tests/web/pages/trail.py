@@ -6,7 +6,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from jobtrail.models.jobs.job import Event, Job, fold
+from jobtrail.models.jobs.job import Event, JobState, fold
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import StatusUpdate
 from jobtrail.store.database import Database
@@ -43,7 +43,7 @@ async def tell(
     extractor: str = "x",
     resource: str = "r-1",
     **more: Any,
-) -> Job | None:
+) -> JobState | None:
     """Store updates of one job, or such that name none.
 
     Args:
@@ -54,7 +54,7 @@ async def tell(
         resource: What it works on.
         more: Further fields of the updates, such as `user_id`.
     """
-    folded: Job | None = None
+    folded: JobState | None = None
     documents = []
     for seq, (state, message, ago_s) in enumerate(said, 1):
         at = NOW - timedelta(seconds=ago_s)

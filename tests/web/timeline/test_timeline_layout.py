@@ -8,16 +8,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jobtrail.models.jobs.job import Job, fold
+from jobtrail.models.jobs.job import JobState, fold
 from jobtrail.models.jobs.outline import Outline, Point
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import StatusUpdate
-from jobtrail.web.timeline.attempts import MOST_TOLD, attempts_of
+from jobtrail.web.timeline.attempts import MAX_TOLD, attempts_of
 from jobtrail.web.timeline.density import density
-from jobtrail.web.timeline.layout import Chart, Kind, Lane, lay_out
+from jobtrail.web.timeline.layout import Kind, TimelineChart, TimelineRow, lay_out
 from jobtrail.web.timeline.scale import (
     GREATEST_ZOOM,
-    LEAST_SQUEEZED,
+    MIN_SQUEEZED,
     SQUEEZED_SHARE,
     WIDTH,
     brief_length,
@@ -34,8 +34,8 @@ Told = tuple[Status, float]
 """Status, and seconds after the beginning by the worker's clock."""
 
 
-def folded(told: Sequence[Told]) -> tuple[Job, list[Point]]:
-    job: Job | None = None
+def folded(told: Sequence[Told]) -> tuple[JobState, list[Point]]:
+    job: JobState | None = None
     points = []
     for state, at_s in told:
         at = START + timedelta(seconds=at_s)
@@ -50,7 +50,7 @@ def folded(told: Sequence[Told]) -> tuple[Job, list[Point]]:
     return job, points
 
 
-def drawn(told: Sequence[Told], now_s: float | None = None) -> Chart:
+def drawn(told: Sequence[Told], now_s: float | None = None) -> TimelineChart:
     """Lay a job out; of one that has not ended `now_s` is the present."""
     job, points = folded(told)
     until = None if now_s is None else START + timedelta(seconds=now_s)
@@ -59,7 +59,7 @@ def drawn(told: Sequence[Told], now_s: float | None = None) -> Chart:
     return chart
 
 
-def shapes(lane: Lane) -> list[tuple[str, float, float]]:
+def shapes(lane: TimelineRow) -> list[tuple[str, float, float]]:
     """Kind, real beginning and real length of each of a lane's segments."""
     return [(segment.kind.value, segment.begins_s, segment.length_s) for segment in lane.segments]
 
@@ -136,7 +136,7 @@ def test_a_scale_never_goes_back_and_squeezes_long_silences_only(
         assert right.x == pytest.approx(left.x + left.width)
         assert right.begins_s == pytest.approx(left.ends_s)
     squeezed = [piece for piece in scale.pieces if piece.squeezed]
-    assert all(piece.width >= LEAST_SQUEEZED - NEARLY for piece in squeezed)
+    assert all(piece.width >= MIN_SQUEEZED - NEARLY for piece in squeezed)
     for piece in squeezed:
         # Its real length can be told.
         assert any((piece.begins_s, piece.length_s) == (begin, end - begin) for begin, end in found)
@@ -218,10 +218,10 @@ def test_long_silences_are_squeezed_and_tell_their_length() -> None:
     chart = drawn(RETRIED)
 
     assert [squeeze.length_s for squeeze in chart.squeezes] == [60, 119]
-    assert [squeeze.width for squeeze in chart.squeezes] == [LEAST_SQUEEZED, LEAST_SQUEEZED]
+    assert [squeeze.width for squeeze in chart.squeezes] == [MIN_SQUEEZED, MIN_SQUEEZED]
     # The rest is to scale: a second is everywhere as wide.
     wide = [segment.width / segment.length_s for lane in chart.lanes[1:] for segment in lane.segments]
-    assert wide == [pytest.approx((WIDTH - 2 * LEAST_SQUEEZED) / 26)] * 3
+    assert wide == [pytest.approx((WIDTH - 2 * MIN_SQUEEZED) / 26)] * 3
 
 
 def test_lengths_are_short_where_there_is_little_room_and_never_cut_off() -> None:
@@ -307,7 +307,7 @@ def test_of_many_attempts_those_in_the_middle_share_a_lane() -> None:
     told = [each for number in range(50) for each in ((Status.STARTED, number * 2.0), (Status.ERROR, number * 2.0 + 1))]
     attempts = attempts_of(folded(told)[1])
 
-    assert len(attempts) == MOST_TOLD
+    assert len(attempts) == MAX_TOLD
     numbers = [(attempt.first, attempt.last) for attempt in attempts]
     assert numbers[:5] == [(1, 1), (2, 2), (3, 3), (4, 4), (5, 43)]
     assert numbers[5:] == [(number, number) for number in range(44, 51)]

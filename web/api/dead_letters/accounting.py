@@ -32,7 +32,7 @@ def conservation_router(parts: Parts) -> APIRouter:
     Returns:
         The router.
     """
-    router = APIRouter(tags=["dead letters"], dependencies=[Depends(parts.doorkeeper.operator)])
+    router = APIRouter(tags=["dead letters"], dependencies=[Depends(parts.authenticator.operator)])
 
     @router.get("/conservation", summary="Audit the conservation of messages", **documented(examples.AUDIT, 400))
     async def conservation(asked: Annotated[AskedAudit, Query()]) -> Response:

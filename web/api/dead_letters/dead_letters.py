@@ -24,8 +24,8 @@ from jobtrail.web.api.dead_letters.selection import (
 )
 from jobtrail.web.api.examples import dead_letters as examples
 from jobtrail.web.auth.identity import Identity
-from jobtrail.web.dead_letters.acts import Change
-from jobtrail.web.dead_letters.trial import MOST_JUDGED, try_out
+from jobtrail.web.dead_letters.acts import LetterChange
+from jobtrail.web.dead_letters.trial import MAX_JUDGED, try_out
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId
 from jobtrail.web.problem import problems
@@ -77,7 +77,7 @@ def dead_letters_router(parts: Parts) -> APIRouter:
     Returns:
         The router.
     """
-    operator = Depends(parts.doorkeeper.operator)
+    operator = Depends(parts.authenticator.operator)
     router = APIRouter(prefix="/dead-letters", tags=["dead letters"], dependencies=[operator])
     _add_lists(router, parts)
     _add_acts(router, parts)
@@ -87,7 +87,7 @@ def dead_letters_router(parts: Parts) -> APIRouter:
 
 
 def _add_lists(router: APIRouter, parts: Parts) -> None:
-    operator = Depends(parts.doorkeeper.operator)
+    operator = Depends(parts.authenticator.operator)
 
     @router.get("", summary="List dead letters", **documented(examples.LETTER_LIST, 400))
     async def letters(request: Request, asked: Annotated[AskedLetters, Query()]) -> Response:
@@ -115,7 +115,7 @@ def _add_lists(router: APIRouter, parts: Parts) -> None:
 
 
 def _add_acts(router: APIRouter, parts: Parts) -> None:
-    operator = Depends(parts.doorkeeper.operator)
+    operator = Depends(parts.authenticator.operator)
 
     @router.post("/dry-run", summary="Try a replay", **documented(examples.DRY_RUN, 400, 413, 415))
     async def dry_run(asked: AskedDryRun) -> Response:
@@ -128,7 +128,7 @@ def _add_acts(router: APIRouter, parts: Parts) -> None:
         )
         if not trial.is_whole:
             raise TooBroadError(
-                f"these are more than {MOST_JUDGED:,} letters: narrow the selection, or let "
+                f"these are more than {MAX_JUDGED:,} letters: narrow the selection, or let "
                 "`jobtrail deadletters replay --dry-run` judge them all"
             )
         return answer(DryRunSchema.of(trial.result))
@@ -162,7 +162,7 @@ def _add_acts(router: APIRouter, parts: Parts) -> None:
 
 
 def _add_letter(router: APIRouter, parts: Parts) -> None:
-    operator = Depends(parts.doorkeeper.operator)
+    operator = Depends(parts.authenticator.operator)
 
     @router.get("/{letter_id}", summary="Show a dead letter", **documented(examples.LETTER, 400, 404))
     async def letter(letter_id: PathId) -> Response:
@@ -177,7 +177,7 @@ def _add_letter(router: APIRouter, parts: Parts) -> None:
 
         409 tells that it was sent already, or is about to be, or is closed.
         """
-        change = Change(body=asked.body, fields=asked.fields, headers=asked.headers)
+        change = LetterChange(body=asked.body, fields=asked.fields, headers=asked.headers)
         await parts.letter_acts.edit(asker, letter_id, change)
         return await _shown(parts, letter_id)
 

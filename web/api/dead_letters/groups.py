@@ -38,7 +38,7 @@ def dead_letter_groups_router(parts: Parts) -> APIRouter:
     Returns:
         The router.
     """
-    operator = Depends(parts.doorkeeper.operator)
+    operator = Depends(parts.authenticator.operator)
     router = APIRouter(prefix="/dead-letters/groups", tags=["dead letters"], dependencies=[operator])
 
     @router.get("", summary="List groups of dead letters", **documented(examples.GROUP_LIST, 400))

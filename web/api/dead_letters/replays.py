@@ -24,7 +24,7 @@ def replays_router(parts: Parts) -> APIRouter:
     Returns:
         The router.
     """
-    operator = Depends(parts.doorkeeper.operator)
+    operator = Depends(parts.authenticator.operator)
     router = APIRouter(prefix="/dead-letters/replays", tags=["dead letters"], dependencies=[operator])
 
     @router.get("", summary="List replays", **documented(examples.REPLAY_LIST, 400))

@@ -9,7 +9,7 @@ from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterKind, L
 from jobtrail.operations.schemas.base import Schema
 from jobtrail.web.api.parameters import Asked, AskedPage, Moment, Name
 
-MOST_IDS = 1000
+MAX_IDS = 1000
 LetterId = Annotated[str, Field(min_length=1, max_length=64, examples=["69210b1c0000000000000007"])]
 _BodyMoment = Annotated[
     Moment,
@@ -83,7 +83,7 @@ class SelectionSchema(_Narrowing, Schema):
     """Which letters an act is about: `ids`, or any filters, or `all`. An empty body is refused: it might be a slip."""
 
     all: Literal[True] | None = Field(None, description="All letters that the act can be about.")
-    ids: Annotated[list[LetterId], Field(min_length=1, max_length=MOST_IDS)] | None = Field(
+    ids: Annotated[list[LetterId], Field(min_length=1, max_length=MAX_IDS)] | None = Field(
         None, description="These letters."
     )
     maybe_repeated: Annotated[bool, Strict()] | None = Field(None, description=_REPEATED)

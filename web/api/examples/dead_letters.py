@@ -7,12 +7,12 @@ from jobtrail.broker.queue_depth import QueueDepth
 from jobtrail.deadletters.accounting import Audit
 from jobtrail.deadletters.archive import export_line
 from jobtrail.models.datasets.judgement import DryRun, Judgement, Verdict
-from jobtrail.models.dead_letters.accounting import StreamFindings, Tally, stream_balance
+from jobtrail.models.dead_letters.accounting import HourlyCount, StreamFindings, stream_balance
 from jobtrail.models.dead_letters.dead_letter import (
     Cause,
     CauseGroup,
+    DeadLetter,
     Fix,
-    Letter,
     LetterFilter,
     LetterKind,
     LetterState,
@@ -46,7 +46,7 @@ _CAUSE = Cause(
     extractor_id=JOB.extractor_id,
     version="2.0",
 )
-_LETTER = Letter(
+_LETTER = DeadLetter(
     id=_LETTER_ID,
     cause_id=_GROUP_ID,
     cause=_CAUSE,
@@ -105,7 +105,7 @@ _REPLAY = Replay(
     counts={LetterState.RESOLVED: 8, LetterState.REPLAYED: 2},
     detail="waiting for what becomes of the first 10",
 )
-_TALLY = Tally(
+_TALLY = HourlyCount(
     queue=_ORIGIN,
     hour=after(0).replace(minute=0, second=0),
     first_seq=1,

@@ -6,7 +6,7 @@ from jobtrail.heartbeat.liveness import Basis, Evidence, Stall, StallKind
 from jobtrail.models.audit import AuditRecord
 from jobtrail.models.datasets.dataset import Answer, DatasetStatus, Level, LogType, Notification, Ruling, StatusSource
 from jobtrail.models.heartbeat import ExtractorRecord, ExtractorVersion, InstanceRecord
-from jobtrail.models.jobs.job import Event, Job, Placement
+from jobtrail.models.jobs.job import Event, JobState, Placement
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import StatusUpdate
 from jobtrail.models.notifications.outbox import ChannelName, DatasetNews, OutboxEntry, OutboxState
@@ -75,7 +75,7 @@ def _event(position: int | None, state: Status, message: str, at_s: float) -> Ev
 
 
 _RUNNING = ListedJob(
-    job=Job(
+    job=JobState(
         job_id=_JOB_ID,
         extractor_id=_EXTRACTOR,
         resource_id=_RESOURCE,

@@ -58,7 +58,7 @@ def conservation_page_router(parts: Parts) -> APIRouter:
     @router.get("/dead-letters/conservation")
     async def conservation(
         request: Request,
-        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
         typed: Annotated[ConservationQuery, Query()],
     ) -> HTMLResponse:
         window = typed.window if typed.window in WINDOWS else "24h"

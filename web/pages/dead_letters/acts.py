@@ -15,7 +15,7 @@ from jobtrail.models.dead_letters.dead_letter import LetterFilter
 from jobtrail.models.dead_letters.replay import Replay
 from jobtrail.models.errors import BusyError, NotFoundError, SettingError, TooLateError
 from jobtrail.web.auth.identity import Identity
-from jobtrail.web.dead_letters.acts import Change
+from jobtrail.web.dead_letters.acts import LetterChange
 from jobtrail.web.pages.dead_letters.form import LETTERS, Selection
 from jobtrail.web.pages.dead_letters.told import led_back
 from jobtrail.web.parts import Parts
@@ -36,7 +36,7 @@ class Act(Selection):
     """Also what may be repetitions of other letters is to be replayed."""
 
 
-class Edit(BaseModel):
+class EditForm(BaseModel):
     """An edit, as a form sends it: the whole body, or one field; or one header."""
 
     body: str | None = None
@@ -64,7 +64,7 @@ def dead_letters_acts_router(parts: Parts) -> APIRouter:
 
 
 def _add_moves(router: APIRouter, parts: Parts) -> None:
-    operator = Depends(parts.doorkeeper.operator)
+    operator = Depends(parts.authenticator.operator)
 
     @router.post("/dead-letters/dry-run")
     async def dry_run(asked: Annotated[Act, Form()]) -> RedirectResponse:
@@ -114,7 +114,7 @@ def _add_held(router: APIRouter, parts: Parts) -> None:
     @router.get("/dead-letters/held")
     async def held(
         request: Request,
-        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
         asked: Annotated[Selection, Query()],
     ) -> Response:
         holder, words = await _holder(parts, asked.wanted(datetime.now(UTC)))
@@ -129,7 +129,7 @@ def _add_held(router: APIRouter, parts: Parts) -> None:
 
 
 def _add_changes(router: APIRouter, parts: Parts) -> None:
-    operator = Depends(parts.doorkeeper.operator)
+    operator = Depends(parts.authenticator.operator)
 
     @router.post("/dead-letters/groups/{group_id}/note")
     async def note(
@@ -149,7 +149,7 @@ def _add_changes(router: APIRouter, parts: Parts) -> None:
 
     @router.post("/dead-letters/{letter_id}/edit")
     async def edit(
-        letter_id: PathId, asker: Annotated[Identity, operator], asked: Annotated[Edit, Form()]
+        letter_id: PathId, asker: Annotated[Identity, operator], asked: Annotated[EditForm, Form()]
     ) -> RedirectResponse:
         here = address("dead-letters", letter_id)
         try:
@@ -179,15 +179,15 @@ async def _holder(parts: Parts, wanted: LetterFilter) -> tuple[Replay | None, st
     return None, ""
 
 
-async def _change(parts: Parts, letter_id: str, asked: Edit) -> Change:
+async def _change(parts: Parts, letter_id: str, asked: EditForm) -> LetterChange:
     value = None if asked.how == "remove" else _value(asked.value)
     if asked.field.strip():
-        return Change(fields={asked.field.strip(): value})
+        return LetterChange(fields={asked.field.strip(): value})
     if asked.header.strip():
-        return Change(headers={asked.header.strip(): value})
+        return LetterChange(headers={asked.header.strip(): value})
     if asked.body is None:
         raise SettingError("nothing is to be changed: name a field or a header")
-    return Change(body=_as_it_was(asked.body, masked_body((await parts.letters.get(letter_id)).outgoing[0])))
+    return LetterChange(body=_as_it_was(asked.body, masked_body((await parts.letters.get(letter_id)).outgoing[0])))
 
 
 def _as_it_was(text: str, shown: str | None) -> str:

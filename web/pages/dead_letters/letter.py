@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 
 from jobtrail.deadletters.editing import masked_body
-from jobtrail.models.dead_letters.dead_letter import UNSETTLED, Letter
+from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter
 from jobtrail.models.dead_letters.replay import Replay
 from jobtrail.models.errors import NotFoundError
 from jobtrail.operations.dead_letter_view import SHOWN_BYTES, LetterView, look_at
@@ -29,7 +29,7 @@ class LetterPage:
     """The body that a replay sends, for a form; None where it is no text, or too much of it."""
 
     @property
-    def letter(self) -> Letter:
+    def letter(self) -> DeadLetter:
         """The letter."""
         return self.view.letter
 
@@ -54,7 +54,7 @@ def dead_letter_page_router(parts: Parts) -> APIRouter:
     async def letter(
         request: Request,
         letter_id: PathId,
-        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
         typed: Annotated[Told, Query()],
     ) -> HTMLResponse:
         page = await _read(parts, letter_id)
@@ -79,13 +79,13 @@ async def _read(parts: Parts, letter_id: str) -> LetterPage:
     return LetterPage(view=view, replay=await _replay(parts, view.letter), editable=_editable(view.letter))
 
 
-def _targets(parts: Parts, letter: Letter) -> list[str]:
+def _targets(parts: Parts, letter: DeadLetter) -> list[str]:
     """Name the queues and streams that the letter may well be sent to, for a field to offer."""
     stream = parts.settings.reply_to(letter.job_id or letter.id)
     return [queue for queue in dict.fromkeys([letter.cause.origin, stream]) if queue]
 
 
-async def _replay(parts: Parts, letter: Letter) -> Replay | None:
+async def _replay(parts: Parts, letter: DeadLetter) -> Replay | None:
     if letter.replay_id is None:
         return None
     try:
@@ -94,7 +94,7 @@ async def _replay(parts: Parts, letter: Letter) -> Replay | None:
         return None
 
 
-def _editable(letter: Letter) -> str | None:
+def _editable(letter: DeadLetter) -> str | None:
     body = letter.outgoing[0]
     text = masked_body(body) if len(body) <= SHOWN_BYTES else None
     # A form would send something else instead of these.

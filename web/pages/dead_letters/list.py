@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 
-from jobtrail.models.dead_letters.dead_letter import Letter, LetterFilter, LetterKind, LetterState
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterFilter, LetterKind, LetterState
 from jobtrail.store.keyset import Page
 from jobtrail.web.auth.identity import Identity
 from jobtrail.web.charts.dead_letters import STATE_WORDS
@@ -48,14 +48,14 @@ def dead_letters_list_router(parts: Parts) -> APIRouter:
         The router.
     """
     router = APIRouter(include_in_schema=False)
-    operator = Depends(parts.doorkeeper.operator)
+    operator = Depends(parts.authenticator.operator)
 
     @router.get("/dead-letters/letters")
     async def letters(
         request: Request, asker: Annotated[Identity, operator], typed: Annotated[ListQuery, Query()]
     ) -> HTMLResponse:
         form = read_form(LetterQuery(**typed.model_dump(exclude={"told", "count"})), datetime.now(UTC))
-        page: Page[Letter] = Page(rows=[], next=None)
+        page: Page[DeadLetter] = Page(rows=[], next=None)
         if not form.problems:
             page = await parts.letters.list(form.wanted, limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
         return await parts.renderer.page(

@@ -48,7 +48,7 @@ def dead_letters_page_router(parts: Parts) -> APIRouter:
         The router.
     """
     router = APIRouter(include_in_schema=False)
-    operator = Depends(parts.doorkeeper.operator)
+    operator = Depends(parts.authenticator.operator)
 
     @router.get("/dead-letters")
     async def groups(

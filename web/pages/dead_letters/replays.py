@@ -62,7 +62,7 @@ def replays_page_router(parts: Parts) -> APIRouter:
         The router.
     """
     router = APIRouter(include_in_schema=False)
-    operator = Depends(parts.doorkeeper.operator)
+    operator = Depends(parts.authenticator.operator)
 
     @router.get("/dead-letters/replays")
     async def replays(

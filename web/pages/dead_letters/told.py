@@ -8,7 +8,7 @@ from jobtrail.web.render import query
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Words:
+class BannerWords:
     """What is told."""
 
     tone: str
@@ -17,19 +17,21 @@ class Words:
 
 _MOST = 10**12
 _WORDS = {
-    "discarded": Words(tone="good", text="{count} discarded: they are in the archive, and can be restored from there."),
-    "restored": Words(tone="good", text="{count} restored: they are open again."),
-    "edited": Words(tone="good", text="Edited. A replay sends it so; the letter itself keeps its own bytes."),
-    "reverted": Words(tone="good", text="The edit is taken back: a replay sends the letter's own bytes."),
-    "noted": Words(tone="good", text="Noted, for whoever meets this again."),
-    "unnoted": Words(tone="good", text="The note is taken away."),
-    "imported": Words(tone="good", text="{count} imported; those that were known are passed over."),
-    "cancelling": Words(tone="run", text="It stops before its next batch. What was sent stays sent."),
-    "too-late": Words(tone="warn", text="Too late: the replay had ended already."),
-    "nothing": Words(
+    "discarded": BannerWords(
+        tone="good", text="{count} discarded: they are in the archive, and can be restored from there."
+    ),
+    "restored": BannerWords(tone="good", text="{count} restored: they are open again."),
+    "edited": BannerWords(tone="good", text="Edited. A replay sends it so; the letter itself keeps its own bytes."),
+    "reverted": BannerWords(tone="good", text="The edit is taken back: a replay sends the letter's own bytes."),
+    "noted": BannerWords(tone="good", text="Noted, for whoever meets this again."),
+    "unnoted": BannerWords(tone="good", text="The note is taken away."),
+    "imported": BannerWords(tone="good", text="{count} imported; those that were known are passed over."),
+    "cancelling": BannerWords(tone="run", text="It stops before its next batch. What was sent stays sent."),
+    "too-late": BannerWords(tone="warn", text="Too late: the replay had ended already."),
+    "nothing": BannerWords(
         tone="warn", text="Nothing was sent: none of these letters is open or of unknown outcome any more."
     ),
-    "closed": Words(tone="warn", text="Not edited: the letter was sent already, is about to be, or is settled."),
+    "closed": BannerWords(tone="warn", text="Not edited: the letter was sent already, is about to be, or is settled."),
 }
 """By the word that stands in the address: a link can choose among these texts, and bring none of its own."""
 
@@ -40,13 +42,13 @@ class Told(BaseModel):
     told: str = ""
     count: int = Field(0, ge=0, le=_MOST)
 
-    def words(self) -> Words | None:
+    def words(self) -> BannerWords | None:
         """Return what is told; None for nothing."""
         words = _WORDS.get(self.told)
         if words is None:
             return None
         letters = f"{self.count:,} {'letter is' if self.count == 1 else 'letters are'}"
-        return Words(tone=words.tone, text=words.text.format(count=letters))
+        return BannerWords(tone=words.tone, text=words.text.format(count=letters))
 
 
 def led_back(path: str, told: str, count: int | None = None) -> str:

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from jobtrail.models.audit import Outcome
 from jobtrail.models.errors import BrokerError, JobTrailError, NotFoundError, SettingError, StoreError, TooLateError
 from jobtrail.models.heartbeat import likely_queues
-from jobtrail.models.jobs.job import Job
+from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.wire import MAX_NAME_LENGTH
 from jobtrail.operations.cancellation import find_target, take_back
 from jobtrail.publisher.submission import submit
@@ -26,7 +26,7 @@ _POLL_S = 0.05
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Told:
+class ActBanner:
     """What a page tells of an act."""
 
     tone: str
@@ -34,18 +34,18 @@ class Told:
 
 
 OUTCOMES = {
-    "cancelled": Told(tone="good", text="Cancelled: the request was taken back from the queue."),
-    "too-late": Told(tone="warn", text="Too late to cancel: a worker has taken the job, or it has ended."),
-    "no-queue": Told(tone="warn", text="Nothing was changed: there is no queue of this extractor on the broker."),
-    "not-cancelled": Told(
+    "cancelled": ActBanner(tone="good", text="Cancelled: the request was taken back from the queue."),
+    "too-late": ActBanner(tone="warn", text="Too late to cancel: a worker has taken the job, or it has ended."),
+    "no-queue": ActBanner(tone="warn", text="Nothing was changed: there is no queue of this extractor on the broker."),
+    "not-cancelled": ActBanner(
         tone="warn",
         text="Not cancelled: too many requests wait in the queue, or somebody else cancels there right now. Try again.",
     ),
-    "no-broker": Told(
+    "no-broker": ActBanner(
         tone="bad", text="RabbitMQ can't be reached. If the act went through nevertheless, the job will show it."
     ),
-    "submitted": Told(tone="good", text="This job was submitted just now, as you asked."),
-    "submitted-unseen": Told(
+    "submitted": ActBanner(tone="good", text="This job was submitted just now, as you asked."),
+    "submitted-unseen": ActBanner(
         tone="warn", text="Submitted, but the new job's first update is not stored yet. Is the consumer running?"
     ),
 }
@@ -63,7 +63,7 @@ def add_acts(router: APIRouter, parts: Parts) -> None:
     @router.post("/jobs/{job_id}/cancel")
     async def cancel(
         job_id: PathId,
-        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
         next: Annotated[str, Form()] = "",  # the field's name
     ) -> RedirectResponse:
         await parts.jobs.get(job_id)
@@ -78,7 +78,7 @@ def add_acts(router: APIRouter, parts: Parts) -> None:
     @router.post("/jobs/{job_id}/submit-again")
     async def submit_again(
         job_id: PathId,
-        asker: Annotated[Identity, Depends(parts.doorkeeper.operator)],
+        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
         queue: Annotated[str, Form(min_length=1, max_length=MAX_NAME_LENGTH)],
         kind: Annotated[Literal["file", "dataset"], Form()],
     ) -> RedirectResponse:
@@ -107,7 +107,9 @@ async def _cancel(parts: Parts, job_id: str) -> tuple[str, Outcome]:
     return "cancelled", Outcome.DONE
 
 
-async def _submit(parts: Parts, job: Job, queue: str, kind: Literal["file", "dataset"]) -> tuple[str, str, Outcome]:
+async def _submit(
+    parts: Parts, job: JobState, queue: str, kind: Literal["file", "dataset"]
+) -> tuple[str, str, Outcome]:
     """Submit the same work; what the first request held beside it is not kept."""
     try:
         new_id = await asyncio.to_thread(
@@ -136,7 +138,7 @@ def _refusal(error: JobTrailError) -> tuple[str, Outcome]:
     return "not-cancelled", Outcome.REFUSED
 
 
-async def _until(jobs: JobRepository, job_id: str, holds: Callable[[Job], bool]) -> bool:
+async def _until(jobs: JobRepository, job_id: str, holds: Callable[[JobState], bool]) -> bool:
     """Wait for the consumer to store what follows from an act, so that the page shows it; not for ever."""
     try:
         async with asyncio.timeout(_STORED_WITHIN_S):

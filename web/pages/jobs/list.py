@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from jobtrail.models.errors import TooBroadError
 from jobtrail.models.jobs.status import Status
 from jobtrail.operations.job_list import JobList, JobListRequest, list_jobs
-from jobtrail.store.jobs.without_job_id import MOST_COUNTED
+from jobtrail.store.jobs.without_job_id import MAX_COUNTED
 from jobtrail.web.auth.identity import Identity
 from jobtrail.web.pages.jobs.form import JobForm, JobQuery, read_form
 from jobtrail.web.parts import Parts
@@ -35,7 +35,7 @@ def jobs_page_router(parts: Parts) -> APIRouter:
     @router.get("/jobs")
     async def jobs(
         request: Request,
-        asker: Annotated[Identity, Depends(parts.doorkeeper)],
+        asker: Annotated[Identity, Depends(parts.authenticator)],
         typed: Annotated[JobQuery, Query()],
     ) -> Response:
         if "" in request.query_params.values():
@@ -57,7 +57,7 @@ def jobs_page_router(parts: Parts) -> APIRouter:
             first=typed.address() if typed.cursor else None,
             older=typed.address(cursor=found.next) if found and found.next else None,
             groups_shown=GROUPS_SHOWN,
-            most_counted=MOST_COUNTED,
+            most_counted=MAX_COUNTED,
         )
 
     return router

@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 
-from jobtrail.models.dead_letters.dead_letter import Letter, LetterFilter
+from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterFilter
 from jobtrail.models.heartbeat import likely_queues
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.token import Role
-from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.events import EventLines
 from jobtrail.store.jobs.outline import OutlineRepository
 from jobtrail.store.keyset import Page
@@ -40,7 +40,7 @@ def job_page_router(parts: Parts) -> APIRouter:
     async def job(
         request: Request,
         job_id: PathId,
-        asker: Annotated[Identity, Depends(parts.doorkeeper)],
+        asker: Annotated[Identity, Depends(parts.authenticator)],
         typed: Annotated[PageQuery, Query()],
     ) -> HTMLResponse:
         judge = parts.judge()
@@ -66,14 +66,14 @@ def job_page_router(parts: Parts) -> APIRouter:
     return router
 
 
-async def _queues(asker: Identity, view: JobView, judge: StallJudge) -> Sequence[str]:
+async def _queues(asker: Identity, view: JobView, judge: StallDetector) -> Sequence[str]:
     """Return where an operator may submit the job again; empty for others, and while it has not ended."""
     if asker.role is not Role.OPERATOR or not view.job.status.is_end:
         return ()
     return likely_queues(await judge.instances(view.job.extractor_id), view.job.extractor_id)
 
 
-async def _letters(parts: Parts, asker: Identity, job_id: str) -> Page[Letter]:
+async def _letters(parts: Parts, asker: Identity, job_id: str) -> Page[DeadLetter]:
     """Read the newest dead letters of a job, for an operator: they hold what others sent."""
     if asker.role is not Role.OPERATOR:
         return Page(rows=[], next=None)

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
 from jobtrail.models.errors import NotFoundError, RecordError
-from jobtrail.models.jobs.job import Event, Job
+from jobtrail.models.jobs.job import Event, JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.operations.job_list import ListedJob, judged
 from jobtrail.operations.resource_groups import read_groups
-from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.jobs import EventFilter
 from jobtrail.store.jobs.resources import ResourceGroup
-from jobtrail.store.jobs.without_job_id import MOST_COUNTED
+from jobtrail.store.jobs.without_job_id import MAX_COUNTED
 from jobtrail.web.auth.identity import Identity
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId, address
@@ -43,7 +43,7 @@ class ResourceQuery(BaseModel):
 class _OpenJob:
     """A job with its latest events, in order."""
 
-    job: Job
+    job: JobState
     events: Sequence[Event]
 
 
@@ -76,7 +76,7 @@ def resource_page_router(parts: Parts) -> APIRouter:
     async def resource(
         request: Request,
         resource_id: PathId,
-        asker: Annotated[Identity, Depends(parts.doorkeeper)],
+        asker: Annotated[Identity, Depends(parts.authenticator)],
         asked: Annotated[ResourceQuery, Query()],
     ) -> Response:
         judge = parts.judge()
@@ -93,14 +93,14 @@ def resource_page_router(parts: Parts) -> APIRouter:
             asked=asked,
             is_dataset=await _is_dataset(parts, resource_id),
             cancellable=CANCELLABLE,
-            most_counted=MOST_COUNTED,
+            most_counted=MAX_COUNTED,
         )
 
     return router
 
 
 async def _open(
-    parts: Parts, resource_id: str, groups: Sequence[ResourceGroup], asked: ResourceQuery, judge: StallJudge
+    parts: Parts, resource_id: str, groups: Sequence[ResourceGroup], asked: ResourceQuery, judge: StallDetector
 ) -> _Opened | None:
     """Open the extractor that is asked for; a single one is always open."""
     wanted = groups[0].extractor_id if len(groups) == 1 else asked.open
@@ -131,7 +131,7 @@ async def _unnamed(parts: Parts, group: ResourceGroup, asked: ResourceQuery) -> 
     return page.rows, page.next
 
 
-async def _open_job(parts: Parts, jobs: Sequence[Job], job_id: str) -> _OpenJob | None:
+async def _open_job(parts: Parts, jobs: Sequence[JobState], job_id: str) -> _OpenJob | None:
     job = next((each for each in jobs if each.job_id == job_id), None)
     if job is None:
         return None

@@ -10,29 +10,29 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from jobtrail.heartbeat.liveness import Stall
 from jobtrail.models.heartbeat import InstanceRecord
-from jobtrail.models.jobs.job import Gap, Job
+from jobtrail.models.jobs.job import Gap, JobState
 from jobtrail.models.jobs.outline import Outline
 from jobtrail.models.jobs.status import Status, status_of_word
 from jobtrail.models.jobs.timeline import gap_words
 from jobtrail.models.jobs.wire import MAX_ID_LENGTH
-from jobtrail.operations.stall_detector import StallJudge
+from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.events import EventLine, EventLines, LinePage, LineQuery
 from jobtrail.store.jobs.jobs import JobRepository
 from jobtrail.store.jobs.outline import OutlineRepository
 from jobtrail.web.paths import address
 from jobtrail.web.render import query
-from jobtrail.web.timeline.density import Column, density
-from jobtrail.web.timeline.layout import Chart, Kind, lay_out
+from jobtrail.web.timeline.density import DensityColumn, density
+from jobtrail.web.timeline.layout import Kind, TimelineChart, lay_out
 from jobtrail.web.timeline.words import Words, printable, telling_line, words
 
-_MOST_POSITIONS = 10**9
+_MAX_POSITIONS = 10**9
 _LINES_BEFORE_TARGET = 20
 _SLOWEST_LETTERS = 120
 _ERROR_LETTERS = 20_000
 _ERROR_AT_ONCE = 1500
 _ERROR_LINES_AT_ONCE = 14
 
-_Position = Annotated[int, Field(ge=0, le=_MOST_POSITIONS)]
+_Position = Annotated[int, Field(ge=0, le=_MAX_POSITIONS)]
 
 
 class PageQuery(BaseModel):
@@ -104,7 +104,7 @@ class PageWindow:
 class JobView:
     """All that the page shows."""
 
-    job: Job
+    job: JobState
     path: str
     """The page's address."""
     stall: Stall | None
@@ -116,8 +116,8 @@ class JobView:
     until: datetime | None
     """The present, for a job that has not ended."""
     outline: Outline
-    chart: Chart | None
-    columns: Sequence[Column]
+    chart: TimelineChart | None
+    columns: Sequence[DensityColumn]
     slowest: EventLine | None
     """The event that begins the slowest step."""
     slowest_share: float | None
@@ -217,7 +217,7 @@ class JobReader:
         self._outlines = outlines
         self._lines = lines
 
-    async def read(self, job_id: str, typed: PageQuery, judge: StallJudge) -> JobView:
+    async def read(self, job_id: str, typed: PageQuery, judge: StallDetector) -> JobView:
         """Read one job.
 
         Args:
@@ -261,7 +261,7 @@ class JobReader:
             window=_window(chart, job, page),
         )
 
-    async def _slowest(self, job: Job, chart: Chart | None, page: LinePage) -> EventLine | None:
+    async def _slowest(self, job: JobState, chart: TimelineChart | None, page: LinePage) -> EventLine | None:
         """Find what the worker said when the slowest step began."""
         if chart is None or chart.slowest is None:
             return None
@@ -270,13 +270,13 @@ class JobReader:
         return next(shown, None) or await self._lines.line(job.job_id, position)
 
 
-async def _instance(job: Job, judge: StallJudge) -> InstanceRecord | None:
+async def _instance(job: JobState, judge: StallDetector) -> InstanceRecord | None:
     if job.instance_id is None:
         return None
     return next((each for each in await judge.instances(job.extractor_id) if each.instance_id == job.instance_id), None)
 
 
-def _error(job: Job) -> ErrorText | None:
+def _error(job: JobState) -> ErrorText | None:
     if job.status is not Status.ERROR:
         return None
     shown = words(
@@ -289,21 +289,21 @@ def _error(job: Job) -> ErrorText | None:
     return ErrorText(headline=headline, words=shown, tells_more=shown.text.strip() != headline)
 
 
-def _queue_s(job: Job, now: datetime) -> float | None:
+def _queue_s(job: JobState, now: datetime) -> float | None:
     if job.submitted_at is None:
         return None
     taken_at = job.started_at or job.finished_at or now
     return max(0.0, (taken_at - job.submitted_at).total_seconds())
 
 
-def _share(chart: Chart | None, job: Job, now: datetime) -> float | None:
+def _share(chart: TimelineChart | None, job: JobState, now: datetime) -> float | None:
     if chart is None or chart.slowest is None or job.started_at is None:
         return None
     run_s = ((job.finished_at or now) - job.started_at).total_seconds()
     return min(1.0, chart.slowest.length_s / run_s) if run_s > 0 else None
 
 
-def _rows(job: Job, lines: Sequence[EventLine], begins_at: datetime) -> Iterator[Row]:
+def _rows(job: JobState, lines: Sequence[EventLine], begins_at: datetime) -> Iterator[Row]:
     gaps: Mapping[tuple[str, int], Gap] = {
         (producer, gap[1]): gap for producer, found in job.missing.items() for gap in found
     }
@@ -323,7 +323,7 @@ def _rows(job: Job, lines: Sequence[EventLine], begins_at: datetime) -> Iterator
         attempt = line.attempt
 
 
-def _window(chart: Chart | None, job: Job, page: LinePage) -> PageWindow | None:
+def _window(chart: TimelineChart | None, job: JobState, page: LinePage) -> PageWindow | None:
     if chart is None or not page.lines or (page.first == 1 and page.last == job.event_count):
         return None
     offsets_s = [(line.at - chart.begins_at).total_seconds() for line in page.lines]
