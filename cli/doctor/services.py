@@ -12,7 +12,7 @@ from jobtrail.cli.places import place_of
 from jobtrail.models.errors import SettingError, StoreError
 from jobtrail.models.settings import Settings
 from jobtrail.models.times import duration
-from jobtrail.store.jobs.diagnosis import DiagnosisRepository, diagnose
+from jobtrail.store.database_health import DatabaseHealth, diagnose
 
 _TIMEOUT_S = 3.0
 _MIN_MAJOR_VERSION = 6
@@ -68,21 +68,21 @@ async def check_database(settings: Settings) -> list[Check]:
     return [_server(place, found), _replica_set(found), _indexes(settings, found), _clock(found)]
 
 
-def _server(place: str, found: DiagnosisRepository) -> Check:
+def _server(place: str, found: DatabaseHealth) -> Check:
     words = f"MongoDB {found.version} at {place}"
     if int(found.version.split(".")[0]) < _MIN_MAJOR_VERSION:
         return failed("database", words, f"MongoDB {_MIN_MAJOR_VERSION}.0 or later is needed")
     return ok("database", words)
 
 
-def _replica_set(found: DiagnosisRepository) -> Check:
+def _replica_set(found: DatabaseHealth) -> Check:
     if found.replica_set is None:
         advice = "transactions need one, of one member at least: start mongod with --replSet rs0 and run rs.initiate()"
         return failed("replica set", "the server is no replica set", advice)
     return ok("replica set", found.replica_set)
 
 
-def _indexes(settings: Settings, found: DiagnosisRepository) -> Check:
+def _indexes(settings: Settings, found: DatabaseHealth) -> Check:
     content = f"{settings.database}: about {found.jobs:,} jobs, {found.events:,} events"
     if found.missing_indexes:
         words = f"{content}; missing indexes: {', '.join(found.missing_indexes)}"
@@ -90,7 +90,7 @@ def _indexes(settings: Settings, found: DiagnosisRepository) -> Check:
     return ok("indexes", f"{content}; every index is there")
 
 
-def _clock(found: DiagnosisRepository) -> Check:
+def _clock(found: DatabaseHealth) -> Check:
     skew = abs(found.clock_skew_s)
     if skew <= max(_MAX_SKEW_S, found.clock_error_s):
         return ok("clock", f"this machine and the database differ by {duration(round(skew, 2))}")

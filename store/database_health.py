@@ -9,7 +9,7 @@ from jobtrail.store.database import INDEXES, Database, translated
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class DiagnosisRepository:
+class DatabaseHealth:
     """How the database does."""
 
     version: str
@@ -28,7 +28,7 @@ class DiagnosisRepository:
     """About how many there are."""
 
 
-async def diagnose(database: Database) -> DiagnosisRepository:
+async def diagnose(database: Database) -> DatabaseHealth:
     """Look at the database.
 
     Args:
@@ -49,7 +49,7 @@ async def diagnose(database: Database) -> DiagnosisRepository:
         server_time: datetime = hello["localTime"]
         skew = server_time.replace(tzinfo=UTC) - (asked + timedelta(seconds=took_s / 2))
         info = await database.client.server_info()
-        return DiagnosisRepository(
+        return DatabaseHealth(
             version=str(info["version"]),
             replica_set=hello.get("setName"),
             clock_skew_s=skew.total_seconds(),
