@@ -1,36 +1,16 @@
-"""The `jobtrail` command. Only what its help needs is imported here; everything else waits until a command runs."""
+"""The `jobtrail` command: the list of all commands. Each is imported when it runs, so the list itself needs none."""
 
 import sys
-from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from jobtrail.cli.access.audit_log import audit_log
-from jobtrail.cli.access.token import token
-from jobtrail.cli.command_group import CommandGroup, examples, note_verbose
-from jobtrail.cli.datasets.get_status import dataset_get_status
-from jobtrail.cli.datasets.group import datasets
-from jobtrail.cli.dead_letters.group import deadletters
-from jobtrail.cli.doctor.command import doctor
-from jobtrail.cli.env import env
-from jobtrail.cli.jobs.cancel import cancel
-from jobtrail.cli.jobs.extractors import extractors
-from jobtrail.cli.jobs.jobs import jobs
-from jobtrail.cli.jobs.submit import submit
-from jobtrail.cli.jobs.timeline import timeline
-from jobtrail.cli.notifications.outbox import outbox
-from jobtrail.cli.services.consume import consume
-from jobtrail.cli.services.forward import forward
-from jobtrail.cli.services.monitor import monitor
-from jobtrail.cli.services.up import up
-from jobtrail.cli.services.web import web
-from jobtrail.cli.upkeep.audit import audit
-from jobtrail.cli.upkeep.import_clowder import import_clowder
-from jobtrail.cli.upkeep.incidents import incidents
-from jobtrail.cli.upkeep.rebuild import rebuild
-from jobtrail.cli.upkeep.verify import verify
+from jobtrail.cli.command_group import CommandGroup, note_verbose
+from jobtrail.cli.command_table import LazyCommand
 
 _LOOK = "Look at jobs and workers"
 _DATASETS = "Datasets"
@@ -59,8 +39,6 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import PackageNotFoundError, version
-
         try:
             typer.echo(f"jobtrail {version('jobtrail')}")
         except PackageNotFoundError:
@@ -84,59 +62,186 @@ def _jobtrail(
     """
 
 
-def _add(command: Callable[..., None], name: str, panel: str, *lines: str) -> None:
-    app.command(name, rich_help_panel=panel, epilog=examples(*lines))(command)
+COMMANDS = (
+    LazyCommand(
+        "jobs",
+        "jobtrail.cli.jobs.jobs:jobs",
+        "List jobs, the latest updated first.",
+        "jobtrail jobs",
+        "jobtrail jobs --status error --since 1d",
+        "jobtrail jobs --stalled --json",
+        panel=_LOOK,
+    ),
+    LazyCommand(
+        "timeline",
+        "jobtrail.cli.jobs.timeline:timeline",
+        "Show one job's events, how long each took, and any gaps.",
+        "jobtrail timeline e24f993a-db63-48d6-9726-ea607d1e0d7f",
+        "jobtrail timeline e24f993a-db63-48d6-9726-ea607d1e0d7f --follow",
+        "jobtrail timeline --resource 5cb2d2d3a4be0f9fd3400001 --extractor ncsa.wordcount",
+        panel=_LOOK,
+    ),
+    LazyCommand(
+        "extractors",
+        "jobtrail.cli.jobs.extractors:extractors",
+        "List extractors: versions, live instances, current work.",
+        "jobtrail extractors",
+        "jobtrail extractors --json",
+        panel=_LOOK,
+    ),
+    LazyCommand(
+        "datasets",
+        "jobtrail.cli.datasets.group:datasets",
+        "Look at datasets: pending, stuck, disputed. Add some.",
+        panel=_DATASETS,
+    ),
+    LazyCommand(
+        "outbox",
+        "jobtrail.cli.notifications.outbox:outbox",
+        "Show and retry the messages to Slack, mail and Pusher.",
+        panel=_DATASETS,
+    ),
+    LazyCommand(
+        "deadletters",
+        "jobtrail.cli.dead_letters.group:deadletters",
+        "Look at, fix, replay and discard dead letters.",
+        panel=_LETTERS,
+    ),
+    LazyCommand(
+        "audit",
+        "jobtrail.cli.upkeep.audit:audit",
+        "Account for every message taken, per stream and hour.",
+        "jobtrail audit",
+        "jobtrail audit --since 1w --json",
+        panel=_LETTERS,
+    ),
+    LazyCommand(
+        "submit",
+        "jobtrail.cli.jobs.submit:submit",
+        "Submit a job to an extractor's queue and print its id.",
+        "jobtrail submit ncsa.wordcount 5cb2d2d3a4be0f9fd3400001 --user alice@example.org",
+        'jobtrail submit ncsa.wordcount 5cb2d2d3a4be0f9fd3400001 --parameters \'{"language": "en"}\' --json',
+        panel=_WORK,
+    ),
+    LazyCommand(
+        "cancel",
+        "jobtrail.cli.jobs.cancel:cancel",
+        "Cancel a job that no worker has taken yet.",
+        "jobtrail cancel e24f993a-db63-48d6-9726-ea607d1e0d7f",
+        panel=_WORK,
+    ),
+    LazyCommand(
+        "up",
+        "jobtrail.cli.services.up:up",
+        "Run everything here, including RabbitMQ and MongoDB.",
+        "jobtrail up",
+        panel=_RUN,
+    ),
+    LazyCommand(
+        "consume",
+        "jobtrail.cli.services.consume:consume",
+        "Run the consumer: it stores status updates.",
+        "JOBTRAIL_LOG_FORMAT=json jobtrail consume",
+        panel=_RUN,
+    ),
+    LazyCommand(
+        "monitor",
+        "jobtrail.cli.services.monitor:monitor",
+        "Run the monitor: it stores the workers' heartbeats.",
+        "jobtrail monitor",
+        panel=_RUN,
+    ),
+    LazyCommand(
+        "forward",
+        "jobtrail.cli.services.forward:forward",
+        "Copy status updates to another queue.",
+        "jobtrail forward --to clowder.Xk3pQ90aBc",
+        "jobtrail forward --to wordcount.updates --extractor ncsa.wordcount --name wordcount",
+        panel=_RUN,
+    ),
+    LazyCommand(
+        "web",
+        "jobtrail.cli.services.web:web",
+        "Serve the pages and the REST API.",
+        "jobtrail web",
+        panel=_RUN,
+    ),
+    LazyCommand(
+        "dataset:get-status",
+        "jobtrail.cli.datasets.get_status:dataset_get_status",
+        "Check datasets, update their status, notify users.",
+        "jobtrail dataset:get-status",
+        "jobtrail dataset:get-status ds-42 --json",
+        "jobtrail dataset:get-status --watch",
+        panel=_RUN,
+    ),
+    LazyCommand(
+        "env",
+        "jobtrail.cli.env:env",
+        "Print the URLs of the running private stack.",
+        'eval "$(jobtrail env)"',
+        "jobtrail env --json",
+        panel=_RUN,
+    ),
+    LazyCommand(
+        "doctor",
+        "jobtrail.cli.doctor.command:doctor",
+        "Check settings and services, and say what to do.",
+        "jobtrail doctor",
+        "jobtrail doctor --json",
+        panel=_CARE,
+    ),
+    LazyCommand(
+        "incidents",
+        "jobtrail.cli.upkeep.incidents:incidents",
+        "List where a stream lost updates before they were read.",
+        "jobtrail incidents",
+        "jobtrail incidents --acknowledge 3f2a9c01d47b",
+        panel=_CARE,
+    ),
+    LazyCommand(
+        "verify",
+        "jobtrail.cli.upkeep.verify:verify",
+        "Compare every job with its events; change nothing.",
+        "jobtrail verify",
+        panel=_CARE,
+    ),
+    LazyCommand(
+        "rebuild",
+        "jobtrail.cli.upkeep.rebuild:rebuild",
+        "Compute every job anew from its events.",
+        "jobtrail rebuild",
+        panel=_CARE,
+    ),
+    LazyCommand(
+        "import-clowder",
+        "jobtrail.cli.upkeep.import_clowder:import_clowder",
+        "Import extractions of Clowder 1, jobs of Clowder 2.",
+        "jobtrail import-clowder mongodb://clowder.example.org:27017",
+        panel=_CARE,
+    ),
+    LazyCommand(
+        "token",
+        "jobtrail.cli.access.token:token",
+        "Create, list and revoke access tokens for the web.",
+        panel=_CARE,
+    ),
+    LazyCommand(
+        "audit-log",
+        "jobtrail.cli.access.audit_log:audit_log",
+        "List who changed what, when, and from where.",
+        "jobtrail audit-log",
+        "jobtrail audit-log --act job.cancel --since 1w --json",
+        panel=_CARE,
+    ),
+)
 
 
-_add(jobs, "jobs", _LOOK, "jobtrail jobs", "jobtrail jobs --status error --since 1d", "jobtrail jobs --stalled --json")
-_add(
-    timeline,
-    "timeline",
-    _LOOK,
-    "jobtrail timeline e24f993a-db63-48d6-9726-ea607d1e0d7f",
-    "jobtrail timeline e24f993a-db63-48d6-9726-ea607d1e0d7f --follow",
-    "jobtrail timeline --resource 5cb2d2d3a4be0f9fd3400001 --extractor ncsa.wordcount",
-)
-_add(extractors, "extractors", _LOOK, "jobtrail extractors", "jobtrail extractors --json")
-app.add_typer(datasets, name="datasets", rich_help_panel=_DATASETS)
-app.add_typer(outbox, name="outbox", rich_help_panel=_DATASETS)
-app.add_typer(deadletters, name="deadletters", rich_help_panel=_LETTERS)
-_add(audit, "audit", _LETTERS, "jobtrail audit", "jobtrail audit --since 1w --json")
-_add(
-    submit,
-    "submit",
-    _WORK,
-    "jobtrail submit ncsa.wordcount 5cb2d2d3a4be0f9fd3400001 --user alice@example.org",
-    'jobtrail submit ncsa.wordcount 5cb2d2d3a4be0f9fd3400001 --parameters \'{"language": "en"}\' --json',
-)
-_add(cancel, "cancel", _WORK, "jobtrail cancel e24f993a-db63-48d6-9726-ea607d1e0d7f")
-_add(up, "up", _RUN, "jobtrail up")
-_add(consume, "consume", _RUN, "JOBTRAIL_LOG_FORMAT=json jobtrail consume")
-_add(monitor, "monitor", _RUN, "jobtrail monitor")
-_add(
-    forward,
-    "forward",
-    _RUN,
-    "jobtrail forward --to clowder.Xk3pQ90aBc",
-    "jobtrail forward --to wordcount.updates --extractor ncsa.wordcount --name wordcount",
-)
-_add(web, "web", _RUN, "jobtrail web")
-_add(
-    dataset_get_status,
-    "dataset:get-status",
-    _RUN,
-    "jobtrail dataset:get-status",
-    "jobtrail dataset:get-status ds-42 --json",
-    "jobtrail dataset:get-status --watch",
-)
-_add(env, "env", _RUN, 'eval "$(jobtrail env)"', "jobtrail env --json")
-_add(doctor, "doctor", _CARE, "jobtrail doctor", "jobtrail doctor --json")
-_add(incidents, "incidents", _CARE, "jobtrail incidents", "jobtrail incidents --acknowledge 3f2a9c01d47b")
-_add(verify, "verify", _CARE, "jobtrail verify")
-_add(rebuild, "rebuild", _CARE, "jobtrail rebuild")
-_add(import_clowder, "import-clowder", _CARE, "jobtrail import-clowder mongodb://clowder.example.org:27017")
-app.add_typer(token, name="token", rich_help_panel=_CARE)
-_add(audit_log, "audit-log", _CARE, "jobtrail audit-log", "jobtrail audit-log --act job.cancel --since 1w --json")
+def _root() -> TyperGroup:
+    root = get_group(app)
+    for command in COMMANDS:
+        root.add_command(command)
+    return root
 
 
 def run() -> None:
@@ -145,7 +250,7 @@ def run() -> None:
         if isinstance(stream, TextIOWrapper):
             # A terminal that knows no "✔" is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
-    app(prog_name="jobtrail")
+    _root()(prog_name="jobtrail")
 
 
 if __name__ == "__main__":
