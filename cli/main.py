@@ -108,14 +108,6 @@ COMMANDS = (
         panel=_LETTERS,
     ),
     LazyCommand(
-        "audit",
-        "jobtrail.cli.upkeep.audit:audit",
-        "Account for every message taken, per stream and hour.",
-        "jobtrail audit",
-        "jobtrail audit --since 1w --json",
-        panel=_LETTERS,
-    ),
-    LazyCommand(
         "submit",
         "jobtrail.cli.jobs.submit:submit",
         "Submit a job to an extractor's queue and print its id.",
@@ -202,8 +194,9 @@ COMMANDS = (
     LazyCommand(
         "verify",
         "jobtrail.cli.upkeep.verify:verify",
-        "Compare every job with its events; change nothing.",
+        "Compare jobs with their events, or account for messages.",
         "jobtrail verify",
+        "jobtrail verify --messages --since 1w",
         panel=_CARE,
     ),
     LazyCommand(
@@ -227,12 +220,19 @@ COMMANDS = (
         panel=_CARE,
     ),
     LazyCommand(
-        "audit-log",
+        "audit",
         "jobtrail.cli.access.audit_log:audit_log",
         "List who changed what, when, and from where.",
-        "jobtrail audit-log",
-        "jobtrail audit-log --act job.cancel --since 1w --json",
+        "jobtrail audit",
+        "jobtrail audit --act job.cancel --since 1w --json",
         panel=_CARE,
+    ),
+    LazyCommand(
+        "audit-log",
+        "jobtrail.cli.access.audit_log:audit_log",
+        "The name of `audit` before 0.3.",
+        "jobtrail audit",
+        hidden=True,
     ),
 )
 

@@ -1,4 +1,4 @@
-"""`jobtrail audit-log`: who changed what."""
+"""`jobtrail audit`: who changed what."""
 
 from typing import Annotated
 

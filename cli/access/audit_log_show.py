@@ -46,7 +46,7 @@ def print_records(found: Page[AuditRecord]) -> None:
         [_line(record, now) for record in found.rows],
         found.next,
         empty="There is no such record.",
-        way_out="All of them:  jobtrail audit-log",
+        way_out="All of them:  jobtrail audit",
     )
 
 

@@ -202,7 +202,7 @@ MEANINGS: dict[AlertKind, Meaning] = {
         severity=Severity.CRITICAL,
         title="Messages are missing",
         steps=(
-            "See which queue and hour: jobtrail audit",
+            "See which queue and hour: jobtrail verify --messages",
             "Was a collection edited or restored, or the dead-letter queue emptied by another program?",
         ),
     ),

@@ -42,6 +42,11 @@ def test_every_command_has_a_help_with_an_example(command: str) -> None:
     assert f"jobtrail {command}" in done.stdout.partition("Example")[2]
 
 
+def test_the_former_name_of_the_audit_log_still_works_and_is_not_listed() -> None:
+    assert "audit-log" not in bare("--help").stdout
+    assert "List who changed what" in bare("audit-log", "--help").stdout
+
+
 def test_the_version_is_told() -> None:
     done = bare("--version")
     assert (done.returncode, done.stdout.split()[0]) == (0, "jobtrail")

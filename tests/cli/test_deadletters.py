@@ -89,7 +89,7 @@ def states(jobtrail: JobTrail) -> dict[str, str]:
 
 
 def acts(jobtrail: JobTrail) -> list[str]:
-    return [record["act"] for record in jobtrail.json("audit-log")["records"]]
+    return [record["act"] for record in jobtrail.json("audit")["records"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -28,7 +28,7 @@ def test_an_incident_says_what_happened_until_it_is_acknowledged(jobtrail: JobTr
     assert f"{incident.id} is acknowledged by cli:" in jobtrail.run("incidents", "--acknowledge", incident.id).stdout
     assert jobtrail.json("incidents", "--open")["incidents"] == []
     assert f"✔ {incident.id}" in jobtrail.run("incidents").stdout
-    [record] = jobtrail.json("audit-log", "--act", "incident.acknowledge")["records"]
+    [record] = jobtrail.json("audit", "--act", "incident.acknowledge")["records"]
     assert (record["target"], record["details"]) == (incident.id, {"stream": incident.stream})
 
 

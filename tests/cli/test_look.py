@@ -250,7 +250,7 @@ async def test_verify_tells_what_differs_and_rebuild_mends_it(jobtrail: JobTrail
     told = json.loads(done.stdout)
     assert sorted(difference["job_id"] for difference in told["differences"]) == ["job-1", "job-2"]
     assert told["count"] == 2
-    assert "2 jobs are not what the events say" in jobtrail.run("verify").stdout
+    assert "2 jobs differ from the events" in jobtrail.run("verify").stdout
     result = jobtrail.json("rebuild")
     assert (result["jobs"], result["events"], result["changed"], result["removed"]) == (3, 3, 2, 0)
     assert jobtrail.run("verify").returncode == 0

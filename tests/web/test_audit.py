@@ -139,14 +139,14 @@ def test_commands_that_change_something_leave_records(settings: Settings, names:
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         for name in (queue, settings.reply_stream):
             connection.channel().queue_declare(name, durable=True)
-    assert "no such record" in jobtrail.run("audit-log").stdout
+    assert "no such record" in jobtrail.run("audit").stdout
     secret = jobtrail.json("token", "create", "ci", "--role", "operator", "--user", "ann")["token"]
     job_id = jobtrail.json("submit", queue, "file-1")["job_id"]
     jobtrail.json("cancel", job_id, "--queue", queue)
     jobtrail.json("token", "revoke", "ci")
 
-    told = jobtrail.json("audit-log", "--since", "1h", "--limit", "3")
-    rest = jobtrail.json("audit-log", "--cursor", told["next"])
+    told = jobtrail.json("audit", "--since", "1h", "--limit", "3")
+    rest = jobtrail.json("audit", "--cursor", told["next"])
     assert rest["next"] is None
     kept = [*told["records"], *rest["records"]]
     assert [(each["act"], each["target"]) for each in kept] == [
@@ -164,7 +164,7 @@ def test_commands_that_change_something_leave_records(settings: Settings, names:
         )
         assert each["at"].endswith("Z")
     assert secret not in json.dumps(kept)
-    table = jobtrail.run("audit-log", "--act", "job.cancel", COLUMNS="100").stdout
+    table = jobtrail.run("audit", "--act", "job.cancel", COLUMNS="100").stdout
     assert "✔ done" in table
     assert job_id in table
     assert "job.submit" not in table

@@ -13,7 +13,7 @@ from jobtrail.store.database import Database
 KEPT_S = 5.0
 """Seconds for which what was found is kept."""
 FARTHEST = timedelta(days=8)
-"""How far back is looked at the most; `jobtrail audit` looks farther."""
+"""How far back is looked at the most; `jobtrail verify --messages` looks farther."""
 
 
 class KeptAudits:
@@ -44,7 +44,9 @@ class KeptAudits:
         """
         now = datetime.now(UTC)
         if not now - FARTHEST <= since <= now:
-            raise SettingError(f"since must lie in the last {FARTHEST.days} days; `jobtrail audit` looks farther back")
+            raise SettingError(
+                f"since must lie in the last {FARTHEST.days} days; `jobtrail verify --messages` looks farther back"
+            )
         hour = since.replace(minute=0, second=0, microsecond=0)
         now_s = time.monotonic()
         self._asked = {

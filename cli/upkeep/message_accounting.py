@@ -1,16 +1,15 @@
-"""Runs the conservation audit and prints it."""
+"""Message accounting: was each message that was taken from a stream or a queue stored exactly once?"""
 
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from jobtrail.broker.queue_depth import QueueDepth
 from jobtrail.cli.context import current_settings, open_database
-from jobtrail.cli.output.console import make_console, write_json
+from jobtrail.cli.output.console import make_console, make_table, write_json
 from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import BAD, GOOD, QUIET, WARNING
 from jobtrail.cli.output.progress import ProgressTeller
@@ -25,53 +24,34 @@ _HOUR_WIDTH = 12
 
 
 async def read(since: datetime) -> Audit:
-    """Run the audit.
-
-    Args:
-        since: The hour in which this lies is the first one.
-
-    Returns:
-        What was found.
-
-    Raises:
-        SettingError: A setting is wrong.
-        StoreError: The database can't be reached.
-    """
+    """Account for all messages; the hour in which `since` lies is the first one."""
     settings = current_settings()
     async with open_database(settings) as database:
-        with ProgressTeller("Comparing queues with what is stored"):
+        with ProgressTeller("Comparing streams with what is stored"):
             return await audit(settings, database, since)
 
 
 def print_json(found: Audit) -> None:
-    """Print an audit as one JSON object.
-
-    Args:
-        found: What was found.
-    """
+    """Print the accounting as one JSON object."""
     write_json(AuditSchema.of(found).json_object())
 
 
-def print_audit(found: Audit) -> None:
-    """Print an audit: a table per queue or stream, what waits, and the result.
-
-    Args:
-        found: What was found.
-    """
+def print_accounting(found: Audit) -> None:
+    """Print a table per stream or queue, what waits in each, and the result."""
     console = make_console()
-    words = {depth.queue: _waiting_words(depth) for depth in found.waiting}
-    words |= {position.stream: _position_words(position) for position in found.positions}
+    states = {depth.queue: _depth_text(depth) for depth in found.waiting}
+    states |= {position.stream: _position_text(position) for position in found.positions}
     for queue, balances in groupby(found.balances, key=lambda balance: balance.tally.queue):
-        console.print(Text.assemble((one_line(queue), "bold"), "  ", words.pop(queue, _UNKNOWN)))
+        console.print(Text.assemble((one_line(queue), "bold"), "  ", states.pop(queue, _UNKNOWN)))
         _print_table(console, list(balances))
         console.print()
-    for queue, said in words.items():
-        console.print(Text.assemble((one_line(queue), "bold"), "  ", said))
+    for queue, state in states.items():
+        console.print(Text.assemble((one_line(queue), "bold"), "  ", state))
     _print_result(console, found)
 
 
 def _print_table(console: Console, balances: Sequence[Balance]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=QUIET)
+    table = make_table()
     table.add_column("HOUR (UTC)", no_wrap=True, min_width=_HOUR_WIDTH)
     for heading in _HEADINGS:
         table.add_column(heading, no_wrap=True, justify="right")
@@ -95,31 +75,31 @@ def _number(count: int) -> str:
     return f"{count:,}" if count else "-"
 
 
-_UNKNOWN = Text("not among the queues of these settings", style=QUIET)
+_UNKNOWN = Text("not among the queues in the settings", style=QUIET)
 
 
-def _position_words(position: Position) -> Text:
+def _position_text(position: Position) -> Text:
     epoch = f" of epoch {position.epoch:,}" if position.epoch > 1 else ""
-    words = "nothing is stored yet" if position.is_new else f"stored up to offset {position.offset:,}"
+    words = "nothing stored yet" if position.is_new else f"stored up to offset {position.offset:,}"
     return Text(f"{words}{epoch}", style=QUIET)
 
 
-def _waiting_words(depth: QueueDepth) -> Text:
+def _depth_text(depth: QueueDepth) -> Text:
     if depth.missing:
-        return Text("there is no such queue yet", style=QUIET)
+        return Text("the queue does not exist yet", style=QUIET)
     if depth.waiting is None:
-        return Text(f"what waits is not known: {depth.problem}", style=WARNING)
+        return Text(f"unknown how much waits: {depth.problem}", style=WARNING)
     return Text(f"{depth.waiting:,} waiting, {depth.consumers or 0:,} consuming", style=QUIET)
 
 
 def _print_result(console: Console, found: Audit) -> None:
     since = clock(found.since)
     if not found.balances:
-        console.print(f"No message was taken from a stream or a queue since {since}.")
-        console.print(Text("  Look further back:          jobtrail audit --since 1w", style=QUIET))
+        console.print(f"No messages since {since}.")
+        console.print(Text("  Look further back:          jobtrail verify --messages --since 1w", style=QUIET))
         console.print(Text("  Is the consumer running?    jobtrail doctor", style=QUIET))
     elif found.wrong:
-        console.print(Text(f"✖ {_wrong_words(found)} since {since}.", style=BAD))
+        console.print(Text(f"✖ {_problem(found)} since {since}.", style=BAD))
         hint = "Was a collection edited or restored, or the dead-letter queue emptied by another program?"
         console.print(Text(f"  → {hint}", style=QUIET), soft_wrap=True)
     else:
@@ -128,7 +108,7 @@ def _print_result(console: Console, found: Audit) -> None:
         console.print(Text.assemble(("✔ ", GOOD), f"{messages} since {since} are accounted for."), soft_wrap=True)
 
 
-def _wrong_words(found: Audit) -> str:
+def _problem(found: Audit) -> str:
     missing = "1 message is missing" if found.missing == 1 else f"{found.missing:,} messages are missing"
     doubled = "1 message is stored twice" if found.doubled == 1 else f"{found.doubled:,} messages are stored twice"
     return " and ".join(words for words, count in ((missing, found.missing), (doubled, found.doubled)) if count)
