@@ -33,7 +33,7 @@ soak: services ## Kill replays of 50,000 dead letters again and again; takes min
 	@exec env SOAK=1 $(BIN)/pytest -n 2 tests/deadletters/test_replay_crashes.py $(ARGS)
 
 faults: services ## Do 200 random faults under load, on RabbitMQ, MongoDB and the consumers; takes half an hour
-	@exec env FAULTS=$${FAULTS:-200} $(BIN)/pytest -n 0 -s tests/consumer/test_faults.py $(ARGS)
+	@exec env FAULTS=$${FAULTS:-200} $(BIN)/pytest -n 0 -s tests/faults/test_faults.py $(ARGS)
 
 check: setup ## Lint, format check, types, import rules
 	$(BIN)/ruff check .

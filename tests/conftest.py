@@ -3,7 +3,7 @@
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ from jobtrail.stack.private_stack import PrivateStack
 from jobtrail.stack.rabbitmq import SERVER_VARIABLE, RabbitMq
 from jobtrail.stack.state import StackUrls
 from jobtrail.store.database import Database
+from jobtrail.store.datasets.console import Console
 from tests.backends import StackHost, ask_for_services
-from tests.support import Names, client_to
+from tests.reconciler.bench import Bench
+from tests.support import WAIT_S, Names, client_to
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _HOST = pytest.StashKey[StackHost]()
@@ -145,6 +147,28 @@ def settings(amqp_url: str, mongo_url: str, database_name: str, names: Names, tm
         web_port=0,
         retry_max_wait_s=0.5,
     )
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """The trail's database of this test, with its indexes."""
+    async with Database(settings.require_mongo_url(), settings.database, timeout_s=WAIT_S) as database:
+        await database.ensure_indexes()
+        yield database
+
+
+@pytest.fixture
+async def console(database: Database, settings: Settings) -> Console:
+    """The console's and the analyzer's collections of this test, with their indexes."""
+    console = Console(database, settings)
+    await console.ensure_indexes()
+    return console
+
+
+@pytest.fixture
+def bench(mongo_client: MongoClient[dict[str, Any]], settings: Settings) -> Bench:
+    """Fills and reads the databases of this test, past JobTrail's own code."""
+    return Bench(mongo_client, settings)
 
 
 @contextmanager

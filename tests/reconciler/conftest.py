@@ -1,42 +1,14 @@
-"""Fixtures: the databases of the trail, the console and the analyzer, and a bench that fills and reads them."""
+"""Fixtures: an analyzer that answers, and settings that ask it."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from pymongo import MongoClient
 
 from jobtrail.models.settings import Settings
 from jobtrail.stack.demo.analyzer import AnalyzerSimulator
-from jobtrail.store.database import Database
-from jobtrail.store.datasets.console import Console
-from tests.reconciler.bench import Bench
-from tests.support import WAIT_S
 
 TOKEN = "analyzer-token-1"
-
-
-@pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    """The trail's database of this test, with its indexes."""
-    async with Database(settings.require_mongo_url(), settings.database, timeout_s=WAIT_S) as database:
-        await database.ensure_indexes()
-        yield database
-
-
-@pytest.fixture
-async def console(database: Database, settings: Settings) -> Console:
-    """The console's and the analyzer's collections of this test, with their indexes."""
-    console = Console(database, settings)
-    await console.ensure_indexes()
-    return console
-
-
-@pytest.fixture
-def bench(mongo_client: MongoClient[dict[str, Any]], settings: Settings) -> Bench:
-    """Fills and reads the databases of this test, past JobTrail's own code."""
-    return Bench(mongo_client, settings)
 
 
 @pytest.fixture

@@ -78,13 +78,6 @@ class Tokens:
 
 
 @pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    async with Database(settings.require_mongo_url(), settings.database, timeout_s=WAIT_S) as database:
-        await database.ensure_indexes()
-        yield database
-
-
-@pytest.fixture
 def tokens(database: Database) -> Tokens:
     return Tokens(TokenRepository(database))
 

@@ -1,4 +1,4 @@
-"""A forwarder as a process, without the command line around it: `python -m tests.consumer.forwarder_process`."""
+"""A forwarder as a process, without the command line around it: `python -m tests.consumer.forwarding.process`."""
 
 import asyncio
 import os

@@ -5,8 +5,8 @@ from typing import Any
 from pymongo import MongoClient
 
 from jobtrail.models.settings import Settings
+from tests.cli.dead_letters.test_deadletters import Letters, ids, letters, states
 from tests.cli.support import JobTrail
-from tests.cli.test_deadletters import Letters, ids, letters, states
 
 __all__ = ["letters"]
 

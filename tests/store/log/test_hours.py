@@ -8,7 +8,7 @@ from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database
 from jobtrail.store.log.hourly_counts import TallyRepository
 from jobtrail.store.log.log import Log
-from tests.consumer.test_projection import entry
+from tests.store.log.test_projection import entry
 
 HOUR = datetime(2026, 11, 30, 9, tzinfo=UTC)
 

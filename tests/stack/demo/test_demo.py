@@ -19,8 +19,16 @@ from jobtrail.stack.demo.analyzer import AnalyzerSimulator
 from jobtrail.stack.ports import Ports
 from jobtrail.store.datasets.console import Console
 from tests.reconciler.bench import Bench
-from tests.reconciler.conftest import TOKEN
 from tests.support import WAIT_S, Names, eventually, eventually_async
+
+TOKEN = "analyzer-token-1"
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[AnalyzerSimulator]:
+    """An analyzer API of this test."""
+    async with AnalyzerSimulator(TOKEN) as simulator:
+        yield simulator
 
 
 @pytest.fixture

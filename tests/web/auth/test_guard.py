@@ -16,8 +16,8 @@ from jobtrail.web.app import make_routes
 from jobtrail.web.auth.guard import MAX_BODY_BYTES
 from jobtrail.web.auth.session import OPEN
 from jobtrail.web.parts import make_parts
+from tests.web.auth.test_identity import routes
 from tests.web.conftest import Asking, Tokens, client_of
-from tests.web.test_identity import routes
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 OUT_OF_DATE = "out of date"

@@ -112,7 +112,7 @@ class ForwarderProcess(ServiceProcess):
 
     def __init__(self, settings: Settings, ready: Path) -> None:
         super().__init__(
-            "tests.consumer.forwarder_process",
+            "tests.consumer.forwarding.process",
             settings,
             ready,
             JOBTRAIL_REPLY_PARTITIONS=str(settings.reply_partitions),

@@ -10,14 +10,14 @@ from jobtrail.models.errors import NotFoundError, SettingError
 from jobtrail.models.settings import Settings
 from jobtrail.models.token import Role, valid_token_name
 from jobtrail.store.access.tokens import LAST_USED_GRAIN, TokenRepository
-from tests.web.conftest import Tokens
+from jobtrail.store.database import Database
 
 NOW = datetime(2026, 11, 22, 0, 14, 36, tzinfo=UTC)
 
 
 @pytest.fixture
-def repository(tokens: Tokens) -> TokenRepository:
-    return tokens.repository
+def repository(database: Database) -> TokenRepository:
+    return TokenRepository(database)
 
 
 async def test_a_token_is_long_and_random_and_only_its_hash_is_stored(
