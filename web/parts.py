@@ -5,8 +5,10 @@ from functools import partial
 
 from jobtrail.broker.queue_depth import QueueGauge
 from jobtrail.models.settings import Settings
+from jobtrail.operations.audit import AuditBook
 from jobtrail.operations.diagnosis import Diagnoser
 from jobtrail.operations.figure_book import FigureBook
+from jobtrail.operations.job_acts import JobActs
 from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.access.audit import AuditRepository
 from jobtrail.store.access.sessions import SessionRepository
@@ -28,7 +30,6 @@ from jobtrail.store.keys import KeyRepository
 from jobtrail.store.log.incidents import IncidentRepository
 from jobtrail.store.notifications.notifications import NotificationRepository
 from jobtrail.store.notifications.outbox import OutboxRepository
-from jobtrail.web.auth.audit import AuditBook
 from jobtrail.web.auth.hosts import is_https, is_open
 from jobtrail.web.auth.identity import Authenticator, Identity
 from jobtrail.web.auth.session import Sessions
@@ -54,6 +55,7 @@ class Parts:
     hub: Hub
     audit_records: AuditRepository
     jobs: JobRepository
+    job_acts: JobActs
     extractors: ExtractorRepository
     datasets: DatasetRepository
     dataset_views: DatasetViews
@@ -110,6 +112,7 @@ def make_parts(settings: Settings, database: Database, hub: Hub | None = None) -
         hub=hub or make_hub(settings, database),
         audit_records=audit_records,
         jobs=JobRepository(database),
+        job_acts=JobActs(settings=settings, database=database, audit=audit),
         extractors=ExtractorRepository(database),
         datasets=DatasetRepository(console),
         dataset_views=DatasetViews(console),

@@ -52,7 +52,7 @@ def print_records(found: Page[AuditRecord]) -> None:
 
 def _line(record: AuditRecord, now: datetime) -> Line:
     whose = f"{record.who} for {record.user_id}" if record.user_id else record.who
-    details = ", ".join(f"{name} {text}" for name, text in record.details.items())
+    details = ", ".join(f"{name} {text}" for name, text in record.details.items() if name != "version")
     return Line(
         state=word_text(record.outcome.value),
         name=record.act,

@@ -15,24 +15,19 @@ def cancel(
     """Take back a job that no worker has taken yet. Exit code 1 when it is too late."""
     import json
 
-    from jobtrail.cli.access.audit_log_note import note_by_itself
-    from jobtrail.cli.context import current_settings, open_database
+    from jobtrail.cli.actor import this_account
+    from jobtrail.cli.context import current_settings
     from jobtrail.cli.interruptible import run_interruptible
-    from jobtrail.operations.cancellation import CancelTarget, find_target, take_back
+    from jobtrail.cli.jobs.acts import open_job_acts
+    from jobtrail.publisher.cancellation import CancelResult
 
-    settings = current_settings()
+    async def take_back() -> CancelResult:
+        async with open_job_acts(current_settings(), needs_database=queue is None) as acts:
+            return await acts.cancel(this_account(), job_id, queue)
 
-    async def find() -> CancelTarget:
-        if queue is not None and settings.mongo_url is None:
-            return CancelTarget(queues=[queue], job=None)
-        async with open_database(settings) as database:
-            return await find_target(database, job_id, queue)
-
-    target = run_interruptible(find())
-    result = take_back(settings, job_id, target)
-    run_interruptible(note_by_itself(settings, "job.cancel", target=job_id, details={"queue": result.queue}))
+    result = run_interruptible(take_back())
     if as_json:
-        told = {"job_id": job_id, "status": "CANCELLED", "queue": result.queue, "resource_id": result.resource_id}
-        typer.echo(json.dumps(told))
+        cancelled = {"job_id": job_id, "status": "CANCELLED", "queue": result.queue, "resource_id": result.resource_id}
+        typer.echo(json.dumps(cancelled))
     else:
         typer.echo(f"Cancelled job {job_id}: it waited in {result.queue}, at place {result.position}.")

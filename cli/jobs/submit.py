@@ -1,11 +1,14 @@
 """`jobtrail submit`: asks a worker for a job."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobtrail.cli.command_group import JsonOption
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 
 class ResourceKind(StrEnum):
@@ -31,32 +34,35 @@ def submit(
     """Ask the workers of a queue for a job, and print its job id."""
     import json
 
-    from jobtrail.cli.access.audit_log_note import note_by_itself
+    from pydantic import ValidationError
+
+    from jobtrail.cli.actor import this_account
     from jobtrail.cli.context import current_settings
     from jobtrail.cli.interruptible import run_interruptible
+    from jobtrail.cli.jobs.acts import open_job_acts
     from jobtrail.models.errors import SettingError
-    from jobtrail.publisher.submission import submit as send
+    from jobtrail.operations.schemas.acts import SubmissionSchema
 
-    settings = current_settings()
     try:
-        made = send(
-            settings.require_amqp_url(),
-            queue,
+        asked = SubmissionSchema(
+            queue=queue,
             resource_id=resource_id,
-            extractor_id=extractor,
-            user_id=user,
-            job_id=job_id,
-            resource_type=kind.value,
+            extractor=extractor,
+            user=user,
             parameters=_parsed(parameters),
+            type=kind.value,
+            dataset=dataset,
             filename=filename,
-            dataset_id=dataset,
-            reply_queue=settings.reply_stream,
-            partitions=settings.reply_partitions,
+            job_id=job_id,
         )
-    except ValueError as error:
-        raise SettingError(str(error)) from error
-    details = {"queue": queue, "resource": resource_id} | ({"user": user} if user else {})
-    run_interruptible(note_by_itself(settings, "job.submit", target=made, details=details))
+    except ValidationError as error:
+        raise SettingError("; ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors())) from error
+
+    async def send() -> str:
+        async with open_job_acts(current_settings()) as acts:
+            return await acts.submit(this_account(), asked)
+
+    made = run_interruptible(send())
     if as_json:
         typer.echo(json.dumps({"job_id": made, "queue": queue, "resource_id": resource_id}))
     elif not _to_terminal():
@@ -65,7 +71,7 @@ def submit(
         typer.echo(f"Submitted job {made}\nWatch it:  jobtrail timeline {made} --follow")
 
 
-def _parsed(parameters: str | None) -> dict[str, object]:
+def _parsed(parameters: str | None) -> "dict[str, JsonValue]":
     import json
 
     from jobtrail.models.errors import SettingError

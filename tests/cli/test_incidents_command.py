@@ -29,7 +29,10 @@ def test_an_incident_says_what_happened_until_it_is_acknowledged(jobtrail: JobTr
     assert jobtrail.json("incidents", "--open")["incidents"] == []
     assert f"✔ {incident.id}" in jobtrail.run("incidents").stdout
     [record] = jobtrail.json("audit", "--act", "incident.acknowledge")["records"]
-    assert (record["target"], record["details"]) == (incident.id, {"stream": incident.stream})
+    assert (record["target"], record["details"]) == (
+        incident.id,
+        {"version": "1", "stream": incident.stream},
+    )
 
 
 def test_where_there_are_none_it_is_said_so(jobtrail: JobTrail) -> None:

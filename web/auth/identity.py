@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.exceptions import HTTPException
 
 from jobtrail.models.token import LOCAL, Role, Token
+from jobtrail.operations.audit import Actor
 from jobtrail.store.access.tokens import TokenRepository
 from jobtrail.web.auth.session import OPEN, Sessions
 
@@ -16,16 +17,11 @@ UNKNOWN_ORIGIN = "unknown"
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Identity:
+class Identity(Actor):
     """Somebody whom we know."""
 
-    name: str
-    """That of the token; `local` without one."""
     role: Role
-    user_id: str | None
-    """The user that they ask for."""
     origin: str = UNKNOWN_ORIGIN
-    """The address that they ask from."""
     csrf_token: str = field(default="", repr=False)
     """What the forms of their pages carry; empty for the holder of a bearer token, whose programs need no forms."""
 

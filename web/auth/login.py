@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from jobtrail.models.audit import Outcome
+from jobtrail.operations.audit import Actor
 from jobtrail.web.auth.identity import Identity, client_address
 from jobtrail.web.auth.login_tries import LoginTries
 from jobtrail.web.parts import Parts
@@ -40,7 +42,8 @@ def login_router(parts: Parts) -> APIRouter:
         now = datetime.now(UTC)
         known = await parts.tokens.recognise(token.strip(), now)
         if known is None:
-            await parts.audit.note_refused_login(address)
+            nobody = Actor(name="nobody", role=None, user_id=None, origin=address)
+            await parts.audit.note(nobody, "login", outcome=Outcome.REFUSED)
             return await _page(parts, request, after, is_refused=True)
         tries.forgive(address)
         response = RedirectResponse(local_path(after), HTTPStatus.SEE_OTHER)

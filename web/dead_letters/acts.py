@@ -15,12 +15,12 @@ from jobtrail.models.dead_letters.replay import Replay
 from jobtrail.models.errors import BrokerError, JobTrailError, SettingError, StoreError, TooLateError
 from jobtrail.models.redaction import redact
 from jobtrail.models.times import rfc3339
+from jobtrail.operations.audit import AuditBook
 from jobtrail.operations.dead_letter_acts import discard_letters, restore_letters, start_replay
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.causes import CauseRepository
 from jobtrail.store.dead_letters.dead_letters import LetterRepository
 from jobtrail.store.dead_letters.replays import ReplayRepository
-from jobtrail.web.auth.audit import AuditBook
 from jobtrail.web.auth.identity import Identity
 from jobtrail.web.dead_letters.count import LetterCount
 

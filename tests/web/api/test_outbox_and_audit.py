@@ -54,9 +54,9 @@ async def test_messages_are_tried_again_by_key_or_all_that_were_given_up(
 
     records = (await get(operator, "/audit", act="outbox.retry"))["records"]
     assert [(each["target"], each["details"]) for each in reversed(records)] == [
-        ("failed-1", {"count": "1"}),
-        ("", {"count": "1"}),
-        ("", {"count": "0"}),
+        ("failed-1", {"version": "1", "count": "1"}),
+        ("", {"version": "1", "count": "1"}),
+        ("", {"version": "1", "count": "0"}),
     ]
 
 

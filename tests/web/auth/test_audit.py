@@ -9,14 +9,14 @@ import pika
 import pytest
 from pymongo import MongoClient
 
-from jobtrail.cli.access.audit_log_note import note
+from jobtrail.cli.actor import audit_book, this_account
 from jobtrail.models.audit import AuditRecord, Outcome
 from jobtrail.models.errors import SettingError
 from jobtrail.models.settings import Settings
 from jobtrail.models.token import Role
+from jobtrail.operations.audit import AuditBook
 from jobtrail.store.access.audit import AuditFilter, AuditRepository
 from jobtrail.store.database import Database
-from jobtrail.web.auth.audit import AuditBook
 from jobtrail.web.auth.identity import Identity
 from tests.cli.support import JobTrail, environment_of
 from tests.support import Names
@@ -46,7 +46,7 @@ async def test_a_record_says_who_did_what_when_and_from_where(records: AuditRepo
     assert before <= kept.at <= datetime.now(UTC)
     assert (kept.who, kept.role, kept.user_id, kept.origin) == ("ann-laptop", Role.OPERATOR, "ann", "192.0.2.7")
     assert (kept.act, kept.target, kept.outcome) == ("job.cancel", "job-1", Outcome.REFUSED)
-    assert kept.details == {"queue": "amqp://u:***@h/"}
+    assert kept.details == {"version": "1", "queue": "amqp://u:***@h/"}
 
 
 async def test_records_are_listed_by_page_the_latest_first_and_by_index(
@@ -98,12 +98,12 @@ async def test_logins_and_logouts_leave_records_and_no_secret(
 async def test_what_can_not_be_kept_is_told_and_stops_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     async with Database("mongodb://u:hunter2@127.0.0.1:9/", "x", timeout_s=0.1) as away:
         await AuditBook(AuditRepository(away)).note(ANN, "job.cancel", target="job-1")
-        await note(away, "job.submit", target="job-2")
+        await audit_book(away).note(this_account(), "job.submit", target="job-2")
 
     told = capsys.readouterr()
     for words in ("web.audit_lost", "ann-laptop", "job.cancel", "job-1", "192.0.2.7"):
         assert words in told.out
-    assert "jobtrail: warning: no audit record was kept: MongoDB can't be reached" in told.err
+    assert "jobtrail: warning: no audit record of job.submit was kept: MongoDB can't be reached" in told.err
     assert "hunter2" not in told.out + told.err
 
 
@@ -181,7 +181,7 @@ def test_a_command_that_can_keep_no_record_says_so(settings: Settings, names: Na
     job_id = submitted.stdout.strip()
     cancelled = jobtrail.run("cancel", job_id, "--queue", queue, "--json", JOBTRAIL_MONGO_URL=None)
 
-    for done in (submitted, cancelled):
+    for act, done in (("job.submit", submitted), ("job.cancel", cancelled)):
         assert done.returncode == 0, done.stderr
-        assert "warning: no audit record was kept: JOBTRAIL_MONGO_URL is not set" in done.stderr
+        assert f"warning: no audit record of {act} was kept: JOBTRAIL_MONGO_URL is not set" in done.stderr
     assert json.loads(cancelled.stdout)["job_id"] == job_id

@@ -8,13 +8,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import RedirectResponse
 
-from jobtrail.models.audit import Outcome
 from jobtrail.models.errors import BrokerError, JobTrailError, NotFoundError, SettingError, StoreError, TooLateError
 from jobtrail.models.heartbeat import likely_queues
 from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.wire import MAX_NAME_LENGTH
-from jobtrail.operations.cancellation import find_target, take_back
-from jobtrail.publisher.submission import submit
+from jobtrail.operations.schemas.acts import SubmissionSchema
 from jobtrail.store.jobs.jobs import JobRepository
 from jobtrail.web.auth.identity import Identity
 from jobtrail.web.parts import Parts
@@ -67,13 +65,12 @@ def add_acts(router: APIRouter, parts: Parts) -> None:
         next: Annotated[str, Form()] = "",  # the field's name
     ) -> RedirectResponse:
         await parts.jobs.get(job_id)
-        word, outcome = await _cancel(parts, job_id)
-        await parts.audit.note(asker, "job.cancel", target=job_id, outcome=outcome, details={"told": word})
-        if outcome is Outcome.DONE:
-            await _until(parts.jobs, job_id, lambda job: job.status.is_end)
-            if next:
-                return RedirectResponse(local_path(next), 303)
-        return _back_to(job_id, outcome=word)
+        try:
+            await parts.job_acts.cancel(asker, job_id)
+        except JobTrailError as error:
+            return _back_to(job_id, outcome=_refusal(error))
+        await _until(parts.jobs, job_id, lambda job: job.status.is_end)
+        return RedirectResponse(local_path(next), 303) if next else _back_to(job_id, outcome="cancelled")
 
     @router.post("/jobs/{job_id}/submit-again")
     async def submit_again(
@@ -85,57 +82,31 @@ def add_acts(router: APIRouter, parts: Parts) -> None:
         job = await parts.jobs.get(job_id)
         if queue not in likely_queues(await parts.extractors.instances(job.extractor_id), job.extractor_id):
             return _back_to(job_id, outcome="no-queue")
-        new_id, word, outcome = await _submit(parts, job, queue, kind)
-        await parts.audit.note(
-            asker, "job.submit", target=new_id, outcome=outcome, details={"told": word, "again": job_id, "queue": queue}
+        # What the first request held beside these is not kept.
+        asked = SubmissionSchema(
+            queue=queue, resource_id=job.resource_id, extractor=job.extractor_id, user=job.user_id, type=kind
         )
-        if outcome is not Outcome.DONE:
-            return _back_to(job_id, outcome=word)
+        try:
+            new_id = await parts.job_acts.submit(asker, asked, again=job_id)
+        except JobTrailError as error:
+            return _back_to(job_id, outcome=_refusal(error))
         if await _until(parts.jobs, new_id, lambda _job: True):
             return _back_to(new_id, outcome="submitted")
         return _back_to(job_id, outcome="submitted-unseen", new=new_id)
 
 
-async def _cancel(parts: Parts, job_id: str) -> tuple[str, Outcome]:
-    try:
-        target = await find_target(parts.database, job_id)
-        await asyncio.to_thread(take_back, parts.settings, job_id, target)
-    except StoreError:
-        raise
-    except JobTrailError as error:
-        return _refusal(error)
-    return "cancelled", Outcome.DONE
-
-
-async def _submit(
-    parts: Parts, job: JobState, queue: str, kind: Literal["file", "dataset"]
-) -> tuple[str, str, Outcome]:
-    """Submit the same work; what the first request held beside it is not kept."""
-    try:
-        new_id = await asyncio.to_thread(
-            submit,
-            parts.settings.require_amqp_url(),
-            queue,
-            resource_id=job.resource_id,
-            extractor_id=job.extractor_id,
-            user_id=job.user_id,
-            resource_type=kind,
-            reply_queue=parts.settings.reply_stream,
-            partitions=parts.settings.reply_partitions,
-        )
-    except JobTrailError as error:
-        return "", *_refusal(error)
-    return new_id, "submitted", Outcome.DONE
-
-
-def _refusal(error: JobTrailError) -> tuple[str, Outcome]:
-    if isinstance(error, BrokerError | SettingError):
-        return "no-broker", Outcome.FAILED
-    if isinstance(error, TooLateError):
-        return "too-late", Outcome.REFUSED
-    if isinstance(error, NotFoundError):
-        return "no-queue", Outcome.REFUSED
-    return "not-cancelled", Outcome.REFUSED
+def _refusal(error: JobTrailError) -> str:
+    match error:
+        case StoreError():
+            raise error
+        case BrokerError() | SettingError():
+            return "no-broker"
+        case TooLateError():
+            return "too-late"
+        case NotFoundError():
+            return "no-queue"
+        case _:
+            return "not-cancelled"
 
 
 async def _until(jobs: JobRepository, job_id: str, holds: Callable[[JobState], bool]) -> bool:
