@@ -1,4 +1,4 @@
-"""Sets up what services write to their log: lines for people on a terminal, JSON lines elsewhere, never a secret."""
+"""Sets up the services' log: plain lines on a terminal, JSON lines elsewhere, secrets masked."""
 
 import logging
 import os
@@ -15,11 +15,7 @@ _NOISY = ("aio_pika", "aiormq", "pymongo", "pika", "asyncio", "httpx", "apschedu
 
 
 def set_up_logs(settings: Settings) -> None:
-    """Send the records of structlog and of the standard library's logging to stderr, in one form.
-
-    Args:
-        settings: For the level and the format.
-    """
+    """Send the records of structlog and of the standard library's logging to stderr, in one form."""
     on_terminal = sys.stderr.isatty()
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not on_terminal)
     common: list[structlog.typing.Processor] = [
@@ -46,7 +42,7 @@ def set_up_logs(settings: Settings) -> None:
     )
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for name in _NOISY:
-        # Their errors are translated into ours, so that each is told once.
+        # Their errors are translated into ours, which are logged.
         logging.getLogger(name).setLevel("DEBUG" if settings.log_level == "debug" else "CRITICAL")
     structlog.configure(
         processors=[
@@ -61,14 +57,7 @@ def set_up_logs(settings: Settings) -> None:
 
 
 def redact_values(_logger: object, _method: str, record: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Mask the secrets in every text of a record.
-
-    Args:
-        record: The record; it is changed in place.
-
-    Returns:
-        The record.
-    """
+    """Mask the secrets in every text of a record, in place."""
     for name, value in record.items():
         if isinstance(value, str):
             record[name] = redact(value)

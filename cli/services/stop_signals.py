@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one asks to stop, a second Ctrl-C to hurry."""
+"""Ctrl-C and SIGTERM: the first one stops, a second Ctrl-C hurries."""
 
 import signal
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ class StopSignals:
 
     @property
     def stopping(self) -> bool:
-        """Whether somebody asked to stop."""
+        """Whether a signal came."""
         return self._count > 0
 
     @property
     def hurrying(self) -> bool:
-        """Whether somebody asked again."""
+        """Whether a second one came."""
         return self._count > 1
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Take the signals over for as long as this lasts."""
+        """Handle the signals within this block."""
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self._note) for number in numbers}
         try:
@@ -36,14 +36,7 @@ class StopSignals:
 
     @contextmanager
     def interrupting(self, *, after: int = 0) -> Iterator[None]:
-        """Let a request interrupt what is done here, however long it takes.
-
-        Args:
-            after: How many requests are passed over first.
-
-        Raises:
-            KeyboardInterrupt: A request came.
-        """
+        """Raise KeyboardInterrupt within this block when there are more than `after` requests to stop."""
         self._patience = after
         try:
             self._interrupt()
@@ -52,7 +45,7 @@ class StopSignals:
             self._patience = None
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        # A supervisor that repeats SIGTERM only repeats itself; a second Ctrl-C is a person who waits.
+        # A supervisor may repeat SIGTERM; a second Ctrl-C comes from someone who is waiting.
         if number == signal.SIGINT or self._count == 0:
             self._count += 1
         self._interrupt()

@@ -1,4 +1,4 @@
-"""What `jobtrail up` chooses by itself: ports, the size of its streams, and the outside world that the demo plays."""
+"""What `jobtrail up` chooses by itself: ports, the size of its streams, and the demo's analyzer and mail server."""
 
 import secrets
 from collections.abc import Mapping
@@ -12,44 +12,30 @@ _PORTS = (
 )
 _DEMO_CRON = "* * * * *"
 _PRIVATE_STREAM = {"stream_retention_gb": "1", "stream_segment_mb": "64"}
-"""A developer's disk is not a broker's."""
+"""Small, because it is a developer's disk."""
 
 
 def chosen_settings(settings: Settings, stack: PrivateStack, *, demo: bool) -> dict[str, str]:
-    """Choose the settings that somebody who runs JobTrail by `up` need not think of.
+    """Choose settings, by field name; of those that were given, only ports that are taken are changed.
 
-    Args:
-        settings: What was given.
-        stack: Reserves ports.
-        demo: Whether the demo runs too. It plays the analyzer and the mail server, but never for a database that was
-            given, or beside an analyzer that was: somebody's own datasets are not declared complete by a game.
-
-    Returns:
-        Values by field name; of what was given, only ports that are taken are changed.
-
-    Raises:
-        StackError: No free port was found.
+    The demo brings an analyzer and a mail server of its own, except where a database or an analyzer was given: real
+    datasets must not be completed by a simulation.
     """
     chosen = {name: str(stack.reserve_port(name, getattr(settings, name))) for name in _PORTS}
     if settings.amqp_url is None:
         chosen |= {name: value for name, value in _PRIVATE_STREAM.items() if name not in settings.model_fields_set}
     if demo and settings.mongo_url is None and settings.analyzer_url is None:
-        played = {
+        simulated = {
             "analyzer_url": f"http://127.0.0.1:{stack.reserve_port('analyzer')}",
             "analyzer_token": secrets.token_urlsafe(),
             "smtp_url": f"smtp://127.0.0.1:{stack.reserve_port('smtp')}",
             "dataset_cron": _DEMO_CRON,
         }
-        chosen |= {name: value for name, value in played.items() if name not in settings.model_fields_set}
+        chosen |= {name: value for name, value in simulated.items() if name not in settings.model_fields_set}
     return chosen
 
 
 def pages_url(settings: Settings, chosen: Mapping[str, str]) -> str:
-    """Return where a browser on this machine finds the pages.
-
-    Args:
-        settings: What was given.
-        chosen: What was chosen.
-    """
-    host = "127.0.0.1" if settings.web_host in ("0.0.0.0", "::", "") else settings.web_host  # noqa: S104  # nothing binds here
+    """Return where a browser on this machine finds the pages."""
+    host = "127.0.0.1" if settings.web_host in ("0.0.0.0", "::", "") else settings.web_host  # noqa: S104  # nothing is bound here
     return f"http://{f'[{host}]' if ':' in host else host}:{chosen['web_port']}/"
