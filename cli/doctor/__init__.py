@@ -1,1 +1,1 @@
-"""`jobtrail doctor`: what is wrong with the services and the trail, and what to do about it."""
+"""`jobtrail doctor`: what is wrong with the services and the data, and what to do about it."""

@@ -1,4 +1,4 @@
-"""Checks the broker: can it be reached, and are the queues what they should be? Nothing is made or changed."""
+"""Checks the broker: can it be reached, and are its queues as they should be? Nothing is created or changed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,34 +21,28 @@ from jobtrail.models.settings import Settings
 from jobtrail.models.topology import HEARTBEAT_EXCHANGE, dead_letter_queue_arguments, heartbeat_queue_arguments
 
 _TIMEOUT_S = 60.0
-"""For each part; all that is asked has a shorter deadline of its own."""
+"""For each part; each question has a shorter deadline of its own."""
 _MIN_VERSION = (3, 10)
 
 T = TypeVar("T")
 Judge = Callable[[str, int, int], Check]
-"""Takes the check's name, how many messages wait and how many consumers there are."""
+"""Takes the check's name, the number of waiting messages and the number of consumers."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class _Queue:
-    """What a queue should be."""
+    """How a queue should be."""
 
     title: str
     name: str
     arguments: Arguments
     maker: str
-    """The command that makes it."""
+    """The command that declares it."""
     judge: Judge
 
 
 async def check_broker(settings: Settings) -> list[Check]:
     """Check the broker and everything on it that the settings name.
-
-    Args:
-        settings: The settings; the broker's URL must be known.
-
-    Returns:
-        The checks.
 
     Raises:
         SettingError: The broker's URL is wrong.
@@ -70,10 +64,10 @@ def _place(amqp_url: str) -> str:
 
 def _unreachable(place: str, error: BrokerError | TimeoutError) -> Check:
     if isinstance(error.__cause__, AuthenticationError | ProbableAuthenticationError):
-        advice = "RabbitMQ refused the user or the password: correct them in JOBTRAIL_AMQP_URL"
+        advice = "correct the user and the password in JOBTRAIL_AMQP_URL: RabbitMQ refused them"
     else:
-        advice = "start RabbitMQ or correct JOBTRAIL_AMQP_URL; a private one is started by: jobtrail up"
-    words = str(error) or f"{place} gave no answer within {_TIMEOUT_S:g} s"
+        advice = "start RabbitMQ or correct JOBTRAIL_AMQP_URL; to start a private one: jobtrail up"
+    words = str(error) or f"{place} did not answer within {_TIMEOUT_S:g} s"
     return failed("broker", words, advice, ExitCode.UNREACHABLE)
 
 
@@ -83,9 +77,13 @@ async def _server(settings: Settings) -> list[Check]:
         product, version = connection.server
     checks = [_version(f"{product} {version} at {_place(url)}", version)]
     if await is_blocked(url):
-        words = "takes no messages for now: its memory or its disk is short"
+        words = "blocked: the broker is short of memory or disk"
         checks.append(
-            warning("publishing", words, "workers wait and lose nothing; give the broker more, or less to hold")
+            warning(
+                "publishing",
+                words,
+                "workers wait and lose nothing; give the broker more memory or disk, or empty its queues",
+            )
         )
     return checks
 
@@ -110,16 +108,14 @@ async def _exchange(connection: Connection) -> Check:
         # It exists, so this only compares.
         await _ask(connection, lambda channel: channel.declare_exchange(HEARTBEAT_EXCHANGE, "fanout"))
     except NotFoundError:
-        return warning(
-            name, f"{HEARTBEAT_EXCHANGE} is not there yet", "the monitor makes it when it first runs: jobtrail monitor"
-        )
+        return warning(name, f"{HEARTBEAT_EXCHANGE} does not exist yet", "the monitor declares it: jobtrail monitor")
     except BrokerError as error:
         if not is_refusal(error):
             raise
         return failed(
             name,
             f"{HEARTBEAT_EXCHANGE} is not a durable fanout exchange",
-            "delete it; pyClowder and the monitor make it anew",
+            "delete it; pyClowder and the monitor declare it again",
         )
     return ok(name, f"{HEARTBEAT_EXCHANGE}, durable, fanout")
 
@@ -145,7 +141,9 @@ def _heartbeats(settings: Settings) -> _Queue:
     def judge(name: str, waiting: int, consumers: int) -> Check:
         found = f"{settings.heartbeat_queue}: {waiting_words(waiting)}, {consumer_words(consumers)}"
         if consumers == 0:
-            return warning(name, found, "nobody stores heartbeats, so nothing shows as online: start jobtrail monitor")
+            return warning(
+                name, found, "heartbeats are not stored, so no extractor shows as online; start: jobtrail monitor"
+            )
         return ok(name, found)
 
     return _Queue(
@@ -158,24 +156,24 @@ def _heartbeats(settings: Settings) -> _Queue:
 
 
 async def _compare(connection: Connection, queue: _Queue) -> Check:
-    """Compare a queue with what it should be."""
+    """Compare a queue with how it should be."""
     try:
         declared = await _ask(connection, lambda channel: channel.declare_queue(queue.name, passive=True))
         found = await differences(connection, queue.name, queue.arguments)
     except NotFoundError:
-        return warning(queue.title, f"{queue.name} is not there yet", f"it is made when this first runs: {queue.maker}")
+        return warning(queue.title, f"{queue.name} does not exist yet", f"it is declared by: {queue.maker}")
     if found:
         words = ", ".join(difference_words(name, value, queue.arguments.get(name)) for name, value in found.items())
         return failed(
             queue.title,
-            f"{queue.name} has other arguments than it should: {words}",
-            f"stop what uses it, take out what waits in it, delete it, and start {queue.maker}, which makes it anew",
+            f"{queue.name} has wrong arguments: {words}",
+            f"stop its users, move its messages elsewhere, delete it, and declare it again with: {queue.maker}",
         )
     return queue.judge(queue.title, declared.messages, declared.consumers)
 
 
 async def _ask(connection: Connection, question: Callable[[Channel], Awaitable[T]]) -> T:
-    """Ask on a channel of its own: a "no" closes that."""
+    """Ask on a channel of its own, which a refusal closes."""
     channel = await connection.channel()
     try:
         return await question(channel)

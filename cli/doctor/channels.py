@@ -1,4 +1,4 @@
-"""Checks the ways to the outside: which are on, and whether their services let us in. Nothing is sent."""
+"""Checks the notification channels: which are on, and whether their services accept us. Nothing is sent."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,14 +22,7 @@ _TIMEOUT_S = 5.0
 
 
 async def check_channels(settings: Settings) -> list[Check]:
-    """Check each channel.
-
-    Args:
-        settings: The settings.
-
-    Returns:
-        The checks.
-    """
+    """Check each channel."""
     off = channels_off(settings)
     probes: dict[ChannelName, Callable[[Settings], Awaitable[Check]]] = {
         ChannelName.SLACK: _slack,
@@ -47,11 +40,11 @@ async def _slack(settings: Settings) -> Check:
     try:
         async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:
             url = f"{settings.slack_url.rstrip('/')}/auth.test"
-            told = (await client.post(url, headers={"Authorization": f"Bearer {token}"})).json()
-        if not told["ok"]:
-            words = f"{place} refuses the token: {told['error']}"
+            answer = (await client.post(url, headers={"Authorization": f"Bearer {token}"})).json()
+        if not answer["ok"]:
+            words = f"{place} refuses the token: {answer['error']}"
             return failed(name, words, "correct JOBTRAIL_SLACK_TOKEN", ExitCode.WRONG_USE)
-        return ok(name, f"on: to {settings.slack_channel}, as {told.get('user', '?')} at {told.get('team', '?')}")
+        return ok(name, f"on: to {settings.slack_channel}, as {answer.get('user', '?')} at {answer.get('team', '?')}")
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError) as error:
         return _unreachable(name, place, error, "check the network and JOBTRAIL_SLACK_URL")
 
@@ -72,7 +65,7 @@ async def _email(settings: Settings) -> Check:
         return failed(name, words, "correct JOBTRAIL_SMTP_URL", ExitCode.WRONG_USE)
     except (aiosmtplib.SMTPException, OSError) as error:
         return _unreachable(name, place, error, "start the mail server or correct JOBTRAIL_SMTP_URL")
-    return ok(name, f"on: {place} lets us in")
+    return ok(name, f"on: {place} accepts us")
 
 
 async def _pusher(settings: Settings) -> Check:
@@ -90,7 +83,7 @@ async def _pusher(settings: Settings) -> Check:
         return _unreachable(name, place, error, "check the host and the app's id in JOBTRAIL_PUSHER_URL")
     except (PusherError, OSError, ValueError) as error:
         return _unreachable(name, place, error, "check the network and JOBTRAIL_PUSHER_URL")
-    return ok(name, f"on: {place} lets us in")
+    return ok(name, f"on: {place} accepts us")
 
 
 def _unreachable(name: str, place: str, error: Exception, advice: str) -> Check:

@@ -1,4 +1,4 @@
-"""The results of a check-up, and what they mean for the exit code."""
+"""The results of checks, and the exit code that follows from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class CheckOutcome(StrEnum):
 
     OK = "ok"
     WARNING = "warning"
-    """It works, or may be meant so, but somebody should know."""
+    """It works, or may be intended, but you should know."""
     FAILED = "failed"
 
 
@@ -23,7 +23,7 @@ class Check:
     name: str
     outcome: CheckOutcome
     found: str
-    """What was found, in words, without secrets."""
+    """A sentence without secrets."""
     advice: str = ""
     """What to do; empty where there is nothing to do."""
     code: ExitCode = ExitCode.DONE
@@ -31,29 +31,22 @@ class Check:
 
 
 def ok(name: str, found: str) -> Check:
-    """Make a check that found nothing wrong."""
+    """Make a check that passed."""
     return Check(name=name, outcome=CheckOutcome.OK, found=found)
 
 
 def warning(name: str, found: str, advice: str) -> Check:
-    """Make a check that found something that should be known."""
+    """Make a check with a warning."""
     return Check(name=name, outcome=CheckOutcome.WARNING, found=found, advice=advice)
 
 
 def failed(name: str, found: str, advice: str, code: ExitCode = ExitCode.FAILED) -> Check:
-    """Make a check that found something wrong."""
+    """Make a check that failed."""
     return Check(name=name, outcome=CheckOutcome.FAILED, found=found, advice=advice, code=code)
 
 
 def exit_code_of(checks: Sequence[Check]) -> ExitCode:
-    """Choose the exit code: a wrong setting comes first, because it may be the cause of the rest.
-
-    Args:
-        checks: All checks.
-
-    Returns:
-        The code that the process ends with.
-    """
+    """Choose the exit code: a wrong setting comes first, because it may be the cause of the rest."""
     codes = {check.code for check in checks if check.outcome is CheckOutcome.FAILED}
     for code in (ExitCode.WRONG_USE, ExitCode.UNREACHABLE, ExitCode.FAILED):
         if code in codes:

@@ -1,4 +1,4 @@
-"""Checks what the reconciler works with: the sources of a dataset's status, the datasets, the outbox."""
+"""Checks the reconciler's surroundings: the sources of a dataset's status, the datasets, the outbox."""
 
 from datetime import UTC, datetime
 
@@ -20,20 +20,13 @@ from jobtrail.store.datasets.views import STUCK_AFTER, DatasetViews
 from jobtrail.store.notifications.outbox import OutboxRepository
 
 _PROBE = "jobtrail-doctor"
-"""The dataset that is asked for: one that hardly exists, which the API should say."""
+"""A dataset that should not exist; the API should answer so."""
 _MAX_WAIT_S = 5.0
 _SERVER_ERRORS = 500
 
 
 async def check_datasets(settings: Settings) -> list[Check]:
-    """Check the console's collections, its datasets and the outbox.
-
-    Args:
-        settings: The settings; the database's URL must be known.
-
-    Returns:
-        The checks; none where the database can't be reached, which its own check tells.
-    """
+    """Check the console's collections, its datasets and the outbox; no checks where the database can't be reached."""
     try:
         async with open_database(settings) as database:
             console = Console(database, settings)
@@ -46,51 +39,44 @@ async def _indexes(console: Console) -> Check:
     missing = await console.missing_indexes()
     if missing:
         words = f"missing: {', '.join(missing)}"
-        return warning("dataset indexes", words, "the reconciler makes them: jobtrail dataset:get-status --watch")
-    return ok("dataset indexes", "every index is there")
+        return warning("dataset indexes", words, "the reconciler creates them: jobtrail dataset:get-status --watch")
+    return ok("dataset indexes", "complete")
 
 
 async def _datasets(console: Console) -> list[Check]:
     name = "datasets"
     counts = await DatasetViews(console).counts(stuck_before=datetime.now(UTC) - STUCK_AFTER)
-    found = f"pending or in work: {counts.open:,}"
+    found = f"{counts.open:,} pending or analyzing"
     if counts.stuck:
-        words = f"{found}; without news for {duration(STUCK_AFTER.total_seconds())}: {counts.stuck:,}"
-        checks = [warning(name, words, "see which, and what keeps them: jobtrail datasets stuck")]
+        words = f"{found}; {counts.stuck:,} without news for {duration(STUCK_AFTER.total_seconds())}"
+        checks = [warning(name, words, "see which, and why: jobtrail datasets stuck")]
     else:
         checks = [ok(name, found)]
     if counts.unknown:
-        words = f"not watched, because their status is none: {counts.unknown:,} in wishlist_dataset_histories"
-        checks.append(warning("dataset records", words, f"correct it to one of {', '.join(DatasetStatus)}"))
+        words = f"{counts.unknown:,} in wishlist_dataset_histories have an invalid status and are not watched"
+        checks.append(warning("dataset records", words, f"correct the status to one of {', '.join(DatasetStatus)}"))
     return checks
 
 
 async def _outbox(database: Database) -> Check:
     backlog = await OutboxRepository(database).backlog()
     given_up = sum(count for (_channel, state), count in backlog.items() if state is OutboxState.FAILED)
-    found = f"messages that wait: {sum(backlog.values()) - given_up:,}"
+    found = f"{sum(backlog.values()) - given_up:,} waiting"
     if given_up:
         advice = "see why: jobtrail outbox --failed; then: jobtrail outbox retry"
-        return warning("outbox", f"{found}; given up: {given_up:,}", advice)
+        return warning("outbox", f"{found}, {given_up:,} given up", advice)
     return ok("outbox", found)
 
 
 async def check_analyzer(settings: Settings) -> list[Check]:
-    """Check who tells a dataset's status, and whether the analyzer's API answers and accepts our token.
-
-    Args:
-        settings: The settings.
-
-    Returns:
-        The checks.
-    """
+    """Check where a dataset's status comes from, and whether the analyzer's API answers and accepts our token."""
     name = "dataset status"
     if StatusSource.API not in settings.dataset_sources:
         why = "JOBTRAIL_DATASET_SOURCE is events" if settings.analyzer_url else "JOBTRAIL_ANALYZER_URL is not set"
-        return [ok(name, f"told by the jobs on a dataset alone: {why}")]
+        return [ok(name, f"from the jobs of a dataset only: {why}")]
     by_jobs = StatusSource.EVENTS in settings.dataset_sources
-    told = ok(name, f"told by the analyzer's API{' and the jobs on a dataset' if by_jobs else ' alone'}")
-    return [told, await _ask_analyzer(settings)]
+    source = ok(name, f"from the analyzer's API{' and the jobs of a dataset' if by_jobs else ' only'}")
+    return [source, await _ask_analyzer(settings)]
 
 
 async def _ask_analyzer(settings: Settings) -> Check:
@@ -103,9 +89,9 @@ async def _ask_analyzer(settings: Settings) -> Check:
         async with httpx.AsyncClient(timeout=wait_s) as client:
             answer = await client.get(f"{url.rstrip('/')}/datasets/{_PROBE}", headers=headers)
     except httpx.TimeoutException:
-        words = f"{place} gave no answer within {duration(wait_s)}"
+        words = f"{place} did not answer within {duration(wait_s)}"
         return warning(
-            name, words, "check the network and the analyzer's load; JOBTRAIL_ANALYZER_TIMEOUT_S is its bound"
+            name, words, "check the network and the analyzer's load; the limit is JOBTRAIL_ANALYZER_TIMEOUT_S"
         )
     except (httpx.UnsupportedProtocol, httpx.InvalidURL, ValueError) as error:
         advice = "correct JOBTRAIL_ANALYZER_URL and JOBTRAIL_ANALYZER_TOKEN"
@@ -120,9 +106,9 @@ def _judged(name: str, place: str, code: int, *, with_token: bool) -> Check:
     found = f"{place} answers {code}"
     if code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         advice = "renew or correct JOBTRAIL_ANALYZER_TOKEN" if with_token else "set JOBTRAIL_ANALYZER_TOKEN"
-        return failed(name, f"{found}: it does not let us in", advice, ExitCode.WRONG_USE)
+        return failed(name, f"{found}: it refuses us", advice, ExitCode.WRONG_USE)
     if code >= _SERVER_ERRORS:
         return failed(name, found, "look at the analyzer's own logs and health", ExitCode.UNREACHABLE)
     if code in (httpx.codes.OK, httpx.codes.NOT_FOUND):
-        return ok(name, f"{found} for a dataset that hardly exists")
-    return warning(name, found, "that is no answer to the question for a dataset: check JOBTRAIL_ANALYZER_URL")
+        return ok(name, f"{found} for a dataset that does not exist")
+    return warning(name, found, "not what the analyzer's API answers: check JOBTRAIL_ANALYZER_URL")

@@ -1,4 +1,4 @@
-"""Checks the forwarder, where one is wanted: is its target there, and how far behind the consumer is it?"""
+"""Checks the forwarder, where one is configured: does its target exist, and how far behind the consumer is it?"""
 
 from jobtrail.broker.queue_depth import QueueDepth, QueueGauge
 from jobtrail.cli.context import open_database
@@ -13,14 +13,7 @@ _MANY_BEHIND = 10_000
 
 
 async def check_forward(settings: Settings) -> list[Check]:
-    """Check what `JOBTRAIL_FORWARD_TO` asks for.
-
-    Args:
-        settings: The settings; both URLs must be known.
-
-    Returns:
-        The check; none where nothing is forwarded, or a service can't be reached, which its own check tells.
-    """
+    """Check `JOBTRAIL_FORWARD_TO`; no check where it is not set, or where a service can't be reached."""
     if settings.forward_to is None:
         return []
     depth = await QueueGauge(settings.amqp_url).read(settings.forward_to)
@@ -36,21 +29,21 @@ async def check_forward(settings: Settings) -> list[Check]:
 
 def _judged(depth: QueueDepth, behind: int | None) -> Check:
     if depth.missing:
-        words = f"{depth.queue} is not there"
-        return warning(_NAME, words, "the forwarder waits until its owner makes it; is JOBTRAIL_FORWARD_TO right?")
+        words = f"{depth.queue} does not exist"
+        return warning(_NAME, words, "the forwarder waits until its owner declares it; is JOBTRAIL_FORWARD_TO right?")
     if behind is None:
-        return warning(_NAME, f"nothing was copied to {depth.queue} yet", "start the forwarder: jobtrail forward")
+        return warning(_NAME, f"nothing was copied to {depth.queue} yet", "start: jobtrail forward")
     if behind == 0:
-        return ok(_NAME, f"{depth.queue} has all that is stored")
+        return ok(_NAME, f"{depth.queue} has every stored update")
     are = "1 stored update is" if behind == 1 else f"{behind:,} stored updates are"
     found = f"{depth.queue}: {are} not copied yet"
     if behind > _MANY_BEHIND:
-        return warning(_NAME, found, "the forwarder is behind; look at its health page and its log")
+        return warning(_NAME, found, "look at the forwarder's health page and log: it is behind")
     return ok(_NAME, found)
 
 
 async def _updates_behind(database: Database, name: str) -> int | None:
-    """Count what is stored and not copied; None where this forwarder has never run."""
+    """Count stored updates that are not copied; None where this forwarder has never run."""
     copied = {position.stream: position for position in await read_positions(database, f"forward {name}")}
     if not copied:
         return None

@@ -21,15 +21,7 @@ _ANYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  # nothing is bound here
 
 
 def check_sources(settings: Settings, source: Source) -> list[Check]:
-    """Check that both URLs are known.
-
-    Args:
-        settings: The settings.
-        source: Where the URLs came from.
-
-    Returns:
-        The checks.
-    """
+    """Check that both URLs are known."""
     checks = [ok("settings", "valid")]
     if PRIVATE in (source.amqp, source.mongo):
         checks.append(ok("private stack", f"runs in {settings.data_dir}"))
@@ -48,14 +40,7 @@ def check_sources(settings: Settings, source: Source) -> list[Check]:
 
 
 async def check_database(settings: Settings) -> list[Check]:
-    """Check the database.
-
-    Args:
-        settings: The settings; the database's URL must be known.
-
-    Returns:
-        The checks.
-    """
+    """Check the database."""
     place = place_of(settings.require_mongo_url())
     try:
         async with open_database(settings) as database:
@@ -63,7 +48,7 @@ async def check_database(settings: Settings) -> list[Check]:
     except SettingError as error:
         return [failed("database", str(error), "correct JOBTRAIL_MONGO_URL", ExitCode.WRONG_USE)]
     except StoreError as error:
-        advice = "start MongoDB or correct JOBTRAIL_MONGO_URL; a private one is started by: jobtrail up"
+        advice = "start MongoDB or correct JOBTRAIL_MONGO_URL; to start a private one: jobtrail up"
         return [failed("database", f"{place}: {error}", advice, ExitCode.UNREACHABLE)]
     return [_server(place, found), _replica_set(found), _indexes(settings, found), _clock(found)]
 
@@ -71,14 +56,14 @@ async def check_database(settings: Settings) -> list[Check]:
 def _server(place: str, found: DatabaseHealth) -> Check:
     words = f"MongoDB {found.version} at {place}"
     if int(found.version.split(".")[0]) < _MIN_MAJOR_VERSION:
-        return failed("database", words, f"MongoDB {_MIN_MAJOR_VERSION}.0 or later is needed")
+        return failed("database", words, f"upgrade to MongoDB {_MIN_MAJOR_VERSION}.0 or later")
     return ok("database", words)
 
 
 def _replica_set(found: DatabaseHealth) -> Check:
     if found.replica_set is None:
-        advice = "transactions need one, of one member at least: start mongod with --replSet rs0 and run rs.initiate()"
-        return failed("replica set", "the server is no replica set", advice)
+        advice = "transactions need one, if only of one member: start mongod with --replSet rs0 and run rs.initiate()"
+        return failed("replica set", "the server is not a replica set", advice)
     return ok("replica set", found.replica_set)
 
 
@@ -86,8 +71,8 @@ def _indexes(settings: Settings, found: DatabaseHealth) -> Check:
     content = f"{settings.database}: about {found.jobs:,} jobs, {found.events:,} events"
     if found.missing_indexes:
         words = f"{content}; missing indexes: {', '.join(found.missing_indexes)}"
-        return warning("indexes", words, "the consumer makes them when it starts: jobtrail consume")
-    return ok("indexes", f"{content}; every index is there")
+        return warning("indexes", words, "the consumer creates them when it starts: jobtrail consume")
+    return ok("indexes", f"{content}; complete")
 
 
 def _clock(found: DatabaseHealth) -> Check:
@@ -96,18 +81,11 @@ def _clock(found: DatabaseHealth) -> Check:
         return ok("clock", f"this machine and the database differ by {duration(round(skew, 2))}")
     direction = "ahead of" if found.clock_skew_s > 0 else "behind"
     words = f"the database is {duration(skew)} {direction} this machine"
-    return warning("clock", words, "run a time service (NTP) on both; silence and stalls are told by these clocks")
+    return warning("clock", words, "run NTP on both: stalls are detected by these clocks")
 
 
 async def check_pages(settings: Settings) -> list[Check]:
-    """Check the services' health pages.
-
-    Args:
-        settings: The settings.
-
-    Returns:
-        The checks.
-    """
+    """Check the services' health pages."""
     pages = [
         ("consumer", "consume", "health_host", "consumer_health_port"),
         ("monitor", "monitor", "health_host", "monitor_health_port"),
@@ -124,9 +102,7 @@ def _check_page(settings: Settings, name: str, command: str, host_setting: str, 
     host, port = getattr(settings, host_setting), getattr(settings, port_setting)
     host_variable, port_variable = (f"JOBTRAIL_{setting.upper()}" for setting in (host_setting, port_setting))
     if port == 0:
-        return warning(
-            name, "its health page is on a free port of its own choice", f"set {port_variable} to have it checked"
-        )
+        return warning(name, "its health page is on a random port", f"set {port_variable} to have it checked")
     address = f"{'127.0.0.1' if host in _ANYWHERE else host}:{port}"
     connection = HTTPConnection(address, timeout=_TIMEOUT_S)
     try:
@@ -138,21 +114,21 @@ def _check_page(settings: Settings, name: str, command: str, host_setting: str, 
         return warning(
             name,
             words,
-            f"start it with: jobtrail {command}; elsewhere or on another port, set {host_variable}, {port_variable}",
+            f"start it: jobtrail {command}; if it runs elsewhere, set {host_variable} and {port_variable}",
         )
     finally:
         connection.close()
     words = f"http://{address}/health says {_details(body)}"
     if answer.status == HTTPStatus.OK:
         return ok(name, words)
-    return failed(name, words, "its log tells more; it goes on by itself once what it needs is back")
+    return failed(name, words, "see its log; it recovers by itself once what it needs is back")
 
 
 def _details(body: bytes) -> str:
     try:
         told = json.loads(body)
     except ValueError:
-        return "something that is not JSON: is this port another program's?"
+        return "something that is not JSON: does another program use this port?"
     if not isinstance(told, dict):
         return str(told)[:200]
     return ", ".join(f"{name}: {_words(value)}" for name, value in told.items() if value is not None)[:200]

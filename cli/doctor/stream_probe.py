@@ -1,4 +1,4 @@
-"""Questions to the broker about streams that AMQP has no command for: whether there are any, and what one is like."""
+"""Finds out about streams what AMQP has no command for: whether the broker has them, and how one is declared."""
 
 import asyncio
 import re
@@ -24,17 +24,13 @@ _ANY_NAME = "jobtrail.is-there-a-stream"
 QUEUE_TYPE = "x-queue-type"
 
 Differences = Mapping[str, str | int | None]
-"""Arguments by name, as the broker has them; None for one that was not given."""
+"""Arguments by name, as the broker has them; None for one that is not set."""
 
 
 async def why_unsupported(amqp_url: str) -> str | None:
-    """Find out whether the broker has streams. It is asked for one that no broker makes: an exclusive one.
+    """Find out whether the broker has streams, by asking for one that it must refuse: an exclusive one.
 
-    Returns:
-        None where it has; else what it says.
-
-    Raises:
-        BrokerError: The broker can't be reached.
+    Returns None where it has; else what the broker says.
     """
     async with Connection(amqp_url, "jobtrail doctor") as connection:
         channel = await connection.channel()
@@ -46,13 +42,9 @@ async def why_unsupported(amqp_url: str) -> str | None:
 
 
 async def why_unreadable(amqp_url: str, stream: str) -> str | None:
-    """Find out whether a stream can be read: only a node that has a replica of it lets us.
+    """Find out whether a stream can be read, which only nodes with a replica of it allow.
 
-    Returns:
-        None where one of the nodes lets us; else what the last one says.
-
-    Raises:
-        SettingError: The address is none.
+    Returns None where one of the nodes allows it; else what the last one says.
     """
     for node in broker_urls(amqp_url):
         try:
@@ -74,17 +66,9 @@ async def _read_last(node: str, stream: str) -> None:
 
 
 async def differences(connection: Connection, queue: str, wanted: Arguments) -> Differences:
-    """Find out in which arguments a queue is not as wanted.
+    """Find out in which arguments an existing queue is not as wanted.
 
-    AMQP tells a queue's arguments to nobody; but declaring one that exists compares them, and tells one that differs.
-
-    Args:
-        connection: An open connection.
-        queue: A queue that exists.
-        wanted: The arguments.
-
-    Raises:
-        BrokerError: The broker refuses something else.
+    AMQP shows nobody a queue's arguments; but declaring it again compares them, and names the first that differs.
     """
     asked, found = dict(wanted), dict[str, str | int | None]()
     for _ in range(_MAX_DIFFERENCES):
@@ -97,7 +81,7 @@ async def differences(connection: Connection, queue: str, wanted: Arguments) -> 
             if unlike is None or not is_refusal(error):
                 raise
             name = unlike["name"]
-            if name in found:  # it is no argument, such as durability
+            if name in found:  # not an argument but a property, such as durability
                 break
             found[name] = value = _value(unlike, asked.get(name))
             asked.pop(name, None)
@@ -116,26 +100,22 @@ def difference_words(name: str, value: str | int | None, wanted: str | int | boo
 
 
 def is_stream(found: Differences) -> bool:
-    """Tell by its differences from a stream whether a queue is one; streams are durable."""
+    """Tell whether a queue is a stream, by its differences from one; streams are durable."""
     return QUEUE_TYPE not in found and "durable" not in found
 
 
 def is_refusal(error: BrokerError) -> bool:
-    """Tell whether the broker answered that what it has is not what was asked for."""
+    """Tell whether the broker refused a declaration because it differs from what exists."""
     cause = error.__cause__
     return isinstance(cause, ChannelClosedByBroker) and cause.reply_code == PRECONDITION_FAILED
 
 
 async def is_blocked(amqp_url: str) -> bool:
-    """Find out whether the broker takes no messages for now. It tells only those who send one: this one goes nowhere.
-
-    Raises:
-        BrokerError: The broker can't be reached.
-    """
+    """Find out whether the broker is blocked. It tells only publishers, so this publishes a message to nowhere."""
     async with Connection(amqp_url, "jobtrail doctor") as connection:
         channel = await connection.channel()
         channel.raw.basic_publish("", _ANY_NAME, b"")
-        # From a connection that is blocked the broker reads nothing more, so this has no answer then.
+        # The broker no longer reads from a blocked connection, so this is not answered then.
         answer = asyncio.ensure_future(channel.set_prefetch(1))
         deadline = asyncio.get_running_loop().time() + _TIMEOUT_S
         while not (connection.blocked or answer.done()) and asyncio.get_running_loop().time() < deadline:
@@ -146,7 +126,7 @@ async def is_blocked(amqp_url: str) -> bool:
 
 
 def _value(unlike: re.Match[str], asked: str | int | bool | None) -> str | int | None:
-    """Take a value out of the broker's words, which name its type only where the argument was not asked for."""
+    """Parse a value in the broker's answer, which names its type only where we did not set the argument."""
     text, kind = unlike["value"], unlike["type"]
     is_number = "int" in kind if kind else isinstance(asked, int)
     return int(text) if is_number and text is not None and text.isdigit() else text

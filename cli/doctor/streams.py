@@ -1,4 +1,4 @@
-"""Checks the streams that status updates are read from, and the queues that are bridged into them."""
+"""Checks the streams of status updates, and the queues that are bridged into them."""
 
 import asyncio
 
@@ -22,32 +22,27 @@ from jobtrail.models.topology import stream_arguments
 
 _NAME = "stream"
 _MAKER = "jobtrail consume"
-_AT_ONCE = 8
+_MAX_CONCURRENT = 8
 _LONG_QUEUE = 10_000
 _NO_STREAMS_ADVICE = (
-    "JobTrail needs streams: RabbitMQ 3.10 or later has them, after an update only once somebody ran "
-    "`rabbitmqctl enable_feature_flag all`; where a managed broker has none, run a RabbitMQ of your own, name it in "
-    "JOBTRAIL_AMQP_URL, and let a shovel bring the updates to it"
+    "JobTrail needs streams, which RabbitMQ has since 3.10; after an upgrade of the broker run "
+    "`rabbitmqctl enable_feature_flag all`. If your managed broker has none, run a RabbitMQ of your own, set "
+    "JOBTRAIL_AMQP_URL to it, and let a shovel bring the updates to it"
 )
 UNREADABLE_ADVICE = (
-    "after a crash RabbitMQ needs some seconds, at worst a minute: wait and look again. RabbitMQ 3.10 that was killed "
-    "within a second of making a stream never gets it back: name another in JOBTRAIL_REPLY_STREAM, for the workers too"
+    "after a crash RabbitMQ needs some seconds, at most a minute: wait and check again. RabbitMQ 3.10, if killed "
+    "within a second of declaring a stream, never gets it back: set JOBTRAIL_REPLY_STREAM to another name, "
+    "for the workers too"
 )
 
 
 async def check_streams(settings: Settings) -> list[Check]:
     """Check each stream of updates.
 
-    Args:
-        settings: The settings; the broker's URL must be known.
-
-    Returns:
-        The checks.
-
     Raises:
         BrokerError: The broker can't be reached.
     """
-    slots = asyncio.Semaphore(_AT_ONCE)
+    slots = asyncio.Semaphore(_MAX_CONCURRENT)
 
     async def check(stream: str) -> Check:
         async with slots:
@@ -57,14 +52,7 @@ async def check_streams(settings: Settings) -> list[Check]:
 
 
 async def check_bridged_queues(settings: Settings) -> list[Check]:
-    """Check each queue that is bridged; the reply queue of earlier versions only where it is still there.
-
-    Args:
-        settings: The settings; the broker's URL must be known.
-
-    Returns:
-        The checks.
-    """
+    """Check each bridged queue; the reply queue of earlier versions only where it still exists."""
     gauge = QueueGauge(settings.amqp_url)
     depths = [await gauge.read(queue) for queue in settings.queues_to_bridge]
     return [_bridged(depth) for depth in depths if not (depth.missing and depth.queue == FORMER_REPLY_QUEUE)]
@@ -73,16 +61,16 @@ async def check_bridged_queues(settings: Settings) -> list[Check]:
 def _bridged(depth: QueueDepth) -> Check:
     name = "bridged queue"
     if depth.problem is not None:
-        return warning(name, f"{depth.queue}: {depth.problem}", "look again; is JOBTRAIL_BRIDGED_QUEUES right?")
+        return warning(name, f"{depth.queue}: {depth.problem}", "check again; is JOBTRAIL_BRIDGED_QUEUES right?")
     if depth.missing:
-        advice = "it is bridged once somebody makes it; is JOBTRAIL_BRIDGED_QUEUES right?"
-        return warning(name, f"{depth.queue} is not there", advice)
+        advice = "it is bridged once it is declared; is JOBTRAIL_BRIDGED_QUEUES right?"
+        return warning(name, f"{depth.queue} does not exist", advice)
     waiting, consumers = depth.waiting or 0, depth.consumers or 0
     found = f"{depth.queue}: {waiting_words(waiting)}, {consumer_words(consumers)}"
     if consumers == 0:
-        return warning(name, found, f"nobody copies its updates into the stream: start {_MAKER}")
+        return warning(name, found, f"its updates are not copied into the stream; start: {_MAKER}")
     if waiting > _LONG_QUEUE:
-        return warning(name, found, "the bridge is behind; look at the log of the consumer")
+        return warning(name, found, "look at the consumer's log: the bridge is behind")
     return ok(name, found)
 
 
@@ -108,7 +96,7 @@ async def _check(settings: Settings, stream: str) -> Check:
     if found:
         words = ", ".join(difference_words(name, value, wanted.get(name)) for name, value in found.items())
         advice = (
-            f"it is used as it is; to change it set a policy, or delete it once all is stored: {_MAKER} makes it anew"
+            f"used as it is; to change it, set a policy, or delete it once all is stored: {_MAKER} declares it again"
         )
         return warning(_NAME, f"{stream} can be read; {words}", advice)
     kept = f"{settings.stream_retention_days:g} days or {settings.stream_retention_gb:g} GB are kept"
@@ -118,7 +106,7 @@ async def _check(settings: Settings, stream: str) -> Check:
 async def _missing(url: str, stream: str) -> Check:
     if problem := await why_unsupported(url):
         return failed(_NAME, f"this broker has no streams: {problem}", _NO_STREAMS_ADVICE)
-    return warning(_NAME, f"{stream} is not there yet", f"it is made when this first runs: {_MAKER}")
+    return warning(_NAME, f"{stream} does not exist yet", f"it is declared by: {_MAKER}")
 
 
 def _unreadable(stream: str, problem: str) -> Check:
@@ -127,5 +115,7 @@ def _unreadable(stream: str, problem: str) -> Check:
 
 def _no_stream(name: str, found: Differences) -> Check:
     kind = found.get(QUEUE_TYPE) or "classic"
-    advice = "name a new one in JOBTRAIL_REPLY_STREAM, for the workers too, and this queue in JOBTRAIL_BRIDGED_QUEUES"
+    advice = (
+        "set JOBTRAIL_REPLY_STREAM to a new name, for the workers too, and list this queue in JOBTRAIL_BRIDGED_QUEUES"
+    )
     return failed(_NAME, f"{name} is a {kind} queue, not a stream", advice)

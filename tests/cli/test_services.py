@@ -172,8 +172,8 @@ def test_doctor_finds_nothing_wrong_where_all_is_well(jobtrail: JobTrail, tmp_pa
         assert consumer.poll() is None
     told = jobtrail.json("doctor")
     assert outcomes(told)["heartbeat queue"] == "warning"
-    assert "start jobtrail monitor" in next(c["advice"] for c in told["checks"] if c["name"] == "heartbeat queue")
-    assert "→ nobody stores heartbeats" in jobtrail.run("doctor").stdout
+    assert "start: jobtrail monitor" in next(c["advice"] for c in told["checks"] if c["name"] == "heartbeat queue")
+    assert "→ heartbeats are not stored" in jobtrail.run("doctor").stdout
 
 
 def test_doctor_changes_nothing(jobtrail: JobTrail, settings: Settings, amqp_url: str, mongo_client: object) -> None:

@@ -78,7 +78,7 @@ async def test_every_stream_of_updates_is_tried_out(channel: BlockingChannel, se
         CheckOutcome.OK,
         f"{stream}.0 can be read; 7 days or 20 GB are kept",
     )
-    assert (second.outcome, second.found) == (CheckOutcome.WARNING, f"{stream}.1 is not there yet")
+    assert (second.outcome, second.found) == (CheckOutcome.WARNING, f"{stream}.1 does not exist yet")
     assert "jobtrail consume" in second.advice
 
 
@@ -133,7 +133,7 @@ async def test_queues_that_are_bridged_are_looked_into(
     assert {found: check.outcome for found, check in checks.items()} == {
         f"{read}: no messages wait, 1 consumer": CheckOutcome.OK,
         f"{unread}: 1 message waits, no consumer": CheckOutcome.WARNING,
-        f"{missing} is not there": CheckOutcome.WARNING,
+        f"{missing} does not exist": CheckOutcome.WARNING,
     }
 
 
@@ -202,5 +202,5 @@ async def test_a_stream_that_a_crash_made_unusable_is_told_with_the_way_out(
 
     assert (check.outcome, check.code) == (CheckOutcome.FAILED, ExitCode.UNREACHABLE)
     assert f"{own.reply_stream} can't be read" in check.found
-    assert "wait and look again" in check.advice
+    assert "wait and check again" in check.advice
     assert "JOBTRAIL_REPLY_STREAM" in check.advice

@@ -57,17 +57,17 @@ async def test_missing_indexes_stuck_datasets_and_given_up_messages_are_told(
     found = by_name(await check_datasets(settings))
 
     assert found["dataset indexes"].outcome is CheckOutcome.OK
-    assert found["datasets"].found == "pending or in work: 2; without news for 2 h: 1"
+    assert found["datasets"].found == "2 pending or analyzing; 1 without news for 2 h"
     assert "jobtrail datasets stuck" in found["datasets"].advice
-    assert "none: 1" in found["dataset records"].found
-    assert found["outbox"].found == "messages that wait: 0; given up: 1"
+    assert "1 in wishlist" in found["dataset records"].found
+    assert found["outbox"].found == "0 waiting, 1 given up"
 
 
 async def test_without_the_api_the_jobs_tell_the_status_and_nothing_is_asked(settings: Settings) -> None:
     [check] = await check_analyzer(settings)
 
     assert (check.outcome, check.found) == (
-        *(CheckOutcome.OK, "told by the jobs on a dataset alone: JOBTRAIL_ANALYZER_URL is not set"),
+        *(CheckOutcome.OK, "from the jobs of a dataset only: JOBTRAIL_ANALYZER_URL is not set"),
     )
 
 
@@ -75,11 +75,11 @@ async def test_without_the_api_the_jobs_tell_the_status_and_nothing_is_asked(set
     ("token", "trouble", "outcome", "code", "words"),
     [
         ("right-token", None, CheckOutcome.OK, ExitCode.DONE, "answers 404"),
-        ("wrong-token", None, CheckOutcome.FAILED, ExitCode.WRONG_USE, "does not let us in"),
-        ("right-token", {"status_code": 403}, CheckOutcome.FAILED, ExitCode.WRONG_USE, "does not let us in"),
+        ("wrong-token", None, CheckOutcome.FAILED, ExitCode.WRONG_USE, "refuses us"),
+        ("right-token", {"status_code": 403}, CheckOutcome.FAILED, ExitCode.WRONG_USE, "refuses us"),
         ("right-token", {"status_code": 503}, CheckOutcome.FAILED, ExitCode.UNREACHABLE, "answers 503"),
         ("right-token", {"status_code": 302}, CheckOutcome.WARNING, ExitCode.DONE, "answers 302"),
-        ("right-token", {"delay_s": 60}, CheckOutcome.WARNING, ExitCode.DONE, "no answer within 0.30 s"),
+        ("right-token", {"delay_s": 60}, CheckOutcome.WARNING, ExitCode.DONE, "did not answer within 0.30 s"),
     ],
 )
 async def test_the_analyzers_api_is_asked_once(

@@ -56,7 +56,7 @@ async def test_nothing_is_checked_where_nothing_is_forwarded(settings: Settings)
 async def test_a_missing_target_is_told(forwarding: Settings) -> None:
     check = await only_check(forwarding)
 
-    assert (check.outcome, check.found) == (CheckOutcome.WARNING, f"{forwarding.forward_to} is not there")
+    assert (check.outcome, check.found) == (CheckOutcome.WARNING, f"{forwarding.forward_to} does not exist")
     assert "JOBTRAIL_FORWARD_TO" in check.advice
 
 
@@ -77,8 +77,8 @@ async def test_a_forwarder_that_never_ran_is_told(
 @pytest.mark.parametrize(
     ("stored", "copied", "outcome", "words"),
     [
-        ((9, 4), (9, 4), CheckOutcome.OK, "has all that is stored"),
-        ((9, 4), (9, 7), CheckOutcome.OK, "has all that is stored"),
+        ((9, 4), (9, 4), CheckOutcome.OK, "has every stored update"),
+        ((9, 4), (9, 7), CheckOutcome.OK, "has every stored update"),
         ((9, 4), (8, 7), CheckOutcome.OK, "1 stored update is not copied yet"),
         ((9, 4), (9, None), CheckOutcome.OK, "5 stored updates are not copied yet"),
         ((20_000, 4), (9, 4), CheckOutcome.WARNING, "19,991 stored updates are not copied yet"),
