@@ -34,7 +34,9 @@ class Settings(BaseSettings):
         None,
         description="MongoDB replica set, as mongodb://host:port/?replicaSet=…; without it a private stack is used",
     )
-    database: str = Field("jobtrail", min_length=1, max_length=63, description="MongoDB database of the trail")
+    database: str = Field(
+        "jobtrail", min_length=1, max_length=63, description="MongoDB database of jobs, updates and dead letters"
+    )
     data_dir: Path = Field(Path(".jobtrail"), description="Folder of the private stack: data, logs, its state file")
 
     reply_stream: QueueName = Field(
@@ -44,63 +46,68 @@ class Settings(BaseSettings):
         1,
         ge=1,
         le=MAX_PARTITIONS,
-        description="Streams that updates are spread over by job; of several, STREAM.0, STREAM.1, …",
+        description="Number of streams that updates are spread over, by job; if several: STREAM.0, STREAM.1, …",
     )
     stream_retention_days: float = Field(
-        7.0, gt=0, description="Days after which the broker may remove updates from a stream, stored or not"
+        7.0,
+        gt=0,
+        description="Days after which the broker may remove updates from a stream, whether they were stored or not",
     )
     stream_retention_gb: float = Field(
-        20.0, gt=0, description="Gigabytes that each stream may take on the broker's disk"
+        20.0, gt=0, description="Gigabytes that each stream may use on the broker's disk"
     )
     stream_segment_mb: int = Field(
-        500, ge=1, le=2000, description="Megabytes of one file of a stream; whole files are removed"
+        500, ge=1, le=2000, description="Megabytes per file of a stream; the broker removes whole files"
     )
     bridged_queues: str = Field(
-        "", description="Queues whose updates are copied into the stream, parted by commas, such as a Clowder's own"
+        "", description="Queues to copy into the stream, separated by commas, such as Clowder's own reply queue"
     )
     reply_queue: QueueName | None = Field(
-        None, description="The reply queue of versions before 0.2; where it is set, it is bridged too"
+        None, description="Deprecated: the reply queue of versions before 0.2; if set, it is bridged too"
     )
     forward_to: QueueName | None = Field(
-        None, description="Queue that the forwarder copies updates to, such as a live Clowder's own"
+        None, description="Queue that the forwarder copies updates to, such as that of a live Clowder"
     )
     forward_name: str = Field(
         "forward",
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
-        description="The forwarder's name; each name has a position of its own",
+        description="Name of the forwarder; each name keeps its own position",
     )
     forward_extractors: str = Field(
-        "", description="Extractors whose updates are copied, parted by commas; without any, all are"
+        "", description="Extractors whose updates are forwarded, separated by commas; empty means all"
     )
     dead_letter_queue: QueueName = Field(
-        "jobtrail.dead-letters", description="Queue that others may dead-letter into; it is captured"
+        "jobtrail.dead-letters",
+        description="Queue that other services may dead-letter into; `deadletters capture` empties it",
     )
     heartbeat_queue: QueueName = Field(
         "jobtrail.heartbeats", description="The monitor's queue on the `extractors` exchange"
     )
 
     prefetch: int = Field(4000, ge=2, le=MAX_PREFETCH, description="Unacknowledged messages the broker may hand out")
-    batch_max_count: int = Field(1000, ge=1, description="Messages stored together at the most")
+    batch_max_count: int = Field(1000, ge=1, description="Largest number of messages stored in one transaction")
     max_body_bytes: int = Field(
         2 * 1024 * 1024,
         ge=1024,
         le=3 * 1024 * 1024,
-        description="Largest message body that is stored; larger ones are dead-lettered",
+        description="Largest message body in bytes; larger messages become dead letters",
     )
     retry_max_wait_s: float = Field(
-        10.0, gt=0, description="Longest pause in seconds between two tries to reach a service"
+        10.0, gt=0, description="Longest pause in seconds between two attempts to reach a service"
     )
 
-    heartbeat_interval_s: float = Field(10.0, gt=0, description="Seconds between two heartbeats that our sender sends")
+    heartbeat_interval_s: float = Field(
+        10.0, gt=0, description="Seconds between two heartbeats of JobTrail's own sender"
+    )
     instance_timeout_s: float = Field(
         60.0,
         gt=0,
-        description="Seconds of silence after which an instance counts as offline; at least 2.5 of its own intervals",
+        description="Seconds without a heartbeat after which an instance is offline; at least 2.5 of its own intervals",
     )
     stall_after_s: float = Field(
         300.0,
         gt=0,
-        description="Seconds of silence after which a running job of a worker that lists no jobs counts as stalled",
+        description="Seconds without an update after which a running job is stalled, if its worker lists no jobs",
     )
 
     console_database: str = Field(
@@ -114,18 +121,20 @@ class Settings(BaseSettings):
     )
     dataset_source: Literal["api", "events", "both"] = Field(
         "both",
-        description="Who tells a dataset's status: api, events (its jobs), or both; both without an API is events",
+        description="Sources of a dataset's status: api, events (its jobs) or both; without an API, both means events",
     )
-    dataset_cron: str = Field("*/5 * * * *", description="When datasets are checked, as five cron fields, UTC")
+    dataset_cron: str = Field("*/5 * * * *", description="When datasets are checked: five cron fields, in UTC")
     dataset_quiet_s: float = Field(
         60.0,
         ge=0,
-        description="Seconds without news until a dataset is complete by its jobs, where its group names no extractors",
+        description="Seconds without news after which finished jobs complete a dataset whose group names no extractors",
     )
-    analyzer_url: str | None = Field(None, description="Base URL of the analyzer's HTTP API; not asked without it")
+    analyzer_url: str | None = Field(
+        None, description="Base URL of the analyzer's HTTP API; without it the API is not used"
+    )
     analyzer_token: SecretStr | None = Field(None, description="Bearer token for the analyzer's API")
-    analyzer_concurrency: int = Field(64, ge=1, le=1000, description="Datasets that are asked for at the same time")
-    analyzer_timeout_s: float = Field(10.0, gt=0, description="Seconds the analyzer's API may take for one answer")
+    analyzer_concurrency: int = Field(64, ge=1, le=1000, description="Requests to the analyzer's API at the same time")
+    analyzer_timeout_s: float = Field(10.0, gt=0, description="Seconds that one request to the analyzer's API may take")
 
     slack_token: SecretStr | None = Field(None, description="Slack bot token (`chat:write`); without it Slack is off")
     slack_channel: str | None = Field(None, description="Slack channel, id or name, for alerts and summaries")
@@ -138,10 +147,10 @@ class Settings(BaseSettings):
     pusher_url: SecretStr | None = Field(
         None, description="Pusher, as https://key:secret@api-cluster.pusher.com/apps/id; without it Pusher is off"
     )
-    outbox_max_attempts: int = Field(10, ge=1, description="Attempts after which a message to the outside is given up")
+    outbox_max_attempts: int = Field(10, ge=1, description="Attempts after which a notification is given up")
     docs_url: str | None = Field(None, description="Where these docs are published; alerts link to them")
 
-    health_host: str = Field("127.0.0.1", description="Address of the health and metrics pages")
+    health_host: str = Field("127.0.0.1", description="Address that the health and metrics pages listen on")
     consumer_health_port: int = Field(
         9108, ge=0, le=65535, description="Port of the consumer's /health and /metrics; 0 picks a free one"
     )
@@ -154,35 +163,36 @@ class Settings(BaseSettings):
     )
     capture_queues: str = Field(
         "",
-        description="Further queues to capture dead letters from, parted by commas, such as error.ncsa.wordcount",
+        description="More queues to capture dead letters from, separated by commas, such as error.ncsa.wordcount",
     )
     letter_retention_days: float | None = Field(
-        90.0, gt=0, description="Days after which closed dead letters are removed, but for an entry in the archive"
+        90.0, gt=0, description="Days after which closed dead letters lose their bytes; an entry stays in the archive"
     )
     replay_outcome_timeout_s: float = Field(
-        600.0, gt=0, description="Seconds without news after which the outcome of a replayed letter counts as unknown"
+        600.0, gt=0, description="Seconds without news after which a replayed dead letter's outcome is unknown"
     )
     dead_letters_health_port: int = Field(
-        9111, ge=0, le=65535, description="Port of the dead letters' /health and /metrics; 0 picks a free one"
+        9111, ge=0, le=65535, description="Port of the capture's /health and /metrics; 0 picks a free one"
     )
     forwarder_health_port: int = Field(
         9112, ge=0, le=65535, description="Port of the forwarder's /health and /metrics; 0 picks a free one"
     )
 
-    web_host: str = Field("127.0.0.1", description="Address of the web")
+    web_host: str = Field("127.0.0.1", description="Address that the web listens on")
     web_port: int = Field(8080, ge=0, le=65535, description="Port of the web; 0 picks a free one")
     web_auth: Literal["auto", "tokens"] = Field(
-        "auto", description="Who needs a token: auto is nobody on a loopback address, everybody elsewhere; or tokens"
+        "auto",
+        description="Who needs a token: auto (nobody on a loopback address, everybody elsewhere) or tokens (everybody)",
     )
     web_url: str | None = Field(
-        None, description="Address by which browsers reach the web, where it is another: https://jobtrail.example.org"
+        None, description="Address that browsers use, if it is another one: https://jobtrail.example.org"
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe log records that are written"
+        "info", description="Lowest level of log records that are written"
     )
     log_format: Literal["auto", "console", "json"] = Field(
-        "auto", description="auto: console on a terminal, else JSON lines"
+        "auto", description="Log format; auto means console on a terminal, JSON lines elsewhere"
     )
 
     @field_validator("web_url")

@@ -1,10 +1,12 @@
 """The documents say what the code does: settings, links, commands, samples."""
 
 import json
+import os
 import re
 import subprocess
 import sys
-from itertools import chain
+import tomllib
+from itertools import chain, takewhile
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,8 @@ from jobtrail.models.notifications.alert import AlertKind
 from jobtrail.models.settings import Settings
 from jobtrail.reconciler.channels.metrics import OutboxMetrics
 from jobtrail.reconciler.metrics import ReconcilerMetrics
+from scripts.settings_page import page
+from tests.cli.support import fork_server
 from tests.conftest import REPOSITORY
 
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
@@ -52,18 +56,28 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def shown_default(value: object) -> str:
-    if value in (None, ""):
-        return "none"
-    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+def table_rows(name: str) -> list[tuple[str, ...]]:
+    """The rows of every table of a document, a text per cell."""
+    lines = re.findall(r"^\| (.+?) ?\|$", read(name), re.MULTILINE)
+    return [tuple(cell.strip() for cell in line.split(" |")) for line in lines]
 
 
-def test_the_settings_table_of_the_readme_is_the_settings() -> None:
-    rows = re.findall(r"^\| `(JOBTRAIL_\w+)` \| (.+?) \| (.+?) \|$", read("README.md"), re.MULTILINE)
-    fields = Settings.model_fields.items()
-    assert rows == [
-        (f"JOBTRAIL_{name.upper()}", shown_default(field.default), field.description) for name, field in fields
-    ]
+def test_the_settings_page_is_written_from_the_settings() -> None:
+    assert read("docs/settings.md") == page(), "run: python -m scripts.settings_page"
+
+
+def test_every_figure_of_the_readme_is_one_of_the_benchmarks() -> None:
+    measured = {row[0].removesuffix(" †"): row[1] for row in table_rows("docs/benchmarks.md")}
+    figures = table_rows("README.md")[1:]
+    assert len(figures) == 4
+    for figure, value in figures:
+        assert measured[figure] == value
+
+
+def test_the_version_is_the_newest_one_of_the_changelog_and_the_tag_of_the_image() -> None:
+    version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
+    assert re.findall(r"^## (\S+)", read("CHANGELOG.md"), re.MULTILINE)[0] == version
+    assert re.findall(r"image: jobtrail:(\S+)", read("docker-compose.yml")) == [version]
 
 
 def test_every_variable_that_a_document_names_exists() -> None:
@@ -94,13 +108,26 @@ def commands_of_the_cli() -> set[str]:
     return set(re.findall(r"^[│|\s]*([a-z][a-z:-]+)  ", helped.stdout, re.MULTILINE))
 
 
-def test_every_command_that_a_document_names_is_one_and_the_readme_names_all() -> None:
+def test_every_command_that_a_document_names_is_one_and_the_table_names_all() -> None:
     known = commands_of_the_cli()
     assert known
     for path in DOCUMENTS:
         named = re.findall(r"(?:^\$ |[`(]|/bin/)jobtrail ([a-z][a-z:-]+)", path.read_text(), re.MULTILINE)
         assert set(named) <= known, name_of(path)
-    assert set(re.findall(r"^\| `jobtrail ([a-z:-]+)` \|", read("README.md"), re.MULTILINE)) == known
+    assert {f"`jobtrail {name}`" for name in known} == {
+        command for command, *_ in table_rows("docs/commands.md") if command.startswith("`")
+    }
+
+
+def test_every_command_of_how_do_i_has_the_options_that_it_is_given() -> None:
+    commands = re.findall(r"`(?:[A-Z_]+=\S+ )?jobtrail ([^`]+)`", read("docs/how-do-i.md"))
+    assert len(commands) > 20
+    for command in commands:
+        path = takewhile(re.compile("[a-z][a-z:-]*").fullmatch, command.split())
+        helped = fork_server().run([*path, "--help"], {**os.environ, "COLUMNS": "200"})
+        assert helped.returncode == 0, command
+        options = re.compile(r"--[\w-]+")
+        assert set(options.findall(command)) <= set(options.findall(helped.stdout)), command
 
 
 def test_every_make_target_that_a_document_names_is_one() -> None:
@@ -112,9 +139,8 @@ def test_every_make_target_that_a_document_names_is_one() -> None:
 @pytest.mark.parametrize("sample", samples("python"))
 def test_python_samples_compile_and_import_what_exists(sample: str) -> None:
     compile(sample, "sample", "exec")
-    ours = re.findall(r"^from ((?:publisher|heartbeat|models)[\w.]*) import (.+)$", sample, re.MULTILINE)
-    for module, names in ours:
-        exec(f"from {module} import {names}", {})
+    for line in re.findall(r"^from jobtrail\b.*$", sample, re.MULTILINE):
+        exec(line, {})
 
 
 @pytest.mark.parametrize("sample", samples("json"))
