@@ -101,6 +101,13 @@ def test_every_relative_link_leads_somewhere(path: Path) -> None:
             assert anchor in anchors(where.read_text()), link
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_every_module_and_folder_that_a_document_names_is_there(path: Path) -> None:
+    rooms = [folder.name for folder in (REPOSITORY / "src" / "jobtrail").iterdir() if folder.is_dir()]
+    for named in re.findall(rf"`((?:{'|'.join(rooms)}|tests|benchmarks|scripts)/[\w./]*)`", path.read_text()):
+        assert (REPOSITORY / named).exists(), named
+
+
 def commands_of_the_cli() -> set[str]:
     helped = subprocess.run(
         [sys.executable, "-m", "jobtrail.cli.main", "--help"], capture_output=True, text=True, check=True, timeout=60
