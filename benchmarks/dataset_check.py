@@ -16,8 +16,9 @@ from jobtrail.cli.services.logs import set_up_logs
 from jobtrail.models.datasets.change import News
 from jobtrail.models.settings import Settings, load_settings
 from jobtrail.reconciler.analyzer import Analyzer
+from jobtrail.reconciler.channels.configured import channels_on
 from jobtrail.reconciler.decision import DecisionOutcome, decide
-from jobtrail.reconciler.planner import audience_of, plan_change
+from jobtrail.reconciler.planner import plan_change
 from jobtrail.reconciler.service import reconciler_parts
 from jobtrail.store.database import Database
 from jobtrail.store.datasets.console import Console
@@ -63,7 +64,7 @@ async def single(settings: Settings) -> int:
                         [answer],
                         run_id="single",
                         at=datetime.now(UTC),
-                        to=audience_of(settings),
+                        channels=channels_on(settings),
                     )
                     await datasets.apply([change])
                 else:

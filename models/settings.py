@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +19,15 @@ FORMER_REPLY_QUEUE = "jobtrail.replies"
 """The reply queue of versions before 0.2: what still waits there, or is still sent there, is bridged."""
 
 QueueName = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class ChannelName(StrEnum):
+    """The ways to the outside."""
+
+    # Each has its settings below, and a module of its name in reconciler/channels/.
+    SLACK = "slack"
+    EMAIL = "email"
+    PUSHER = "pusher"
 
 
 class Settings(BaseSettings):

@@ -140,9 +140,9 @@ class ChannelSender:
         leave_at = now() + LEASE_S - 2 * SEND_S
         pause_s = None
         while envelopes and pause_s is None and not stop.is_set() and now() < leave_at:
-            chunk, envelopes = envelopes[: self._channel.at_once], envelopes[self._channel.at_once :]
+            chunk, envelopes = envelopes[: self._channel.batch_max], envelopes[self._channel.batch_max :]
             pause_s = await self._note(chunk, await self._attempt(chunk), stop)
-        await self._channel.rest()
+        await self._channel.close()
         for envelope in envelopes:
             await self._outbox.give_back(envelope)
         return self._channel.interval_s if pause_s is None else pause_s

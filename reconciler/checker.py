@@ -16,9 +16,10 @@ from jobtrail.models.datasets.jobs import answer_by_jobs
 from jobtrail.models.errors import AnalyzerError, ChangeRefusedError, NotAskedError, RecordError
 from jobtrail.models.notifications.alert import AlertKind
 from jobtrail.models.settings import Settings
+from jobtrail.reconciler.channels.base import NotificationChannel
 from jobtrail.reconciler.decision import Decision, DecisionOutcome, decide, decide_for_now
 from jobtrail.reconciler.inquiry import Inquiry
-from jobtrail.reconciler.planner import as_failure, audience_of, plan_change, plan_failure
+from jobtrail.reconciler.planner import as_failure, plan_change, plan_failure
 from jobtrail.reconciler.report import Run
 from jobtrail.store.datasets.datasets import DatasetRepository, with_since
 from jobtrail.store.datasets.jobs import DatasetJobs
@@ -58,15 +59,22 @@ class Reconciler:
     """Checks datasets in the name of one run after another.
 
     Args:
-        settings: The sources, and who can be told.
+        settings: The sources.
         datasets: Where histories are read and changed.
         jobs: The jobs on datasets.
+        channels: The channels that are on.
     """
 
-    def __init__(self, settings: Settings, datasets: DatasetRepository, jobs: DatasetJobs) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        datasets: DatasetRepository,
+        jobs: DatasetJobs,
+        channels: Sequence[NotificationChannel],
+    ) -> None:
         self._settings = settings
         self._sources = settings.dataset_sources
-        self._audience = audience_of(settings)
+        self._channels = channels
         self._datasets = datasets
         self._jobs = jobs
 
@@ -168,7 +176,7 @@ class Reconciler:
                 look_again[each.history.dataset_id] = due
             if decision.outcome is DecisionOutcome.CHANGED:
                 plan = plan_change(
-                    each.history, each.group, decision, each.answers, run_id=run.id, at=now, to=self._audience
+                    each.history, each.group, decision, each.answers, run_id=run.id, at=now, channels=self._channels
                 )
                 changes.append(plan)
                 continue

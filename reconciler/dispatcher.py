@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from jobtrail.models.errors import StoreError
 from jobtrail.models.notifications.alert import Alert
-from jobtrail.models.notifications.outbox import ChannelName, Envelope, OutboxEntry, OutboxState
-from jobtrail.models.settings import Settings
+from jobtrail.models.notifications.outbox import Envelope, OutboxEntry, OutboxState
+from jobtrail.models.settings import ChannelName, Settings
 from jobtrail.reconciler.channel_sender import ChannelSender
 from jobtrail.reconciler.channels.base import NotificationChannel, SendOutcome, news_in
 from jobtrail.reconciler.channels.metrics import OutboxMetrics

@@ -14,10 +14,10 @@ from jobtrail.models.notifications.outbox import RunSummary, Timings
 from jobtrail.models.notifications.slack_entries import slack_entries
 from jobtrail.models.settings import Settings
 from jobtrail.reconciler.analyzer import Analyzer
+from jobtrail.reconciler.channels.base import NotificationChannel
 from jobtrail.reconciler.checker import Reconciler
 from jobtrail.reconciler.inquiry import Inquiry
 from jobtrail.reconciler.metrics import ReconcilerMetrics
-from jobtrail.reconciler.planner import audience_of
 from jobtrail.reconciler.report import COMMAND, OnProgress, Run
 from jobtrail.store.datasets.batch_jobs import BatchJobRepository
 from jobtrail.store.datasets.console import Console
@@ -48,6 +48,7 @@ class Runner:
         settings: The sources, and who can be told.
         analyzer: The API; None where it is not a source.
         metrics: Where runs are counted.
+        channels: The channels that are on.
         tell: Used when the outbox can't be written.
         outage: Shared by the runners of a process.
     """
@@ -58,6 +59,7 @@ class Runner:
         settings: Settings,
         analyzer: Analyzer | None,
         metrics: ReconcilerMetrics,
+        channels: Sequence[NotificationChannel],
         *,
         tell: Tell,
         outage: Outage,
@@ -65,13 +67,13 @@ class Runner:
         self._console = console
         self._database = console.database
         self._batch_jobs = BatchJobRepository(console)
-        self._slack_channel = audience_of(settings).slack_channel
+        self._slack_channel = settings.slack_channel if settings.slack_token else None
         self._analyzer = analyzer
         self._metrics = metrics
         self._tell = tell
         self._outbox = OutboxRepository(console.database)
         self._datasets = DatasetRepository(console)
-        self._reconciler = Reconciler(settings, self._datasets, DatasetJobs(console))
+        self._reconciler = Reconciler(settings, self._datasets, DatasetJobs(console), channels)
         self._outage = outage
 
     async def close(self) -> None:

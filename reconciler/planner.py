@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
@@ -22,32 +22,13 @@ from jobtrail.models.datasets.dataset import (
     StatusSource,
     without_id,
 )
-from jobtrail.models.notifications.outbox import GROUPING_S, ChannelName, DatasetNews, OutboxEntry
-from jobtrail.models.notifications.pusher_channels import dataset_channel, user_channel
-from jobtrail.models.settings import Settings
+from jobtrail.models.notifications.outbox import GROUPING_S, DatasetNews, OutboxEntry
+from jobtrail.reconciler.channels.base import NotificationChannel
 from jobtrail.reconciler.decision import Decision
 
 _BATCH_JOBS = UUID("5f3c8c1e-94a5-4a0f-b3ab-0b4d5b2c9e61")
 """Namespace of the batch jobs' ids: a dataset's viewpoint has the same job id however often it is planned."""
 _CAUSE_CHARS = 200
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class Audience:
-    """Which ways to the outside there are."""
-
-    slack_channel: str | None
-    email: bool
-    pusher: bool
-
-
-def audience_of(settings: Settings) -> Audience:
-    """Tell which channels are configured; nothing is planned for the others."""
-    return Audience(
-        slack_channel=settings.slack_channel if settings.slack_token else None,
-        email=settings.smtp_url is not None,
-        pusher=settings.pusher_url is not None,
-    )
 
 
 def plan_change(
@@ -58,7 +39,7 @@ def plan_change(
     *,
     run_id: str,
     at: datetime,
-    to: Audience,
+    channels: Sequence[NotificationChannel],
 ) -> Change:
     """Plan one change.
 
@@ -69,7 +50,7 @@ def plan_change(
         answers: What the sources said.
         run_id: The run it happens in.
         at: Now, UTC.
-        to: Who can be told.
+        channels: The channels that are on; nothing is planned for the others.
 
     Returns:
         The change with its log entry and, at an end, batch jobs, notifications, clean-up and messages.
@@ -94,7 +75,7 @@ def plan_change(
             at=at,
         ),
     )
-    return _with_effects(base, group, at, to) if status.is_end else base
+    return _with_effects(base, group, at, channels) if status.is_end else base
 
 
 def plan_failure(history: History, decision: Decision, *, run_id: str, at: datetime) -> CreationLog:
@@ -153,7 +134,7 @@ def _log_entry(
     )
 
 
-def _with_effects(base: Change, group: Group, at: datetime, to: Audience) -> Change:
+def _with_effects(base: Change, group: Group, at: datetime, channels: Sequence[NotificationChannel]) -> Change:
     complete = base.to_status is DatasetStatus.COMPLETE
     batch_jobs = [_batch_job(base.history, viewpoint, at) for viewpoint in group.viewpoints] if complete else []
     news = DatasetNews(
@@ -169,7 +150,7 @@ def _with_effects(base: Change, group: Group, at: datetime, to: Audience) -> Cha
         base,
         batch_jobs=batch_jobs,
         notifications=[_notification(base, news, user_id) for user_id in {user.id: None for user in group.users}],
-        outbox=_messages(news, group, at, to),
+        outbox=_messages(news, group, at, channels),
         clears_manual_request=complete and group.manual_request,
         cancels_schedules=complete and group.is_manual,
     )
@@ -207,33 +188,26 @@ def _notification(change: Change, news: DatasetNews, user_id: str) -> Notificati
     )
 
 
-def _messages(news: DatasetNews, group: Group, at: datetime, to: Audience) -> list[OutboxEntry]:
-    recipients: list[tuple[ChannelName, str, str | None]] = []
-    if to.slack_channel is not None:
-        recipients.append((ChannelName.SLACK, to.slack_channel, None))
-    if to.email:
-        recipients += [(ChannelName.EMAIL, user.email, user.id) for user in group.users if user.email]
-    if to.pusher:
-        recipients.append((ChannelName.PUSHER, dataset_channel(news.dataset_id), None))
-        recipients += [(ChannelName.PUSHER, user_channel(user.id), user.id) for user in group.users]
-    entries = {
-        f"{news.dataset_id}:{news.status}:{channel}:{recipient}": (channel, recipient, user_id)
-        for channel, recipient, user_id in recipients
-    }
-    return [
-        OutboxEntry(
-            key=key,
-            channel=channel,
-            recipient=recipient,
-            body=news,
-            cause=_cause(news),
-            created_at=at,
-            not_before=at + timedelta(seconds=GROUPING_S if channel is ChannelName.SLACK else 0),
-            dataset_id=news.dataset_id,
-            user_id=user_id,
-        )
-        for key, (channel, recipient, user_id) in entries.items()
-    ]
+def _messages(
+    news: DatasetNews, group: Group, at: datetime, channels: Sequence[NotificationChannel]
+) -> list[OutboxEntry]:
+    """Write one message per recipient; two users with one address get one."""
+    entries = {}
+    for channel in channels:
+        for recipient in channel.recipients(news, group):
+            key = f"{news.dataset_id}:{news.status}:{channel.name}:{recipient.address}"
+            entries[key] = OutboxEntry(
+                key=key,
+                channel=channel.name,
+                recipient=recipient.address,
+                body=news,
+                cause=_cause(news),
+                created_at=at,
+                not_before=at + timedelta(seconds=GROUPING_S if channel.groups else 0),
+                dataset_id=news.dataset_id,
+                user_id=recipient.user_id,
+            )
+    return list(entries.values())
 
 
 def _cause(news: DatasetNews) -> str:

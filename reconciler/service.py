@@ -65,7 +65,13 @@ class ReconcilerParts:
     async def runner(self) -> AsyncIterator[Runner]:
         """Make a runner with a session of its own."""
         runner = Runner(
-            self.console, self._settings, self._analyzer, self._metrics, tell=self._tell, outage=self._outage
+            self.console,
+            self._settings,
+            self._analyzer,
+            self._metrics,
+            self.channels,
+            tell=self._tell,
+            outage=self._outage,
         )
         try:
             yield runner

@@ -7,10 +7,10 @@ import httpx
 from jobtrail.cli.context import open_database
 from jobtrail.cli.doctor.checks import Check, failed, ok, warning
 from jobtrail.cli.exit_codes import ExitCode
-from jobtrail.cli.places import place_of
 from jobtrail.models.datasets.dataset import DatasetStatus, StatusSource
 from jobtrail.models.errors import SettingError, StoreError
 from jobtrail.models.notifications.outbox import OutboxState
+from jobtrail.models.places import place_of
 from jobtrail.models.redaction import redact
 from jobtrail.models.settings import Settings
 from jobtrail.models.times import duration

@@ -8,8 +8,8 @@ from http.client import HTTPConnection, HTTPException
 from jobtrail.cli.context import PRIVATE, UNSET, Source, open_database
 from jobtrail.cli.doctor.checks import Check, failed, ok, warning
 from jobtrail.cli.exit_codes import ExitCode
-from jobtrail.cli.places import place_of
 from jobtrail.models.errors import SettingError, StoreError
+from jobtrail.models.places import place_of
 from jobtrail.models.settings import Settings
 from jobtrail.models.times import duration
 from jobtrail.store.database_health import DatabaseHealth, diagnose

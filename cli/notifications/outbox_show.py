@@ -14,7 +14,8 @@ from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import BAD, QUIET, WARNING, word_text
 from jobtrail.cli.output.status_list import Columns, Line, print_lines
 from jobtrail.models.errors import NotFoundError
-from jobtrail.models.notifications.outbox import ChannelName, OutboxEntry, OutboxState
+from jobtrail.models.notifications.outbox import OutboxEntry, OutboxState
+from jobtrail.models.settings import ChannelName
 from jobtrail.models.times import relative
 from jobtrail.operations.schemas.outbox import OutboxSchema
 from jobtrail.store.notifications.outbox import OutboxRepository

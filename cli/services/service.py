@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 import uvloop
 
-from jobtrail.cli.places import place_of
 from jobtrail.cli.services.logs import set_up_logs
+from jobtrail.models.places import place_of
 from jobtrail.models.settings import Settings
 
 log = structlog.get_logger()

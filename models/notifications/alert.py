@@ -41,6 +41,7 @@ class AlertKind(StrEnum):
     PUSHER_FAILED = "pusher_failed"
     EMAIL_FAILED = "email_failed"
     SLACK_FAILED = "slack_failed"
+    CHANNEL_FAILED = "channel_failed"
     CRITICAL = "critical"
     MESSAGES_MISSING = "messages_missing"
     STREAM_INCIDENT = "stream_incident"
@@ -189,6 +190,11 @@ MEANINGS: dict[AlertKind, Meaning] = {
         severity=Severity.WARNING,
         title="Slack does not take our messages",
         steps=("Check JOBTRAIL_SLACK_TOKEN and JOBTRAIL_SLACK_CHANNEL: jobtrail doctor", "See jobtrail outbox"),
+    ),
+    AlertKind.CHANNEL_FAILED: Meaning(
+        severity=Severity.WARNING,
+        title="A channel does not take our messages",
+        steps=("Check its settings: jobtrail doctor", "What waits is tried again: jobtrail outbox"),
     ),
     AlertKind.CRITICAL: Meaning(
         severity=Severity.CRITICAL,

@@ -7,17 +7,10 @@ from enum import StrEnum
 
 from jobtrail.models.datasets.dataset import DatasetStatus
 from jobtrail.models.notifications.alert import Alert
+from jobtrail.models.settings import ChannelName
 
 GROUPING_S = 2.0
-"""A Slack message waits that many seconds for others of the same cause, which then become one message with it."""
-
-
-class ChannelName(StrEnum):
-    """The ways to the outside."""
-
-    SLACK = "slack"
-    EMAIL = "email"
-    PUSHER = "pusher"
+"""Seconds that a message waits for others of its cause, to become one with them, where its channel groups messages."""
 
 
 class OutboxState(StrEnum):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from jobtrail.models.notifications.alert import Alert
-from jobtrail.models.notifications.outbox import GROUPING_S, ChannelName, OutboxEntry, RunSummary
+from jobtrail.models.notifications.outbox import GROUPING_S, OutboxEntry, RunSummary
+from jobtrail.models.settings import ChannelName
 
 
 def slack_entries(bodies: Sequence[Alert | RunSummary], slack_channel: str | None) -> list[OutboxEntry]:

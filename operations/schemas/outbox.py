@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Self
 
-from jobtrail.models.notifications.outbox import ChannelName, OutboxEntry, OutboxState
+from jobtrail.models.notifications.outbox import OutboxEntry, OutboxState
+from jobtrail.models.settings import ChannelName
 from jobtrail.operations.schemas.base import Schema, Timestamp
 
 

@@ -1,12 +1,17 @@
-"""What every channel to the outside does, and what may become of a message on it."""
+"""What a channel to the outside answers: whether it is on, who hears of a dataset, whether its service accepts us."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from jobtrail.models.datasets.dataset import Group
+from jobtrail.models.errors import JobTrailError
 from jobtrail.models.notifications.alert import AlertKind
-from jobtrail.models.notifications.outbox import ChannelName, DatasetNews, Envelope
+from jobtrail.models.notifications.outbox import DatasetNews, Envelope
+from jobtrail.models.redaction import redact
+from jobtrail.models.settings import ChannelName, Settings
 
 
 class SendVerdict(StrEnum):
@@ -39,33 +44,75 @@ class SendOutcome:
 SENT = SendOutcome(verdict=SendVerdict.SENT)
 
 
-class NotificationChannel:
-    """A way to the outside. Errors of its service become outcomes; no driver's error leaves it."""
+@dataclass(slots=True, frozen=True)
+class Recipient:
+    """One who hears of a dataset on one channel."""
+
+    address: str
+    """As the channel writes it: a Slack channel, a mail address, a Pusher channel."""
+    user_id: str | None = None
+    """The user, where it is one."""
+
+
+class ChannelCheckError(JobTrailError):
+    """A channel's service refuses us, or can't be reached."""
+
+    def __init__(self, found: str, advice: str, *, refused: bool = False) -> None:
+        super().__init__(found)
+        self.advice = advice
+        self.refused = refused
+
+
+class NotificationChannel(ABC):
+    """A way to the outside: all that is particular to one channel. No driver's error leaves it.
+
+    A channel is a module of this folder, named as in `ChannelName`, with one subclass in it.
+    """
 
     name: ClassVar[ChannelName]
-    alert: ClassVar[AlertKind]
+    needs: ClassVar[Sequence[str]]
+    """The settings without which it is off, by field name."""
+    alert: ClassVar[AlertKind] = AlertKind.CHANNEL_FAILED
     """What its outage is."""
     fallback: ClassVar[str]
     """What users and admins have while it does not work."""
     groups: ClassVar[bool] = False
     """Whether messages with one recipient and one cause become one."""
-    at_once: ClassVar[int] = 1
+    batch_max: ClassVar[int] = 1
     """Messages that one `send` takes."""
     interval_s: ClassVar[float] = 0.0
     """Least seconds between two sends."""
 
-    async def send(self, envelopes: Sequence[Envelope]) -> Sequence[SendOutcome]:
-        """Try to send messages.
+    @abstractmethod
+    def __init__(self, settings: Settings) -> None:
+        """Make it of settings that turn it on; connects to nothing yet. Raises `SettingError` if one is unusable."""
 
-        Args:
-            envelopes: At most `at_once` messages.
+    @classmethod
+    def is_on(cls, settings: Settings) -> bool:
+        """Say whether everything that it needs is set."""
+        return all(getattr(settings, name) for name in cls.needs)
 
-        Returns:
-            One outcome per message, in their order.
+    @classmethod
+    def variables(cls) -> str:
+        """Name the environment variables that turn it on."""
+        return " and ".join(f"JOBTRAIL_{name.upper()}" for name in cls.needs)
+
+    @abstractmethod
+    def recipients(self, news: DatasetNews, group: Group, /) -> Sequence[Recipient]:
+        """Choose who hears of a dataset of this wishlist group."""
+
+    @abstractmethod
+    async def check(self) -> str:
+        """Ask the service whether it accepts us, and send nothing; raises `ChannelCheckError` if it does not.
+
+        Returns where messages go, such as `to #ops, as jobtrail at ACME`.
         """
-        raise NotImplementedError
 
-    async def rest(self) -> None:
+    @abstractmethod
+    async def send(self, envelopes: Sequence[Envelope]) -> Sequence[SendOutcome]:
+        """Try to send at most `batch_max` messages; returns one outcome per message, in their order."""
+
+    async def close(self) -> None:  # noqa: B027  # most keep nothing open
         """Close what was kept open between sends: there is nothing more to send for now."""
 
 
@@ -77,3 +124,9 @@ def news_in(envelope: Envelope) -> list[DatasetNews]:
 NO_NEWS = SendOutcome(
     verdict=SendVerdict.REFUSED, code="no_dataset_news", error="only news of datasets can be sent on this channel"
 )
+
+
+def unreachable(place: str, error: Exception, advice: str) -> ChannelCheckError:
+    """Make the error of a service that gives no usable answer; a URL's query is cut off, it may hold a signature."""
+    words = redact(str(error)).partition("?")[0][:200] or type(error).__name__
+    return ChannelCheckError(f"{place}: {words}", advice)

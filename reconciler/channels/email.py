@@ -8,11 +8,24 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
+from jobtrail.models.datasets.dataset import Group
 from jobtrail.models.errors import SettingError
 from jobtrail.models.notifications.alert import AlertKind
-from jobtrail.models.notifications.outbox import ChannelName, Envelope
+from jobtrail.models.notifications.outbox import DatasetNews, Envelope
+from jobtrail.models.places import place_of
 from jobtrail.models.redaction import redact
-from jobtrail.reconciler.channels.base import NO_NEWS, SENT, NotificationChannel, SendOutcome, SendVerdict, news_in
+from jobtrail.models.settings import ChannelName, Settings
+from jobtrail.reconciler.channels.base import (
+    NO_NEWS,
+    SENT,
+    ChannelCheckError,
+    NotificationChannel,
+    Recipient,
+    SendOutcome,
+    SendVerdict,
+    news_in,
+    unreachable,
+)
 from jobtrail.reconciler.channels.email_message import mail
 
 TIMEOUT_S = 10.0
@@ -21,33 +34,43 @@ _CLOSING = 421
 
 
 class EmailChannel(NotificationChannel):
-    """Sends mails over one connection, which is kept as long as there are mails.
-
-    Args:
-        url: The mail server, as `smtp://user:password@host:587` or `smtps://…`; user and password URL-encoded.
-        sender: The sender's address, with or without a name.
-        docs_url: Where the docs are published; None if they are not.
-
-    Raises:
-        SettingError: The URL is none of a mail server, or the sender no mail address.
-    """
+    """Sends mails over one connection, which is kept as long as there are mails."""
 
     name = ChannelName.EMAIL
+    needs = ("smtp_url",)
     alert = AlertKind.EMAIL_FAILED
     fallback = "the notifications in the application stand"
 
-    def __init__(self, url: str, sender: str, docs_url: str | None) -> None:
-        if "@" not in parseaddr(sender)[1]:
-            raise SettingError("JOBTRAIL_EMAIL_FROM is no mail address: give it as JobTrail <jobtrail@example.org>")
-        self._server = smtp_client(url)
-        self._sender = sender
-        self._docs_url = docs_url
+    def __init__(self, settings: Settings) -> None:
+        url = settings.smtp_url.get_secret_value() if settings.smtp_url else ""
+        if "@" not in parseaddr(settings.email_from)[1]:
+            raise SettingError("JOBTRAIL_EMAIL_FROM is not a mail address: write it as JobTrail <jobtrail@example.org>")
+        self._server = _smtp_client(url)
+        self._place = place_of(url)
+        self._sender = settings.email_from
+        self._docs_url = settings.docs_url
+
+    def recipients(self, _news: DatasetNews, group: Group, /) -> Sequence[Recipient]:
+        """The group's users that have an address."""
+        return [Recipient(user.email, user.id) for user in group.users if user.email]
+
+    async def check(self) -> str:
+        """Log in."""
+        try:
+            async with self._server as server:
+                await server.noop()
+        except aiosmtplib.SMTPAuthenticationError as error:
+            found = f"{self._place} refuses our user or password: {redact(error.message)}"
+            raise ChannelCheckError(found, "correct JOBTRAIL_SMTP_URL", refused=True) from error
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise unreachable(self._place, error, "start the mail server or correct JOBTRAIL_SMTP_URL") from error
+        return f"{self._place} accepts us"
 
     async def send(self, envelopes: Sequence[Envelope]) -> Sequence[SendOutcome]:
         """Send mails, one after another."""
         return [await self._send(envelope) for envelope in envelopes]
 
-    async def rest(self) -> None:
+    async def close(self) -> None:
         """Close the connection."""
         with suppress(aiosmtplib.SMTPException, OSError):  # there is nothing left to lose
             if self._server.is_connected:
@@ -83,24 +106,14 @@ class EmailChannel(NotificationChannel):
 
     async def _outage(self, error: Exception) -> SendOutcome:
         """The server, or its view of our sender and password, is at fault: it concerns every mail."""
-        await self.rest()
+        await self.close()
         code = str(error.code) if isinstance(error, aiosmtplib.SMTPResponseException) else type(error).__name__
         advice = "; check JOBTRAIL_SMTP_URL" if isinstance(error, aiosmtplib.SMTPAuthenticationError) else ""
         return SendOutcome(verdict=SendVerdict.OUTAGE, code=code, error=f"mail server: {_clean(error)}{advice}")
 
 
-def smtp_client(url: str) -> aiosmtplib.SMTP:
-    """Make the client of a mail server; it connects later.
-
-    Args:
-        url: As for `EmailChannel`. On `smtp://` TLS is used if the server offers it.
-
-    Returns:
-        The client.
-
-    Raises:
-        SettingError: The URL is none of a mail server.
-    """
+def _smtp_client(url: str) -> aiosmtplib.SMTP:
+    """Make the client of a mail server; it connects later. On `smtp://` TLS is used if the server offers it."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -119,7 +132,9 @@ def smtp_client(url: str) -> aiosmtplib.SMTP:
 
 
 def _no_server() -> SettingError:
-    return SettingError("JOBTRAIL_SMTP_URL is no mail server: give it as smtp://user:password@host:587 or smtps://…")
+    return SettingError(
+        "JOBTRAIL_SMTP_URL is not a mail server: write it as smtp://user:password@host:587 or smtps://…"
+    )
 
 
 def _refused(error: aiosmtplib.SMTPResponseException) -> SendOutcome:

@@ -8,42 +8,69 @@ from urllib.parse import unquote, urlsplit
 from pusher import Pusher
 from pusher.errors import PusherBadAuth, PusherBadRequest, PusherBadStatus, PusherError, PusherForbidden
 
+from jobtrail.models.datasets.dataset import Group
 from jobtrail.models.errors import SettingError
 from jobtrail.models.notifications.alert import AlertKind
-from jobtrail.models.notifications.outbox import ChannelName, Envelope
+from jobtrail.models.notifications.outbox import DatasetNews, Envelope
+from jobtrail.models.notifications.pusher_channels import dataset_channel, user_channel
+from jobtrail.models.places import place_of
 from jobtrail.models.redaction import redact
-from jobtrail.reconciler.channels.base import NO_NEWS, SENT, NotificationChannel, SendOutcome, SendVerdict, news_in
+from jobtrail.models.settings import ChannelName, Settings
+from jobtrail.reconciler.channels.base import (
+    NO_NEWS,
+    SENT,
+    ChannelCheckError,
+    NotificationChannel,
+    Recipient,
+    SendOutcome,
+    SendVerdict,
+    news_in,
+    unreachable,
+)
 from jobtrail.reconciler.channels.pusher_event import Event, event
 
-BATCH_MAX = 10
-"""Events that Pusher takes in one request."""
 TIMEOUT_S = 5
 
 
 class PusherChannel(NotificationChannel):
-    """Triggers events on private channels, several in one request.
-
-    Args:
-        url: Pusher, as `https://key:secret@host/apps/id`.
-
-    Raises:
-        SettingError: The URL is none of Pusher.
-    """
+    """Triggers events on private channels, several in one request."""
 
     name = ChannelName.PUSHER
+    needs = ("pusher_url",)
     alert = AlertKind.PUSHER_FAILED
     fallback = "the notifications in the application stand; pages show them when they are loaded"
-    at_once = BATCH_MAX
+    batch_max = 10  # Pusher takes no more events in one request
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, settings: Settings) -> None:
+        url = settings.pusher_url.get_secret_value() if settings.pusher_url else ""
         self._pusher = pusher_client(url)
+        self._place = place_of(url)
+
+    def recipients(self, news: DatasetNews, group: Group, /) -> Sequence[Recipient]:
+        """The dataset's own channel, and that of each of the group's users."""
+        users = [Recipient(user_channel(user.id), user.id) for user in group.users]
+        return [Recipient(dataset_channel(news.dataset_id)), *users]
+
+    async def check(self) -> str:
+        """Ask for the channels, which needs key, secret and the app's id."""
+        try:
+            await asyncio.to_thread(self._pusher.channels_info)
+        except (PusherBadAuth, PusherForbidden) as error:
+            found = f"{self._place} refuses our key or secret"
+            raise ChannelCheckError(found, "correct JOBTRAIL_PUSHER_URL", refused=True) from error
+        except PusherBadStatus as error:
+            advice = "check the host and the app's id in JOBTRAIL_PUSHER_URL"
+            raise unreachable(self._place, error, advice) from error
+        except (PusherError, OSError, ValueError) as error:
+            raise unreachable(self._place, error, "check the network and JOBTRAIL_PUSHER_URL") from error
+        return f"{self._place} accepts us"
 
     async def send(self, envelopes: Sequence[Envelope]) -> Sequence[SendOutcome]:
         """Trigger events in one request; if it is refused, each alone, so that the good ones arrive."""
         news = [news_in(envelope) for envelope in envelopes]
-        events = [event(envelope, told[0]) for envelope, told in zip(envelopes, news, strict=True) if told]
+        events = [event(envelope, some[0]) for envelope, some in zip(envelopes, news, strict=True) if some]
         outcomes = iter(await self._trigger(events))
-        return [next(outcomes) if told else NO_NEWS for told in news]
+        return [next(outcomes) if some else NO_NEWS for some in news]
 
     async def _trigger(self, events: Sequence[Event]) -> list[SendOutcome]:
         if not events:
@@ -72,17 +99,7 @@ class PusherChannel(NotificationChannel):
 
 
 def pusher_client(url: str) -> Pusher:
-    """Make the client of Pusher, or of a server that speaks its protocol.
-
-    Args:
-        url: As `https://key:secret@host/apps/id`; key and secret URL-encoded.
-
-    Returns:
-        The client. It blocks.
-
-    Raises:
-        SettingError: The URL is none of Pusher.
-    """
+    """Make the client of Pusher, or of a server that speaks its protocol. It blocks; key and secret are URL-encoded."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -104,7 +121,7 @@ def pusher_client(url: str) -> Pusher:
 
 def _no_pusher() -> SettingError:
     return SettingError(
-        "JOBTRAIL_PUSHER_URL is none of Pusher: give it as https://key:secret@api-cluster.pusher.com/apps/id"
+        "JOBTRAIL_PUSHER_URL is not a Pusher URL: write it as https://key:secret@api-cluster.pusher.com/apps/id"
     )
 
 

@@ -7,15 +7,27 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+from jobtrail.models.datasets.dataset import Group
 from jobtrail.models.notifications.alert import AlertKind
-from jobtrail.models.notifications.outbox import ChannelName, Envelope
+from jobtrail.models.notifications.outbox import DatasetNews, Envelope
+from jobtrail.models.places import place_of
 from jobtrail.models.redaction import redact
-from jobtrail.reconciler.channels.base import SENT, NotificationChannel, SendOutcome, SendVerdict
+from jobtrail.models.settings import ChannelName, Settings
+from jobtrail.reconciler.channels.base import (
+    SENT,
+    ChannelCheckError,
+    NotificationChannel,
+    Recipient,
+    SendOutcome,
+    SendVerdict,
+    unreachable,
+)
 from jobtrail.reconciler.channels.slack_blocks import slack_message
 
 EVENT_TYPE = "jobtrail_notification"
 TIMEOUT_S = 10
 
+_URL_ADVICE = "check the network and JOBTRAIL_SLACK_URL"
 _SETTINGS_ADVICE = "check JOBTRAIL_SLACK_TOKEN"
 _DEFECT_ADVICE = "Slack does not take this message as it is: report it"
 
@@ -65,24 +77,40 @@ _ERRORS: dict[str, tuple[SendVerdict, str]] = {
 
 
 class SlackChannel(NotificationChannel):
-    """Posts to Slack as a bot.
-
-    Args:
-        token: The bot's token.
-        url: Base URL of Slack's Web API.
-        docs_url: Where the docs are published; None if they are not.
-    """
+    """Posts to Slack as a bot."""
 
     name = ChannelName.SLACK
+    needs = ("slack_token", "slack_channel")
     alert = AlertKind.SLACK_FAILED
-    fallback = "the log tells what Slack would have told"
+    fallback = "the log has what Slack would have shown"
     groups = True
     interval_s = 1.0  # Slack allows a message per second and channel
 
-    def __init__(self, token: str, url: str, docs_url: str | None) -> None:
+    def __init__(self, settings: Settings) -> None:
+        token = settings.slack_token.get_secret_value() if settings.slack_token else ""
         # The outbox tries again by itself, and notes each attempt.
-        self._client = AsyncWebClient(token, base_url=url, timeout=TIMEOUT_S, retry_handlers=[])
-        self._docs_url = docs_url
+        self._client = AsyncWebClient(token, base_url=settings.slack_url, timeout=TIMEOUT_S, retry_handlers=[])
+        self._place = place_of(settings.slack_url)
+        self._channel = settings.slack_channel or ""
+        self._docs_url = settings.docs_url
+
+    def recipients(self, _news: DatasetNews, _group: Group, /) -> Sequence[Recipient]:
+        """Every dataset goes to the one channel of the settings."""
+        return [Recipient(self._channel)]
+
+    async def check(self) -> str:
+        """Ask Slack whose token it is."""
+        try:
+            answer = await self._client.auth_test()
+        except SlackApiError as error:
+            outcome = _outcome(error)
+            if not isinstance(error.response, AsyncSlackResponse):
+                raise unreachable(self._place, error, _URL_ADVICE) from error
+            found = f"{self._place} refuses the token: {outcome.code}"
+            raise ChannelCheckError(found, "correct JOBTRAIL_SLACK_TOKEN", refused=True) from error
+        except (SlackClientError, aiohttp.ClientError, OSError, AttributeError) as error:  # as in `_post`
+            raise unreachable(self._place, error, _URL_ADVICE) from error
+        return f"to {self._channel}, as {answer.get('user', '?')} at {answer.get('team', '?')}"
 
     async def send(self, envelopes: Sequence[Envelope]) -> Sequence[SendOutcome]:
         """Post messages, one after another."""

@@ -9,13 +9,13 @@ from jobtrail.models.errors import RecordError
 from jobtrail.models.notifications.alert import Alert, AlertKind
 from jobtrail.models.notifications.outbox import (
     Body,
-    ChannelName,
     DatasetNews,
     OutboxEntry,
     OutboxState,
     RunSummary,
     Timings,
 )
+from jobtrail.models.settings import ChannelName
 from jobtrail.store.database import Document
 
 _BODY_TYPES: dict[type[Body], str] = {DatasetNews: "news", Alert: "alert", RunSummary: "summary"}

@@ -7,8 +7,9 @@ from uuid import uuid4
 from pymongo.errors import BulkWriteError
 
 from jobtrail.models.errors import RecordError
-from jobtrail.models.notifications.outbox import ChannelName, Envelope, OutboxEntry, OutboxState
+from jobtrail.models.notifications.outbox import Envelope, OutboxEntry, OutboxState
 from jobtrail.models.redaction import redact
+from jobtrail.models.settings import ChannelName
 from jobtrail.store.database import DUPLICATE_KEY, Database, Document, from_now, translated
 from jobtrail.store.leases.lease import turn
 from jobtrail.store.notifications.documents import entry_document, entry_from

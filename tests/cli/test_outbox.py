@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobtrail.models.notifications.outbox import ChannelName, OutboxState
-from jobtrail.models.settings import Settings
+from jobtrail.models.notifications.outbox import OutboxState
+from jobtrail.models.settings import ChannelName, Settings
 from jobtrail.store.database import Database
 from jobtrail.store.notifications.outbox import OutboxRepository
 from tests.cli.support import JobTrail

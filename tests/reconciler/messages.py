@@ -13,7 +13,6 @@ from jobtrail.models.datasets.dataset import DatasetStatus
 from jobtrail.models.notifications.alert import Alert, AlertKind
 from jobtrail.models.notifications.outbox import (
     Body,
-    ChannelName,
     DatasetNews,
     Envelope,
     OutboxEntry,
@@ -21,7 +20,7 @@ from jobtrail.models.notifications.outbox import (
     Timings,
 )
 from jobtrail.models.notifications.pusher_channels import dataset_channel
-from jobtrail.models.settings import Settings
+from jobtrail.models.settings import ChannelName, Settings
 from jobtrail.reconciler.channels.base import NotificationChannel
 from jobtrail.reconciler.channels.configured import channels_on
 from jobtrail.reconciler.channels.metrics import OutboxMetrics
@@ -105,14 +104,14 @@ def with_channels(
     settings: Settings, *, slack: str | None = None, smtp: str | None = None, pusher: str | None = None, **more: object
 ) -> Settings:
     """Turn channels on, by their servers' URLs."""
-    changes: dict[str, object] = dict(more)
+    changes: dict[str, object] = {}
     if slack:
-        changes |= {"slack_url": slack, "slack_token": SecretStr(TOKEN), "slack_channel": CHANNEL}
+        changes = {"slack_url": slack, "slack_token": SecretStr(TOKEN), "slack_channel": CHANNEL}
     if smtp:
         changes["smtp_url"] = SecretStr(smtp)
     if pusher:
         changes["pusher_url"] = SecretStr(pusher)
-    return settings.model_copy(update=changes)
+    return settings.model_copy(update=changes | more)
 
 
 def dispatcher(

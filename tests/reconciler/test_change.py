@@ -12,8 +12,9 @@ from jobtrail.models.datasets.dataset import Answer, DatasetStatus, History, Sta
 from jobtrail.models.errors import ChangeRefusedError, NotFoundError
 from jobtrail.models.notifications.alert import AlertKind
 from jobtrail.models.settings import Settings
+from jobtrail.reconciler.channels.configured import channels_on
 from jobtrail.reconciler.decision import decide
-from jobtrail.reconciler.planner import audience_of, plan_change
+from jobtrail.reconciler.planner import plan_change
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.datasets.datasets import DatasetRepository
 from tests.reconciler.bench import NOTHING, Bench
@@ -42,7 +43,7 @@ async def plan(datasets: DatasetRepository, settings: Settings, dataset_id: str,
     message = "out of memory" if status == "Failed" else None
     answer = Answer(source=StatusSource.API, at=now, status=DatasetStatus(status), error_message=message)
     decision = decide(history, answer, None)
-    return plan_change(history, group, decision, [answer], run_id="run-1", at=now, to=audience_of(settings))
+    return plan_change(history, group, decision, [answer], run_id="run-1", at=now, channels=channels_on(settings))
 
 
 def manual_group(bench: Bench) -> object:

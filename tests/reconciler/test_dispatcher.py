@@ -15,11 +15,11 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from jobtrail.models.notifications.outbox import ChannelName, OutboxState
+from jobtrail.models.notifications.outbox import OutboxState
 from jobtrail.models.notifications.pusher_channels import dataset_channel, user_channel
-from jobtrail.models.settings import Settings
+from jobtrail.models.settings import ChannelName, Settings
 from jobtrail.reconciler.channel_sender import retry_delay_s
-from jobtrail.reconciler.channels.configured import channels_off, channels_on
+from jobtrail.reconciler.channels.configured import channel_classes, channels_off, channels_on
 from jobtrail.stack.mongod import Mongod
 from jobtrail.store.database import Database
 from jobtrail.store.notifications.outbox import OutboxRepository
@@ -373,6 +373,10 @@ async def test_entries_of_a_channel_that_is_off_wait(world: World, database: Dat
         await eventually_async(lambda: has_states(world, {OutboxState.SENT: 1, OutboxState.WAITING: 1}))
         await eventually_async(is_counted)
     assert not world.pusher.events
+
+
+def test_every_channel_has_a_class_in_the_module_of_its_name() -> None:
+    assert [kind.name for kind in channel_classes()] == list(ChannelName)
 
 
 def test_a_channel_that_is_off_says_why(settings: Settings) -> None:

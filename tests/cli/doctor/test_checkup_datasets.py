@@ -17,8 +17,8 @@ from jobtrail.cli.doctor.channels import check_channels
 from jobtrail.cli.doctor.checks import Check, CheckOutcome
 from jobtrail.cli.doctor.datasets import check_analyzer, check_datasets
 from jobtrail.cli.exit_codes import ExitCode
-from jobtrail.models.notifications.outbox import ChannelName, OutboxState
-from jobtrail.models.settings import Settings
+from jobtrail.models.notifications.outbox import OutboxState
+from jobtrail.models.settings import ChannelName, Settings
 from jobtrail.stack.demo.analyzer import AnalyzerSimulator
 from jobtrail.store.database import Database
 from jobtrail.store.datasets.console import Console

@@ -5,7 +5,6 @@ import pytest
 from jobtrail.cli.doctor.checks import Check, exit_code_of, failed, ok, warning
 from jobtrail.cli.exit_codes import ExitCode, exit_code
 from jobtrail.cli.output.error_report import report
-from jobtrail.cli.places import place_of
 from jobtrail.models.errors import (
     BrokerError,
     JobTrailError,
@@ -16,6 +15,7 @@ from jobtrail.models.errors import (
     TooLateError,
     UnreachableError,
 )
+from jobtrail.models.places import place_of
 
 
 @pytest.mark.parametrize(

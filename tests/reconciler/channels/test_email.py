@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from jobtrail.models.errors import SettingError
-from jobtrail.models.notifications.outbox import ChannelName, OutboxEntry
+from jobtrail.models.notifications.outbox import OutboxEntry
+from jobtrail.models.settings import ChannelName, Settings
 from jobtrail.reconciler.channels.base import SendOutcome, SendVerdict
 from jobtrail.reconciler.channels.email import EmailChannel
-from tests.reconciler.messages import alert, entry, envelope, news
+from tests.reconciler.messages import alert, entry, envelope, news, with_channels
 from tests.reconciler.servers.smtp_server import SmtpServer, smtp_server
 
 EMAIL = ChannelName.EMAIL
@@ -27,10 +28,14 @@ async def smtp() -> AsyncIterator[SmtpServer]:
         yield server
 
 
+def mail_channel(url: str, *, email_from: str = SENDER, docs_url: str | None = None) -> EmailChannel:
+    return EmailChannel(with_channels(Settings(), smtp=url, email_from=email_from, docs_url=docs_url))
+
+
 async def send(url: str, *entries: OutboxEntry, docs_url: str | None = None) -> list[SendOutcome]:
-    channel = EmailChannel(url, SENDER, docs_url)
+    channel = mail_channel(url, docs_url=docs_url)
     outcomes = await channel.send([envelope(mail) for mail in entries])
-    await channel.rest()
+    await channel.close()
     return list(outcomes)
 
 
@@ -139,13 +144,13 @@ async def test_an_alert_cannot_be_mailed(smtp: SmtpServer) -> None:
 async def test_no_server_is_an_outage_and_once_it_is_back_mails_go_out() -> None:
     async with smtp_server() as gone:
         url, port = gone.url, gone.port
-    channel = EmailChannel(url, SENDER, None)
+    channel = mail_channel(url)
     (outcome,) = await channel.send([envelope(entry(EMAIL))])
     assert outcome.verdict is SendVerdict.OUTAGE
     async with smtp_server(port=port):
         (outcome,) = await channel.send([envelope(entry(EMAIL))])
         assert outcome.verdict is SendVerdict.SENT
-        await channel.rest()
+        await channel.close()
 
 
 async def test_login_goes_over_tls_and_user_and_password_are_decoded(
@@ -181,12 +186,12 @@ async def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
 @pytest.mark.parametrize("url", ["mail.example.org", "http://mail.example.org", "smtp://", "smtp://host:port"])
 def test_a_url_of_no_mail_server_is_a_wrong_setting(url: str) -> None:
     with pytest.raises(SettingError, match="JOBTRAIL_SMTP_URL"):
-        EmailChannel(url, SENDER, None)
+        mail_channel(url)
 
 
 def test_a_sender_without_an_address_is_a_wrong_setting() -> None:
     with pytest.raises(SettingError, match="JOBTRAIL_EMAIL_FROM"):
-        EmailChannel("smtp://localhost", "JobTrail", None)
+        mail_channel("smtp://localhost", email_from="JobTrail")
 
 
 def own_tls(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:

@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobtrail.models.errors import SettingError
-from jobtrail.models.notifications.outbox import ChannelName, OutboxEntry
+from jobtrail.models.notifications.outbox import OutboxEntry
 from jobtrail.models.notifications.pusher_channels import dataset_channel, dataset_of, is_channel_name, user_channel
+from jobtrail.models.settings import ChannelName, Settings
 from jobtrail.reconciler.channels.base import SendOutcome, SendVerdict
 from jobtrail.reconciler.channels.pusher import PusherChannel, pusher_client
 from jobtrail.reconciler.channels.pusher_event import DATA_BYTES, event
-from tests.reconciler.messages import alert, entry, envelope, news
+from tests.reconciler.messages import alert, entry, envelope, news, with_channels
 from tests.reconciler.servers.pusher_server import KEY, SECRET, PusherServer, pusher_server
 from tests.support import eventually
 
@@ -33,7 +34,7 @@ async def pusher() -> AsyncIterator[PusherServer]:
 
 
 async def send(url: str, *entries: OutboxEntry) -> list[SendOutcome]:
-    return list(await PusherChannel(url).send([envelope(one) for one in entries]))
+    return list(await PusherChannel(with_channels(Settings(), pusher=url)).send([envelope(one) for one in entries]))
 
 
 @contextmanager

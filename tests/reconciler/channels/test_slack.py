@@ -9,13 +9,15 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from jobtrail.models.notifications.alert import AlertKind
-from jobtrail.models.notifications.outbox import ChannelName, Timings
+from jobtrail.models.notifications.outbox import Timings
+from jobtrail.models.settings import ChannelName, Settings
 from jobtrail.reconciler.channels.base import SendOutcome, SendVerdict
 from jobtrail.reconciler.channels.slack import SlackChannel
 from jobtrail.reconciler.channels.slack_blocks import escaped, slack_message
-from tests.reconciler.messages import alert, entry, envelope, failures, news, summary
+from tests.reconciler.messages import alert, entry, envelope, failures, news, summary, with_channels
 from tests.reconciler.servers.slack_server import TOKEN, SlackServer, slack_server
 
 SLACK = ChannelName.SLACK
@@ -28,7 +30,8 @@ async def slack() -> AsyncIterator[SlackServer]:
 
 
 def channel(server: SlackServer, token: str = TOKEN, docs_url: str | None = None) -> SlackChannel:
-    return SlackChannel(token, server.url, docs_url)
+    on = with_channels(Settings(), slack=server.url, slack_token=SecretStr(token), docs_url=docs_url)
+    return SlackChannel(on)
 
 
 async def post(server: SlackServer, *bodies: object, **options: str) -> SendOutcome:

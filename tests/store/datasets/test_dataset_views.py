@@ -13,7 +13,7 @@ from jobtrail.models.datasets.dataset import DatasetStatus, LogType, StatusSourc
 from jobtrail.models.datasets.seed import read_seed, seed_of_one
 from jobtrail.models.errors import NotFoundError, SettingError
 from jobtrail.models.jobs.status import Status
-from jobtrail.models.notifications.outbox import ChannelName
+from jobtrail.models.settings import ChannelName
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.datasets.seed import DatasetSeeder, Planted
 from jobtrail.store.datasets.story import DatasetStories, MomentKind

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobtrail.models.notifications.outbox import ChannelName, Envelope, OutboxEntry, OutboxState
+from jobtrail.models.notifications.outbox import Envelope, OutboxEntry, OutboxState
+from jobtrail.models.settings import ChannelName
 from jobtrail.store.database import Database, from_now
 from jobtrail.store.leases.lease import Lease
 from jobtrail.store.notifications.documents import entry_document, entry_from

@@ -28,8 +28,7 @@ from jobtrail.models.datasets.dataset import Level, Notification
 from jobtrail.models.dead_letters.dead_letter import LetterFilter
 from jobtrail.models.dead_letters.replay import ReplayState
 from jobtrail.models.heartbeat import Heartbeat
-from jobtrail.models.notifications.outbox import ChannelName
-from jobtrail.models.settings import Settings
+from jobtrail.models.settings import ChannelName, Settings
 from jobtrail.models.token import Role
 from jobtrail.store.database import Database
 from jobtrail.store.datasets.documents import notification_document

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from pymongo.database import Database
 
-from jobtrail.models.notifications.outbox import ChannelName
+from jobtrail.models.settings import ChannelName
 from jobtrail.store.database import Database as Store
 from jobtrail.store.notifications.outbox import OutboxRepository
 from tests.reconciler.messages import entry

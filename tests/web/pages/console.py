@@ -6,7 +6,8 @@ from typing import Any
 from bson import ObjectId
 
 from jobtrail.models.datasets.dataset import DatasetStatus
-from jobtrail.models.notifications.outbox import ChannelName, DatasetNews, OutboxEntry, OutboxState
+from jobtrail.models.notifications.outbox import DatasetNews, OutboxEntry, OutboxState
+from jobtrail.models.settings import ChannelName
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.notifications.outbox import OutboxRepository
 from tests.web.pages import trail

@@ -4,8 +4,8 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
-from jobtrail.models.notifications.outbox import ChannelName, OutboxState
-from jobtrail.models.settings import Settings
+from jobtrail.models.notifications.outbox import OutboxState
+from jobtrail.models.settings import ChannelName, Settings
 from jobtrail.models.token import Role
 from jobtrail.store.database import Database
 from jobtrail.store.datasets.console import Console

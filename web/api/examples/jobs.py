@@ -9,7 +9,8 @@ from jobtrail.models.heartbeat import ExtractorRecord, ExtractorVersion, Instanc
 from jobtrail.models.jobs.job import Event, JobState, Placement
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import StatusUpdate
-from jobtrail.models.notifications.outbox import ChannelName, DatasetNews, OutboxEntry, OutboxState
+from jobtrail.models.notifications.outbox import DatasetNews, OutboxEntry, OutboxState
+from jobtrail.models.settings import ChannelName
 from jobtrail.models.token import Role
 from jobtrail.operations.extractor_list import JudgedExtractor, JudgedInstance
 from jobtrail.operations.job_list import JobList, ListedJob
