@@ -31,12 +31,7 @@ _MAX_PORT = 65_535
 class Analyzer:
     """A client of the analyzer's API; use it in an `async with` statement.
 
-    Args:
-        settings: The settings; `JOBTRAIL_ANALYZER_URL` must be set.
-        patience_s: Seconds that the API may refuse us for our rate before an inquiry ends.
-
-    Raises:
-        SettingError: The API's address or token is missing or unusable.
+    `patience_s`: seconds that the API may refuse us for our rate before an inquiry ends.
     """
 
     def __init__(self, settings: Settings, *, patience_s: float = PATIENCE_S) -> None:

@@ -36,11 +36,7 @@ Alarm = Callable[[NotificationChannel, SendOutcome, Sequence[Envelope]], Awaitab
 def retry_delay_s(attempts: int) -> float:
     """Choose how long a message waits after a failed attempt.
 
-    Args:
-        attempts: How often it was tried.
-
-    Returns:
-        Seconds: about 4, 11, 34, 100 … up to an hour; with jitter, so that what failed together comes back apart.
+    Returns seconds: about 4, 11, 34, 100 … up to an hour; with jitter, so that what failed together comes back apart.
     """
     return min(_FIRST_RETRY_S * 3.0 ** min(attempts - 1, 20), _LAST_RETRY_S) * random.uniform(0.5, 1.0)  # noqa: S311
 
@@ -48,14 +44,7 @@ def retry_delay_s(attempts: int) -> float:
 class ChannelSender:
     """Sends what is due on one channel.
 
-    Args:
-        channel: The channel.
-        outbox: The outbox.
-        metrics: What is counted.
-        alarm: Called once per outage of the channel.
-        holder: Who claims.
-        max_attempts: Attempts after which a message is given up.
-        most_pause_s: Longest pause in seconds while the channel or the database is away.
+    `most_pause_s`: longest pause in seconds while the channel or the database is away.
     """
 
     def __init__(
@@ -81,20 +70,12 @@ class ChannelSender:
         self._log = log.bind(channel=channel.name.value)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send what is due until told to stop, through every outage of the channel and the database.
-
-        Args:
-            stop: Ends it, after the send under way; what was claimed and not tried is given back.
-        """
+        """Send what is due until told to stop, through every outage of the channel and the database."""
         while not stop.is_set():
             await pause(await self._turn(stop), stop)
 
     async def drain(self, stop: asyncio.Event) -> None:
-        """Send until nothing is due any more, or the channel or the database is away.
-
-        Args:
-            stop: Ends it early, as `run`.
-        """
+        """Send until nothing is due any more, or the channel or the database is away."""
         try:
             while not (stop.is_set() or self._outage) and await self._outbox.has_due(self._channel.name, GROUPING_S):
                 await pause(await self._turn(stop), stop)
@@ -104,8 +85,7 @@ class ChannelSender:
     async def _turn(self, stop: asyncio.Event) -> float:
         """Claim and send once.
 
-        Returns:
-            How many seconds to wait before the next turn.
+        Returns how many seconds to wait before the next turn.
         """
         try:
             envelopes = await self._claim()
@@ -165,8 +145,7 @@ class ChannelSender:
     ) -> float | None:
         """Store what became of messages.
 
-        Returns:
-            How many seconds the channel must pause; None if it need not.
+        Returns how many seconds the channel must pause; None if it need not.
         """
         both = list(zip(envelopes, outcomes, strict=True))
         sent = [envelope for envelope, outcome in both if outcome.verdict is SendVerdict.SENT]

@@ -56,14 +56,7 @@ class _Heard:
 
 
 class Reconciler:
-    """Checks datasets in the name of one run after another.
-
-    Args:
-        settings: The sources.
-        datasets: Where histories are read and changed.
-        jobs: The jobs on datasets.
-        channels: The channels that are on.
-    """
+    """Checks datasets in the name of one run after another."""
 
     def __init__(
         self,
@@ -83,17 +76,8 @@ class Reconciler:
     ) -> dict[str, datetime]:
         """Check open datasets.
 
-        Args:
-            run: Where it is counted.
-            inquiry: Asks the API; None where it is not to be asked.
-            dataset_ids: Only these; None means all.
-            for_now: The API, where it is a source, is to be asked about ends later: `run.to_ask` tells of which.
-
-        Returns:
-            When to look again at datasets about which the jobs have not said their last word.
-
-        Raises:
-            StoreError: The database can't be reached.
+        `inquiry`: asks the API; None where it is not to be asked. `dataset_ids`: only these; None means all. Returns
+        when to look again at datasets about which the jobs have not said their last word.
         """
         look_again: dict[str, datetime] = {}
         for_now = for_now and StatusSource.API in self._sources

@@ -43,13 +43,8 @@ class Decision:
 def decide(history: History, api: Answer | None, events: Answer | None) -> Decision:
     """Decide what a dataset's status becomes.
 
-    Args:
-        history: The dataset as stored.
-        api: The API's answer, which may be a problem; None when it was not asked.
-        events: What the jobs say; None when they are not asked, or there are none.
-
-    Returns:
-        The decision.
+    `api`: the API's answer, which may be a problem; None when it was not asked. `events`: what the jobs say; None when
+    they are not asked, or there are none.
     """
     if api is None or api.status is None:
         return _by_jobs(history, api, events)
@@ -76,12 +71,7 @@ def decide(history: History, api: Answer | None, events: Answer | None) -> Decis
 def decide_for_now(history: History, events: Answer | None) -> Decision:
     """Decide by the jobs while the API is still to be asked: an end waits for its word, anything else does not.
 
-    Args:
-        history: The dataset as stored.
-        events: What the jobs say; None when there are none.
-
-    Returns:
-        The decision.
+    `events`: what the jobs say; None when there are none.
     """
     if events is None or events.status is None or not events.status.is_end:
         return _by_jobs(history, None, events)

@@ -21,14 +21,7 @@ COUNT_S = 15.0
 
 
 class Dispatcher:
-    """Sends what is in the outbox. Entries for other channels than the given ones wait and cost nothing.
-
-    Args:
-        settings: Limits, and whom to tell of a channel's outage.
-        database: The trail's database.
-        channels: The channels that are on.
-        metrics: What is counted.
-    """
+    """Sends what is in the outbox. Entries for other channels than the given ones wait and cost nothing."""
 
     def __init__(
         self, settings: Settings, database: Database, channels: Sequence[NotificationChannel], metrics: OutboxMetrics
@@ -51,11 +44,7 @@ class Dispatcher:
         ]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send what is due until told to stop, through every outage.
-
-        Args:
-            stop: Ends it, after the sends under way; what was claimed and not tried is given back.
-        """
+        """Send what is due until told to stop, through every outage."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._count(stop))
             for lane in self._lanes:
@@ -64,8 +53,7 @@ class Dispatcher:
     async def drain(self, timeout_s: float) -> None:
         """Send what is due, for a command that ends. What fails stays for the service, or the next command.
 
-        Args:
-            timeout_s: How long it may take, in seconds; a send that is under way then is finished.
+        `timeout_s`: how long it may take, in seconds; a send that is under way then is finished.
         """
         stop = asyncio.Event()
         timer = asyncio.get_running_loop().call_later(timeout_s, stop.set)

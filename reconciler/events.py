@@ -44,12 +44,7 @@ _KEEP_EVERY_S = 10.0
 class EventWatch:
     """Watches jobs for news of open datasets and of batch jobs.
 
-    Args:
-        console: The collections; those of the trail are taken from its database.
-        settings: The settings.
-        on_datasets: What to do about datasets whose jobs have news.
-        on_take_over: What to do before the first of them.
-        lease_ttl_s: Seconds after which another process takes over from one that died.
+    `lease_ttl_s`: seconds after which another process takes over from one that died.
     """
 
     def __init__(
@@ -73,11 +68,7 @@ class EventWatch:
         self._kept_at = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Watch, or stand by while another process does, until told to stop; outages of the database are waited out.
-
-        Args:
-            stop: Ends it, after what is being done.
-        """
+        """Watch, or stand by while another process does, until told to stop; outages of the database are waited out."""
         standing_by = False
         while not stop.is_set():
             try:

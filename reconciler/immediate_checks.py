@@ -19,10 +19,6 @@ class AtOnce:
     """Follows each dataset until it has ended, or jobs work on it again. Use it as a context manager.
 
     What it has in hand when its process dies is not lost: whoever watches next looks at every open dataset.
-
-    Args:
-        runner: Checks datasets.
-        settings: How long to wait for the database at the most.
     """
 
     def __init__(self, runner: Runner, settings: Settings) -> None:
@@ -37,11 +33,7 @@ class AtOnce:
         await asyncio.gather(*(end(task) for task in list(self._following.values())))
 
     def add(self, dataset_ids: Collection[str]) -> None:
-        """Begin to follow datasets; those that are followed already are passed over.
-
-        Args:
-            dataset_ids: The datasets.
-        """
+        """Begin to follow datasets; those that are followed already are passed over."""
         for dataset_id in dataset_ids:
             if dataset_id not in self._following:
                 self._following[dataset_id] = asyncio.create_task(self._follow(dataset_id))

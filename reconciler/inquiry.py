@@ -34,12 +34,8 @@ set_on_retry_hooks(())  # stamina would log each retry too, without the dataset'
 class Inquiry:
     """Asks for many datasets at the same time, as one run does.
 
-    Args:
-        exchange: Sends the question for a dataset once; raises an `AnalyzerError` when no reply comes.
-        slots: Bounds how many datasets are asked for at the same time.
-        longest_pause_s: The longest pause between two attempts, in seconds.
-        patience_s: Seconds after which a dataset is given up that the API refuses for its rate; if no other one was
-            answered meanwhile, so are all.
+    `longest_pause_s`: the longest pause between two attempts, in seconds. `patience_s`: seconds after which a dataset
+    is given up that the API refuses for its rate; if no other one was answered meanwhile, so are all.
     """
 
     def __init__(
@@ -71,15 +67,8 @@ class Inquiry:
     async def ask(self, dataset_id: str) -> Answer:
         """Ask for one dataset. Start as many at once as you like: they wait for their turn.
 
-        Args:
-            dataset_id: The dataset.
-
-        Returns:
-            What the API says.
-
-        Raises:
-            NotAskedError: Another dataset's error ended the inquiry.
-            AnalyzerError: There is no answer, after all attempts; the `kind` tells why.
+        Returns what the API says. Raises `NotAskedError`: another dataset's error ended the inquiry. Raises
+        `AnalyzerError`: there is no answer, after all attempts; the `kind` tells why.
         """
         try:
             valid_dataset_id(dataset_id)

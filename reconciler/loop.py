@@ -43,14 +43,7 @@ class Outage:
 class Runner:
     """Runs checks with a writer's session of its own.
 
-    Args:
-        console: Where datasets are.
-        settings: The sources, and who can be told.
-        analyzer: The API; None where it is not a source.
-        metrics: Where runs are counted.
-        channels: The channels that are on.
-        tell: Used when the outbox can't be written.
-        outage: Shared by the runners of a process.
+    `analyzer`: the API; None where it is not a source.
     """
 
     def __init__(
@@ -83,9 +76,7 @@ class Runner:
     async def prepare(self) -> None:
         """Make the collections' indexes.
 
-        Raises:
-            OwnershipLostError: What is stored contradicts a unique index.
-            StoreError: The database can't be reached; that was logged and told, once per outage.
+        Raises `OwnershipLostError`: what is stored contradicts a unique index.
         """
         try:
             await self._database.ensure_indexes()
@@ -97,18 +88,8 @@ class Runner:
     async def run(self, dataset_id: str | None = None, on_progress: OnProgress | None = None) -> RunSummary:
         """Check one dataset, or all that are open, once.
 
-        Args:
-            dataset_id: The dataset; None means all.
-            on_progress: Told how many have been checked so far.
-
-        Returns:
-            What was done.
-
-        Raises:
-            BusyError: Another process is at it.
-            SettingError: The id is malformed.
-            NotFoundError: There is no such dataset.
-            StoreError: The database can't be reached.
+        `dataset_id`: the dataset; None means all. Returns what was done. Raises `BusyError`: another process is at it.
+        Raises `NotFoundError`: there is no such dataset.
         """
         lease = Lease(self._database, COMMAND)
         try:
@@ -123,14 +104,7 @@ class Runner:
     async def check_changed(self, dataset_ids: Collection[str]) -> tuple[dict[str, datetime], set[str]]:
         """Check by their jobs the datasets whose jobs changed. The API, where it is a source, is not waited for.
 
-        Args:
-            dataset_ids: The datasets.
-
-        Returns:
-            When to look at which of them again, and about which the API must be asked at once.
-
-        Raises:
-            StoreError: The database can't be reached.
+        Returns when to look at which of them again, and about which the API must be asked at once.
         """
         run = Run()
         look_again = await self._check_some(run, None, dataset_ids, for_now=True)
@@ -139,14 +113,8 @@ class Runner:
     async def check_ended(self, dataset_id: str) -> datetime | None:
         """Ask the API about a dataset whose jobs are all done.
 
-        Args:
-            dataset_id: The dataset.
-
-        Returns:
-            When to ask again, as the API tells no end yet; None when the dataset is settled, or jobs work on it again.
-
-        Raises:
-            StoreError: The database can't be reached.
+        Returns when to ask again, as the API tells no end yet; None when the dataset is settled, or jobs work on it
+        again.
         """
         look_again = await self._check_some(Run(), self._inquiry(), [dataset_id])
         return look_again.get(dataset_id)

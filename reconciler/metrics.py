@@ -8,11 +8,7 @@ RUN_SECONDS = (0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600)
 
 
 class ReconcilerMetrics:
-    """The reconciler's counters; one set per process.
-
-    Args:
-        registry: Where they are registered.
-    """
+    """The reconciler's counters; one set per process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._runs = Counter("jobtrail_reconciler_runs", "Runs of dataset:get-status", ["result"], registry=registry)
@@ -41,11 +37,7 @@ class ReconcilerMetrics:
         )
 
     def note_checks(self, summary: RunSummary) -> None:
-        """Count what was checked, by a whole run or because jobs changed.
-
-        Args:
-            summary: What was done.
-        """
+        """Count what was checked, by a whole run or because jobs changed."""
         for counter, counts in (
             (self._checks, summary.outcomes),
             (self._changes, summary.changes),
@@ -55,11 +47,7 @@ class ReconcilerMetrics:
                 counter.labels(label).inc(count)
 
     def note_run(self, summary: RunSummary) -> None:
-        """Count a whole run.
-
-        Args:
-            summary: What it did.
-        """
+        """Count a whole run."""
         self.note_checks(summary)
         self._runs.labels("halted" if summary.halted else "finished").inc()
         self._run_seconds.observe(summary.duration_s)

@@ -43,17 +43,8 @@ def plan_change(
 ) -> Change:
     """Plan one change.
 
-    Args:
-        history: The dataset as it was read.
-        group: Its wishlist group.
-        decision: What was decided, and by whom.
-        answers: What the sources said.
-        run_id: The run it happens in.
-        at: Now, UTC.
-        channels: The channels that are on; nothing is planned for the others.
-
-    Returns:
-        The change with its log entry and, at an end, batch jobs, notifications, clean-up and messages.
+    `at`: now, UTC. Returns the change with its log entry and, at an end, batch jobs, notifications, clean-up and
+    messages.
     """
     answer = decision.answer
     assert answer is not None  # noqa: S101  # nobody changes a status without an answer
@@ -81,14 +72,7 @@ def plan_change(
 def plan_failure(history: History, decision: Decision, *, run_id: str, at: datetime) -> CreationLog:
     """Plan the log entry of a change that is not made because its status can't follow the stored one.
 
-    Args:
-        history: The dataset as it was read.
-        decision: What was to happen, and why it does not.
-        run_id: The run it happens in.
-        at: Now, UTC.
-
-    Returns:
-        The entry.
+    `at`: now, UTC.
     """
     answer = decision.answer
     assert answer is not None  # noqa: S101  # what nobody said can't be refused
@@ -99,15 +83,7 @@ def plan_failure(history: History, decision: Decision, *, run_id: str, at: datet
 
 
 def as_failure(entry: CreationLog, why: str) -> CreationLog:
-    """Turn a change's log entry into the one that says that it was not made.
-
-    Args:
-        entry: The change's entry.
-        why: Why it was not made.
-
-    Returns:
-        The entry to write instead.
-    """
+    """Turn a change's log entry into the one that says that it was not made."""
     return replace(entry, type=LogType.FAILURE, message=f"status not changed: {why}")
 
 

@@ -8,9 +8,8 @@ from jobtrail.runtime.backoff import Backoff
 class RateGate:
     """A gate before the API: each refusal shuts it for a while, for everybody.
 
-    Args:
-        first_pause_s: The longest first pause where the API names none, in seconds; the following ones double.
-        longest_pause_s: The longest of those pauses, in seconds.
+    `first_pause_s`: the longest first pause where the API names none, in seconds; the following ones double.
+    `longest_pause_s`: the longest of those pauses, in seconds.
     """
 
     def __init__(self, first_pause_s: float, longest_pause_s: float) -> None:
@@ -32,12 +31,9 @@ class RateGate:
     def refuse(self, sent_at: float, retry_after_s: float | None) -> bool:
         """Shut it.
 
-        Args:
-            sent_at: When the refused question was sent, by `time.monotonic`.
-            retry_after_s: The pause that the API asks for, in seconds, if any.
-
-        Returns:
-            Whether that is news: questions that were under way together are refused together.
+        `sent_at`: when the refused question was sent, by `time.monotonic`. `retry_after_s`: the pause that the API asks
+        for, in seconds, if any. Returns whether that is news: questions that were under way together are refused
+        together.
         """
         is_news = sent_at >= self.opens_at
         now = monotonic()

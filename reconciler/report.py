@@ -24,11 +24,7 @@ class _Concerned:
 
 
 class Run:
-    """The books of one run.
-
-    Args:
-        on_progress: Told how many datasets have been checked so far.
-    """
+    """The books of one run."""
 
     def __init__(self, on_progress: OnProgress | None = None) -> None:
         self.on_progress = on_progress
@@ -63,14 +59,7 @@ class Run:
             self.on_progress(self.checked)
 
     def wrong(self, kind: AlertKind, cause: str, dataset_id: str | None = None, wishlist: str | None = None) -> None:
-        """Note that something went wrong.
-
-        Args:
-            kind: What.
-            cause: Why, in words; what goes wrong for the same cause becomes one alert.
-            dataset_id: The dataset it concerns.
-            wishlist: Its wishlist group's name.
-        """
+        """Note that something went wrong."""
         self.errors[kind] += 1
         # The same cause names another dataset each time.
         common = without_id(cause, dataset_id) if dataset_id else cause
@@ -99,14 +88,7 @@ class Run:
         return alerts
 
     def summary(self, api: Timings) -> RunSummary:
-        """Sum up.
-
-        Args:
-            api: How long the API's answers took.
-
-        Returns:
-            The summary.
-        """
+        """Sum up."""
         return RunSummary(
             run_id=self.id,
             started_at=self.started_at,
@@ -125,11 +107,7 @@ class Run:
 def timings(durations_s: Sequence[float]) -> Timings:
     """Sum up how long calls took.
 
-    Args:
-        durations_s: The durations in seconds.
-
-    Returns:
-        Count, mean, 95th percentile and maximum.
+    `durations_s`: the durations in seconds. Returns count, mean, 95th percentile and maximum.
     """
     if not durations_s:
         return Timings()

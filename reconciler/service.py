@@ -43,11 +43,7 @@ _MISFIRE_GRACE_S = 60
 class ReconcilerParts:
     """What runs and services are made of, on one database.
 
-    Args:
-        settings: The settings.
-        database: The trail's database.
-        analyzer: The API; None where it is not a source.
-        registry: Where metrics are registered.
+    `analyzer`: the API; None where it is not a source.
     """
 
     def __init__(
@@ -93,15 +89,7 @@ class ReconcilerParts:
 async def reconciler_parts(settings: Settings, registry: CollectorRegistry) -> AsyncIterator[ReconcilerParts]:
     """Open what the reconciler works with.
 
-    Args:
-        settings: The settings.
-        registry: Where metrics are registered.
-
-    Yields:
-        The parts; nothing runs yet.
-
-    Raises:
-        SettingError: A setting is unusable.
+    Yields the parts; nothing runs yet.
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database(settings.require_mongo_url(), settings.database))
@@ -135,16 +123,7 @@ class _State:
 async def run_reconciler(
     settings: Settings, stop: asyncio.Event, on_ready: Callable[[int], None] = lambda _port: None
 ) -> None:
-    """Reconcile until told to stop, through outages of the database, the API and the channels.
-
-    Args:
-        settings: The settings; the database's URL must be set.
-        stop: Ends it.
-        on_ready: Called once with the port of the health page.
-
-    Raises:
-        SettingError: A setting is unusable.
-    """
+    """Reconcile until told to stop, through outages of the database, the API and the channels."""
     registry = CollectorRegistry()
     trigger = cron_trigger(settings.dataset_cron)
     state = _State(sources=", ".join(sorted(settings.dataset_sources)), off=sorted(channels_off(settings)))
@@ -186,14 +165,7 @@ async def run_reconciler(
 def cron_trigger(cron: str) -> CronTrigger:
     """Read a schedule.
 
-    Args:
-        cron: Five cron fields, in UTC.
-
-    Returns:
-        The trigger.
-
-    Raises:
-        SettingError: They are none.
+    `cron`: five cron fields, in UTC.
     """
     try:
         # APScheduler counts weekdays from Monday, cron from Sunday; names mean the same to both.

@@ -25,21 +25,13 @@ async def read(wanted: AuditFilter, *, limit: int, cursor: str | None) -> Page[A
 
 
 def print_json(found: Page[AuditRecord]) -> None:
-    """Print records as one JSON object.
-
-    Args:
-        found: The page.
-    """
+    """Print records as one JSON object."""
     told = AuditListSchema(records=[AuditRecordSchema.of(record) for record in found.rows], next=found.next)
     write_json(told.json_object())
 
 
 def print_records(found: Page[AuditRecord]) -> None:
-    """Print records as a table.
-
-    Args:
-        found: The page.
-    """
+    """Print records as a table."""
     now = datetime.now(UTC)
     print_page(
         _COLUMNS,

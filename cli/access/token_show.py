@@ -46,12 +46,7 @@ async def revoke_token(name_or_id: str) -> Token:
 
 
 def print_created(token: Token, secret: str) -> None:
-    """Print a new token on stdout, alone, so that it can be piped; what there is to know goes to stderr.
-
-    Args:
-        token: What is stored of it.
-        secret: The token itself.
-    """
+    """Print a new token on stdout, alone, so that it can be piped; what there is to know goes to stderr."""
     sys.stdout.write(f"{secret}\n")
     sys.stdout.flush()
     whose = f" of user {one_line(token.user_id)}" if token.user_id is not None else ""
@@ -98,11 +93,7 @@ def token_json(token: Token) -> JsonObject:
 
 
 def print_tokens(found: Sequence[Token]) -> None:
-    """Print tokens as a table.
-
-    Args:
-        found: The tokens.
-    """
+    """Print tokens as a table."""
     console = make_console()
     if not found:
         console.print("There is no token yet.")

@@ -47,17 +47,7 @@ class LogList:
 def list_datasets(
     look: DatasetList, ask: Callable[[DatasetViews], Awaitable[Page[DatasetRow]]], *, as_json: bool
 ) -> None:
-    """Read one page of datasets and print it.
-
-    Args:
-        look: How it looks.
-        ask: What to ask the database.
-        as_json: Whether to print JSON.
-
-    Raises:
-        SettingError: A setting or the cursor is wrong.
-        StoreError: The database can't be reached.
-    """
+    """Read one page of datasets and print it."""
     found = run_interruptible(_read(ask))
     now = datetime.now(UTC)
     if as_json:
@@ -69,19 +59,7 @@ def list_datasets(
 
 
 def list_logs(look: LogList, since: str, *, limit: int, cursor: str | None, as_json: bool) -> None:
-    """Read one page of entries of the creation log and print it.
-
-    Args:
-        look: Which entries, and how they look.
-        since: The option `--since`.
-        limit: Entries per page.
-        cursor: The `next` of the page before.
-        as_json: Whether to print JSON.
-
-    Raises:
-        SettingError: A setting, an option or the cursor is wrong.
-        StoreError: The database can't be reached.
-    """
+    """Read one page of entries of the creation log and print it."""
     now = datetime.now(UTC)
     after = parse_since(since, now)
     found = run_interruptible(_read(lambda views: views.logs(look.type, since=after, limit=limit, cursor=cursor)))

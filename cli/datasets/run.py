@@ -30,19 +30,8 @@ _FINE = (DecisionOutcome.CHANGED, DecisionOutcome.UNCHANGED, DecisionOutcome.OVE
 async def show_run(settings: Settings, dataset_id: str | None, *, as_json: bool) -> ExitCode:
     """Run once, send what there is to send, and print the summary.
 
-    Args:
-        settings: The settings.
-        dataset_id: Only this dataset; None means all that are open.
-        as_json: Whether to print JSON.
-
-    Returns:
-        What the process ends with.
-
-    Raises:
-        BusyError: Another process is at it.
-        SettingError: A setting or the id is wrong.
-        NotFoundError: There is no such dataset.
-        StoreError: The database can't be reached.
+    `dataset_id`: only this dataset; None means all that are open. Returns what the process ends with. Raises
+    `BusyError`: another process is at it. Raises `NotFoundError`: there is no such dataset.
     """
     # On a terminal the summary says what went well.
     quiet = sys.stderr.isatty() and settings.log_level == "info"

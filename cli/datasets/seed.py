@@ -18,14 +18,7 @@ from jobtrail.store.datasets.seed import DatasetSeeder, Harvest
 def read_file(name: str) -> bytes:
     """Read a file, or stdin.
 
-    Args:
-        name: The file; `-` for stdin.
-
-    Returns:
-        What it holds.
-
-    Raises:
-        SettingError: It can't be read.
+    Returns what it holds.
     """
     try:
         return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
@@ -34,16 +27,7 @@ def read_file(name: str) -> bytes:
 
 
 async def plant(seed: Seed, *, as_json: bool) -> None:
-    """Make what a seed names, and print what came of it.
-
-    Args:
-        seed: What is to be there.
-        as_json: Whether to print JSON.
-
-    Raises:
-        SettingError: A setting is wrong, or a group that the seed names is not there.
-        StoreError: The database can't be reached.
-    """
+    """Make what a seed names, and print what came of it."""
     settings = current_settings()
     async with open_database(settings) as database:
         harvest = await DatasetSeeder(Console(database, settings)).plant(seed)

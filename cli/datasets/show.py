@@ -25,16 +25,7 @@ _KIND_WIDTH = max(len(kind) for kind in MomentKind)
 async def read(dataset_id: str) -> Story:
     """Read one dataset's story.
 
-    Args:
-        dataset_id: The dataset.
-
-    Returns:
-        The story.
-
-    Raises:
-        NotFoundError: There is no such dataset.
-        SettingError: A setting is wrong, or the id is none.
-        StoreError: The database can't be reached.
+    Raises `NotFoundError`: there is no such dataset.
     """
     valid_dataset_id(dataset_id)
     settings = current_settings()
@@ -43,20 +34,12 @@ async def read(dataset_id: str) -> Story:
 
 
 def print_json(story: Story) -> None:
-    """Print a story as one JSON object.
-
-    Args:
-        story: The story.
-    """
+    """Print a story as one JSON object."""
     write_json(StorySchema.told(story, datetime.now(UTC)).json_object())
 
 
 def print_story(story: Story) -> None:
-    """Print a story.
-
-    Args:
-        story: The story.
-    """
+    """Print a story."""
     terminal = make_console()
     _print_head(terminal, story)
     for kind in story.cut:

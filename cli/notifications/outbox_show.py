@@ -40,16 +40,7 @@ class Outbox:
 async def read(*, failed_only: bool, limit: int) -> Outbox:
     """Read the outbox.
 
-    Args:
-        failed_only: Whether only messages that were given up are wanted.
-        limit: Unsent messages at the most.
-
-    Returns:
-        What it holds.
-
-    Raises:
-        SettingError: A setting is wrong.
-        StoreError: The database can't be reached.
+    Returns what it holds.
     """
     async with open_database(current_settings()) as database:
         repository = OutboxRepository(database)
@@ -64,16 +55,8 @@ async def read(*, failed_only: bool, limit: int) -> Outbox:
 async def retry(keys: Sequence[str] | None) -> int:
     """Let messages be tried again.
 
-    Args:
-        keys: Which; None for all that were given up.
-
-    Returns:
-        How many will be tried again.
-
-    Raises:
-        NotFoundError: None of the keys is that of a message that waits or was given up.
-        SettingError: A setting is wrong.
-        StoreError: The database can't be reached.
+    `keys`: which; None for all that were given up. Returns how many will be tried again. Raises `NotFoundError`: none
+    of the keys is that of a message that waits or was given up.
     """
     async with open_database(current_settings()) as database:
         count = await OutboxRepository(database).retry(keys)
@@ -86,21 +69,12 @@ async def retry(keys: Sequence[str] | None) -> int:
 
 
 def print_json(found: Outbox) -> None:
-    """Print the outbox as one JSON object.
-
-    Args:
-        found: The outbox.
-    """
+    """Print the outbox as one JSON object."""
     write_json(OutboxSchema.of(found.unsent, found.sent, found.backlog).json_object())
 
 
 def print_outbox(found: Outbox, *, failed_only: bool) -> None:
-    """Print the outbox.
-
-    Args:
-        found: The outbox.
-        failed_only: Whether only messages that were given up were asked for.
-    """
+    """Print the outbox."""
     console = make_console()
     now = datetime.now(UTC)
     if found.unsent:

@@ -25,17 +25,8 @@ _FONT = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 def mail(envelope: Envelope, news: DatasetNews, sender: str, docs_url: str | None) -> EmailMessage:
     """Write a mail.
 
-    Args:
-        envelope: Its key makes the Message-ID, so a mail that is sent again is known to be the same.
-        news: What it tells.
-        sender: The sender's address, with or without a name.
-        docs_url: Where the docs are published; None if they are not.
-
-    Returns:
-        The mail, complete with its headers.
-
-    Raises:
-        ValueError: The recipient is no mail address.
+    `docs_url`: where the docs are published; None if they are not. Returns the mail, complete with its headers. Raises
+    `ValueError`: the recipient is no mail address.
     """
     message = EmailMessage()
     title = f"Dataset {news.dataset_id} {outcome_of(news)}"
@@ -63,12 +54,7 @@ def _address(text: str) -> Address:
 def message_id(key: str, sender: str) -> str:
     """Make the Message-ID of a notification.
 
-    Args:
-        key: Its idempotency key.
-        sender: The sender's address, whose domain ends the id.
-
-    Returns:
-        The same id for the same key.
+    Returns the same id for the same key.
     """
     domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
     return f"<{hashlib.sha256(key.encode()).hexdigest()[:40]}@{domain}>"

@@ -4,11 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class OutboxMetrics:
-    """The dispatcher's counters; one set per process.
-
-    Args:
-        registry: Where they are registered.
-    """
+    """The dispatcher's counters; one set per process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.sent = Counter("jobtrail_outbox_sent", "Messages sent", ["channel"], registry=registry)

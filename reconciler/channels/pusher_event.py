@@ -17,12 +17,7 @@ Event = dict[str, str]
 def event(envelope: Envelope, news: DatasetNews) -> Event:
     """Write an event.
 
-    Args:
-        envelope: Its key goes out as `id`, so that an event that comes twice is known to be the same.
-        news: What it tells.
-
-    Returns:
-        The event. Where long texts were cut, or the batch jobs left out, its data says `"cut": true`.
+    Returns the event. Where long texts were cut, or the batch jobs left out, its data says `"cut": true`.
     """
     data = _data(envelope, news)
     for characters in _CUTS:

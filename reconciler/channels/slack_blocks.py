@@ -39,12 +39,7 @@ class SlackMessage:
 def slack_message(envelope: Envelope, docs_url: str | None) -> SlackMessage:
     """Write a message.
 
-    Args:
-        envelope: Its entries; their bodies are of one type.
-        docs_url: Where the docs are published; None if they are not.
-
-    Returns:
-        The message.
+    `docs_url`: where the docs are published; None if they are not.
     """
     if news := news_in(envelope):
         return _about_news(news, docs_url)
@@ -56,12 +51,7 @@ def slack_message(envelope: Envelope, docs_url: str | None) -> SlackMessage:
 def escaped(text: str, characters: int) -> str:
     """Escape what Slack would take for control characters, within a limit.
 
-    Args:
-        text: Any text.
-        characters: How many the result may have.
-
-    Returns:
-        The text; an ellipsis shows where it was cut.
+    Returns the text; an ellipsis shows where it was cut.
     """
     whole = html.escape(text, quote=False)
     if len(whole) <= characters:

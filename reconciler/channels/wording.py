@@ -10,12 +10,7 @@ _PAGE = "datasets.md"
 def cut(text: str, characters: int) -> str:
     """Shorten a text that is too long; an ellipsis shows where.
 
-    Args:
-        text: The text.
-        characters: How many it may have, at least 1.
-
-    Returns:
-        The text, or its beginning and `…`.
+    Returns the text, or its beginning and `…`.
     """
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
@@ -33,12 +28,7 @@ def processing_time(news: DatasetNews) -> str:
 def docs_place(docs_url: str | None, anchor: str | None = None) -> str:
     """Say where the docs explain a message.
 
-    Args:
-        docs_url: Where the docs are published; None for their path in the repository.
-        anchor: The heading there.
-
-    Returns:
-        A URL or a path.
+    `docs_url`: where the docs are published; None for their path in the repository.
     """
     base = docs_url.rstrip("/") if docs_url else "docs"
     return f"{base}/{_PAGE}#{anchor}" if anchor else f"{base}/{_PAGE}"

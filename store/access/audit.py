@@ -25,42 +25,18 @@ class AuditFilter:
 
 
 class AuditRepository:
-    """The audit records, in the collection `audit`.
-
-    Args:
-        database: The trail's database.
-    """
+    """The audit records, in the collection `audit`."""
 
     def __init__(self, database: Database) -> None:
         self._audit = database.collection("audit")
 
     async def insert(self, record: AuditRecord) -> None:
-        """Keep a record; secrets in its texts are masked, and a long text is cut off.
-
-        Args:
-            record: The record.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Keep a record; secrets in its texts are masked, and a long text is cut off."""
         with translated():
             await self._audit.insert_one(_document(record))
 
     async def list(self, wanted: AuditFilter, *, limit: int, cursor: str | None = None) -> Page[AuditRecord]:
-        """Read one page of records, the latest first.
-
-        Args:
-            wanted: Which records.
-            limit: Records per page.
-            cursor: The `next` of the page before.
-
-        Returns:
-            The page.
-
-        Raises:
-            SettingError: The cursor is none of ours.
-            StoreError: The database can't be reached.
-        """
+        """Read one page of records, the latest first."""
         query: Document = {}
         if wanted.act is not None:
             query["act"] = wanted.act

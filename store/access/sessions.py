@@ -10,49 +10,23 @@ from jobtrail.store.database import Database, translated
 
 
 class SessionRepository:
-    """The sessions, in the collection `sessions`; MongoDB removes those that have expired.
-
-    Args:
-        database: The trail's database.
-    """
+    """The sessions, in the collection `sessions`; MongoDB removes those that have expired."""
 
     def __init__(self, database: Database) -> None:
         self._sessions = database.collection("sessions")
 
     async def add(self, session_id: str, *, expires_at: datetime) -> None:
-        """Note that a session has begun.
-
-        Args:
-            session_id: The session, at least 128 random bits.
-            expires_at: When it ends at the latest.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Note that a session has begun."""
         with translated():
             await self._sessions.insert_one({"_id": _hash(session_id), "expires_at": expires_at})
 
     async def has(self, session_id: str) -> bool:
-        """Tell whether a session has begun and nobody has ended it.
-
-        Args:
-            session_id: The session.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Tell whether a session has begun and nobody has ended it."""
         with translated():
             return await self._sessions.find_one({"_id": _hash(session_id)}) is not None
 
     async def remove(self, session_id: str) -> None:
-        """Note that a session is over.
-
-        Args:
-            session_id: The session.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Note that a session is over."""
         with translated():
             await self._sessions.delete_one({"_id": _hash(session_id)})
 

@@ -24,11 +24,7 @@ _RANDOM_BYTES = 32
 
 
 class TokenRepository:
-    """The tokens, in the collection `tokens`.
-
-    Args:
-        database: The trail's database.
-    """
+    """The tokens, in the collection `tokens`."""
 
     def __init__(self, database: Database) -> None:
         self._tokens = database.collection("tokens")
@@ -38,19 +34,8 @@ class TokenRepository:
     ) -> tuple[Token, str]:
         """Make a token.
 
-        Args:
-            name: What it is called; unique among those that are not revoked.
-            role: What its holder may do.
-            user_id: For whom it asks.
-            now: The present.
-            expires_at: From when on it opens nothing; None for never.
-
-        Returns:
-            What is stored of it, and the token itself, which can't be read again.
-
-        Raises:
-            SettingError: The name is taken.
-            StoreError: The database can't be reached.
+        `expires_at`: from when on it opens nothing; None for never. Returns what is stored of it, and the token itself,
+        which can't be read again.
         """
         secret = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
         document: Document = {
@@ -72,11 +57,7 @@ class TokenRepository:
         return _token_from(document), secret
 
     async def list(self) -> Sequence[Token]:
-        """Return all tokens, also those that open nothing any more, the newest first.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Return all tokens, also those that open nothing any more, the newest first."""
         with translated():
             documents = await self._tokens.find().sort([("created_at", -1), ("_id", 1)]).to_list()
         return [_token_from(document) for document in documents]
@@ -84,16 +65,7 @@ class TokenRepository:
     async def revoke(self, name_or_id: str, now: datetime) -> Token:
         """Revoke a token for good; one that is revoked already stays as it is.
 
-        Args:
-            name_or_id: Its id, or the name of one that is not revoked.
-            now: The present.
-
-        Returns:
-            The token.
-
-        Raises:
-            NotFoundError: There is none.
-            StoreError: The database can't be reached.
+        Raises `NotFoundError`: there is none.
         """
         revoked = [{"$set": {"revoked_at": {"$ifNull": ["$revoked_at", now]}}}]
         for query in ({"_id": name_or_id}, {"name": name_or_id, "revoked_at": None}):
@@ -106,42 +78,19 @@ class TokenRepository:
     async def recognise(self, secret: str, now: datetime) -> Token | None:
         """Find the token that somebody shows, and note its use.
 
-        Args:
-            secret: The token as it was shown.
-            now: The present.
-
-        Returns:
-            The token; None where it is unknown, revoked or expired.
-
-        Raises:
-            StoreError: The database can't be reached.
+        Returns the token; None where it is unknown, revoked or expired.
         """
         return await self._use({"hash": _hash(secret)}, now)
 
     async def use(self, token_id: str, now: datetime) -> Token | None:
         """Find the token that a session began with, and note its use.
 
-        Args:
-            token_id: Its id.
-            now: The present.
-
-        Returns:
-            The token; None where it is revoked or expired meanwhile.
-
-        Raises:
-            StoreError: The database can't be reached.
+        Returns the token; None where it is revoked or expired meanwhile.
         """
         return await self._use({"_id": token_id}, now)
 
     async def any_valid(self, now: datetime) -> bool:
-        """Tell whether there is a token that opens anything.
-
-        Args:
-            now: The present.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Tell whether there is a token that opens anything."""
         valid: Document = {"revoked_at": None, "$or": [{"expires_at": None}, {"expires_at": {"$gt": now}}]}
         with translated():
             return await self._tokens.find_one(valid, {"_id": 1}) is not None

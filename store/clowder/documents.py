@@ -53,14 +53,7 @@ class RejectedDocument:
 def clowder1_update(document: ClowderDocument) -> ImportedUpdate:
     """Read one of Clowder 1's `extractions`.
 
-    Args:
-        document: The document.
-
-    Returns:
-        The update.
-
-    Raises:
-        DecodeError: A field that is needed is missing or wrong.
+    Raises `DecodeError`: A field that is needed is missing or wrong.
     """
     status = _status_text(document.get("status"))
     state, message = parse_status(status, None, None)
@@ -82,16 +75,8 @@ def clowder2_updates(
 ) -> tuple[list[ImportedUpdate], list[RejectedDocument]]:
     """Read one of Clowder 2's jobs.
 
-    Args:
-        job_id: The job.
-        record: Its document in `listener_jobs`.
-        documents: Those in `listener_job_updates`, in order.
-
-    Returns:
-        The updates in order, and the documents among them that can't be read.
-
-    Raises:
-        DecodeError: The record itself can't be read, and so none of its updates.
+    Returns the updates in order, and the documents among them that can't be read. Raises `DecodeError`: the record
+    itself can't be read, and so none of its updates.
     """
     pattern = _job_pattern(job_id, record)
     updates: list[ImportedUpdate] = []

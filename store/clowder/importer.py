@@ -62,17 +62,7 @@ class _Batch:
 
 
 class ClowderImport:
-    """Imports one Clowder database, of either version or both.
-
-    Args:
-        database: The trail's database.
-        source_url: The URL of Clowder's MongoDB.
-        source_name: The name of Clowder's database.
-        on_progress: Told how far it is.
-
-    Raises:
-        SettingError: The URL is none.
-    """
+    """Imports one Clowder database, of either version or both."""
 
     def __init__(
         self,
@@ -89,12 +79,7 @@ class ClowderImport:
     async def run(self) -> Sequence[ImportedSource]:
         """Import what is there; go on where an earlier run was cut off.
 
-        Returns:
-            What was imported, by version.
-
-        Raises:
-            NotFoundError: The database has none of Clowder's collections.
-            StoreError: One of the two MongoDBs can't be reached; a further run goes on.
+        Returns what was imported, by version. Raises `NotFoundError`: the database has none of Clowder's collections.
         """
         try:
             identity = await self._source.identity()

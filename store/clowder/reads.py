@@ -36,11 +36,7 @@ class CountedJobs:
 
 
 class ClowderReads:
-    """Answers Clowder's questions.
-
-    Args:
-        console: The trail's database, and the console's, which knows the datasets.
-    """
+    """Answers Clowder's questions."""
 
     def __init__(self, console: Console) -> None:
         self._jobs = console.database.jobs
@@ -51,16 +47,8 @@ class ClowderReads:
     async def jobs(self, wanted: CreatedJobs, *, skip: int, limit: int) -> CountedJobs:
         """Read a part of the jobs. It costs the more, the more are skipped.
 
-        Args:
-            wanted: Which jobs.
-            skip: Jobs to leave out at the beginning.
-            limit: Jobs at the most.
-
-        Returns:
-            The jobs and their number, which is an estimate where all jobs are asked for: counting a million takes long.
-
-        Raises:
-            StoreError: The database can't be reached.
+        Returns the jobs and their number, which is an estimate where all jobs are asked for: counting a million takes
+        long.
         """
         query = _query(wanted)
         with translated():
@@ -70,54 +58,28 @@ class ClowderReads:
         return CountedJobs(jobs=jobs, total=total)
 
     async def datasets_among(self, resource_ids: Collection[str]) -> Collection[str]:
-        """Tell which resources are datasets, as far as that is known: those that have a history.
-
-        Args:
-            resource_ids: Files and datasets.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Tell which resources are datasets, as far as that is known: those that have a history."""
         query = {"dataset_id": {"$in": list(resource_ids)}}
         with translated():
             found = self._histories.find(query, {"dataset_id": 1, "_id": 0})
             return {str(history["dataset_id"]) async for history in found}
 
     async def extractor_names(self) -> Sequence[str]:
-        """Return the names of all extractors, without what they say of themselves.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Return the names of all extractors, without what they say of themselves."""
         with translated():
             return [str(name) for name in await self._extractors.distinct("name")]
 
     async def latest_update_of_job(self, job_id: str) -> Event | None:
         """Read the latest update of a job that was not late.
 
-        Args:
-            job_id: The job.
-
-        Returns:
-            The update; None where there is no such job.
-
-        Raises:
-            StoreError: The database can't be reached.
+        Returns the update; None where there is no such job.
         """
         return await self._latest({"job_id": job_id, "late": False}, [("position", -1)])
 
     async def latest_update_without_job(self, extractor_id: str, resource_id: str) -> Event | None:
         """Read an extractor's latest update on a resource that names no job.
 
-        Args:
-            extractor_id: The extractor.
-            resource_id: The file or dataset.
-
-        Returns:
-            The update; None where there is none.
-
-        Raises:
-            StoreError: The database can't be reached.
+        Returns the update; None where there is none.
         """
         query: Document = {"file_id": resource_id, "extractor_id": extractor_id, "job_id": None}
         return await self._latest(query, [("received_at", -1), ("_id", -1)])

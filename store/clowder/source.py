@@ -43,12 +43,7 @@ class Unit:
 
 @contextmanager
 def source_errors() -> Iterator[None]:
-    """Turn the driver's errors into ours.
-
-    Raises:
-        SettingError: The URL is none.
-        StoreError: Clowder's MongoDB can't be reached, or gave up.
-    """
+    """Turn the driver's errors into ours."""
     try:
         yield
     except (InvalidURI, ConfigurationError) as error:
@@ -58,16 +53,7 @@ def source_errors() -> Iterator[None]:
 
 
 class ClowderDatabase:
-    """One database of a Clowder.
-
-    Args:
-        url: The URL of its MongoDB; it need not be a replica set.
-        name: The database's name.
-        timeout_s: How long an operation waits for a usable server before it fails.
-
-    Raises:
-        SettingError: The URL is none.
-    """
+    """One database of a Clowder."""
 
     def __init__(self, url: str, name: str, *, timeout_s: float = 5.0) -> None:
         with source_errors():
@@ -88,34 +74,19 @@ class ClowderDatabase:
         return self._database[collection]
 
     async def identity(self) -> str:
-        """Name this database so that a later run knows it again, by its servers and without secrets.
-
-        Raises:
-            StoreError: It can't be reached.
-        """
+        """Name this database so that a later run knows it again, by its servers and without secrets."""
         with source_errors():
             await self._client.admin.command("ping")
             hosts = ",".join(sorted(f"{host}:{port}" for host, port in self._client.nodes))
         return f"{hosts}/{self.name}"
 
     async def collections(self) -> set[str]:
-        """Return the names of its collections.
-
-        Raises:
-            StoreError: It can't be reached.
-        """
+        """Return the names of its collections."""
         with source_errors():
             return set(await self._database.list_collection_names())
 
     async def count(self, collections: Sequence[str]) -> int:
-        """Return about how many documents collections hold.
-
-        Args:
-            collections: Their names.
-
-        Raises:
-            StoreError: It can't be reached.
-        """
+        """Return about how many documents collections hold."""
         with source_errors():
             return sum([await self[name].estimated_document_count() for name in collections])
 
@@ -126,16 +97,7 @@ class ClowderDatabase:
     async def sorted(self, collection: str, key: object, after: Key | None) -> AsyncIterator[dict[str, Any]]:
         """Read a collection in the order of a computed key.
 
-        Args:
-            collection: Which.
-            key: The expression that computes a document's key.
-            after: Only documents behind this key; None for all.
-
-        Yields:
-            The documents, each with its key.
-
-        Raises:
-            StoreError: It can't be reached, or gave up.
+        `after`: only documents behind this key; None for all. Yields the documents, each with its key.
         """
         pipeline: list[dict[str, object]] = [{"$addFields": {_KEY: key}}]
         if after is not None:
@@ -149,11 +111,7 @@ class ClowderDatabase:
 
 
 class Clowder1Source:
-    """Clowder 1's `extractions`, by job, then start, then id.
-
-    Args:
-        database: The Clowder.
-    """
+    """Clowder 1's `extractions`, by job, then start, then id."""
 
     queue = "import:clowder1"
     collections = ("extractions",)
@@ -164,14 +122,7 @@ class Clowder1Source:
     async def units(self, after: Key | None) -> AsyncIterator[Unit]:
         """Read the documents.
 
-        Args:
-            after: Where the last run ended; None for all.
-
-        Yields:
-            One unit per document.
-
-        Raises:
-            StoreError: Clowder's MongoDB can't be reached, or gave up.
+        `after`: where the last run ended; None for all. Yields one unit per document.
         """
         key = _update_key("$job_id", "$start")
         async for document in self._database.sorted("extractions", key, after):
@@ -188,9 +139,6 @@ class Clowder2Source:
     """Clowder 2's `listener_jobs` and `listener_job_updates`, job by job.
 
     Both are read in the order of the job ids and merged: Clowder need not have an index to find a job's updates by.
-
-    Args:
-        database: The Clowder.
     """
 
     queue = "import:clowder2"
@@ -202,14 +150,8 @@ class Clowder2Source:
     async def units(self, after: Key | None) -> AsyncIterator[Unit]:
         """Read the jobs.
 
-        Args:
-            after: The last job that an earlier run handled; None for all.
-
-        Yields:
-            One unit per job; updates that belong to no job are rejected in units of their own.
-
-        Raises:
-            StoreError: Clowder's MongoDB can't be reached, or gave up.
+        `after`: the last job that an earlier run handled; None for all. Yields one unit per job; updates that belong to
+        no job are rejected in units of their own.
         """
         records = _Peekable(self._database.sorted("listener_jobs", _as_text("$_id"), after))
         behind: Key | None = None if after is None else {"job": after, "time": _LAST, "id": _LAST}

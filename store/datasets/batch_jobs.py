@@ -15,46 +15,27 @@ _JOBS_PER_WRITE = 500
 
 
 class BatchJobRepository:
-    """Keeps batch jobs in step with their jobs.
-
-    Args:
-        console: The console's and the analyzer's collections.
-    """
+    """Keeps batch jobs in step with their jobs."""
 
     def __init__(self, console: Console) -> None:
         self._batch_jobs = console.batch_jobs
         self._jobs = console.database.jobs
 
     async def unfinished(self) -> Sequence[BatchJob]:
-        """Read the batch jobs that are not finished, the oldest first.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read the batch jobs that are not finished, the oldest first."""
         with translated():
             found = self._batch_jobs.find(_UNFINISHED_QUERY).sort("created_at", 1)
             return [batch_job_from(document) async for document in found]
 
     async def follow(self, job_ids: Collection[str]) -> None:
-        """Bring the batch jobs among some jobs up to date; doing so again changes nothing.
-
-        Args:
-            job_ids: Jobs of whatever kind.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Bring the batch jobs among some jobs up to date; doing so again changes nothing."""
         if not job_ids:
             return
         with translated():
             await self._update(await self._named({"job_id": {"$in": list(job_ids)}}))
 
     async def catch_up(self) -> None:
-        """Bring all batch jobs up to date that are not finished.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Bring all batch jobs up to date that are not finished."""
         with translated():
             job_ids = await self._named(_UNFINISHED_QUERY)
             for at in range(0, len(job_ids), _JOBS_PER_WRITE):

@@ -47,10 +47,6 @@ class Console:
     """The collections of the console and of the analyzer, on the server that the trail is on.
 
     One server, because a dataset's change, its batch jobs and its outbox entries are one transaction.
-
-    Args:
-        database: The trail's database.
-        settings: The names of the two databases.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -65,11 +61,7 @@ class Console:
         self.batch_jobs = self._analyzer["batch_jobs_vps"]
 
     async def ensure_indexes(self) -> None:
-        """Create the indexes that are missing; existing ones are left as they are.
-
-        Raises:
-            StoreError: The database can't be reached, or what is stored contradicts a unique index.
-        """
+        """Create the indexes that are missing; existing ones are left as they are."""
         with translated():
             for database, indexes in ((self._console, CONSOLE_INDEXES), (self._analyzer, ANALYZER_INDEXES)):
                 for name, wanted in indexes.items():
@@ -78,11 +70,7 @@ class Console:
     async def missing_indexes(self) -> list[str]:
         """Compare the indexes with what they should be.
 
-        Returns:
-            Those that are missing, as `database.collection.index`.
-
-        Raises:
-            StoreError: The database can't be reached.
+        Returns those that are missing, as `database.collection.index`.
         """
         missing: list[str] = []
         with translated():

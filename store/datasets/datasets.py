@@ -43,11 +43,7 @@ _UNAUTHORIZED = 13
 
 
 class DatasetRepository:
-    """Reads open histories and writes what became of them; one writer of a purpose at a time.
-
-    Args:
-        console: The console's and the analyzer's collections.
-    """
+    """Reads open histories and writes what became of them; one writer of a purpose at a time."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -64,10 +60,7 @@ class DatasetRepository:
     async def get(self, dataset_id: str) -> History:
         """Read one dataset's history.
 
-        Raises:
-            NotFoundError: There is none.
-            RecordError: The console wrote something that is no history.
-            StoreError: The database can't be reached.
+        Raises `NotFoundError`: there is none.
         """
         with translated():
             document = await self._console.histories.find_one({"dataset_id": dataset_id})
@@ -78,11 +71,7 @@ class DatasetRepository:
     async def count_open(self, dataset_ids: Collection[str] | None = None) -> int:
         """Count the histories that are to be watched.
 
-        Args:
-            dataset_ids: Only these; None means all.
-
-        Raises:
-            StoreError: The database can't be reached.
+        `dataset_ids`: only these; None means all.
         """
         with translated():
             return await self._console.histories.count_documents(open_query(dataset_ids))
@@ -92,11 +81,8 @@ class DatasetRepository:
     ) -> AsyncGenerator[tuple[Sequence[History], Sequence[RecordError]]]:
         """Read the histories that are to be watched, those first whose news is the oldest.
 
-        Args:
-            dataset_ids: Only these; None means all.
-
-        Yields:
-            Up to `CHUNK` histories, and the errors of records that are none.
+        `dataset_ids`: only these; None means all. Yields up to `CHUNK` histories, and the errors of records that are
+        none.
         """
         query = open_query(dataset_ids)
         # What a chunk's change does to the order must not make the cursor skip or repeat others.
@@ -118,14 +104,7 @@ class DatasetRepository:
     async def groups(self, keys: Collection[object]) -> tuple[dict[object, Group], dict[object, RecordError]]:
         """Read wishlist groups.
 
-        Args:
-            keys: Their `_id`s.
-
-        Returns:
-            Those that exist, and the errors of those that are none, both by `_id`.
-
-        Raises:
-            StoreError: The database can't be reached.
+        Returns those that exist, and the errors of those that are none, both by `_id`.
         """
         groups: dict[object, Group] = {}
         broken: dict[object, RecordError] = {}
@@ -140,15 +119,8 @@ class DatasetRepository:
     async def apply(self, changes: Sequence[Change]) -> Sequence[Change]:
         """Make changes in one transaction: all of them, or none.
 
-        Args:
-            changes: The changes, each of another dataset.
-
-        Returns:
-            Those that were made. The others' status is no longer the one that was read: somebody was faster.
-
-        Raises:
-            ChangeRefusedError: The database refused one for good; none is made.
-            StoreError: The database can't be reached.
+        Returns those that were made. The others' status is no longer the one that was read: somebody was faster. Raises
+        `ChangeRefusedError`: the database refused one for good; none is made.
         """
 
         async def work(session: AsyncClientSession) -> Sequence[Change]:
@@ -199,12 +171,7 @@ class DatasetRepository:
     async def note(self, news: Sequence[News]) -> None:
         """Keep what the sources said of datasets that stay as they are; one that has changed meanwhile is left alone.
 
-        Args:
-            news: The news, each of another dataset.
-
-        Raises:
-            ChangeRefusedError: The database refused some of it for good; the rest is kept.
-            StoreError: The database can't be reached.
+        Raises `ChangeRefusedError`: the database refused some of it for good; the rest is kept.
         """
         if not news:
             return
@@ -218,12 +185,7 @@ class DatasetRepository:
     async def log(self, entries: Sequence[CreationLog]) -> None:
         """Write entries of the creation log that belong to no change.
 
-        Args:
-            entries: The entries.
-
-        Raises:
-            ChangeRefusedError: The database refused one for good.
-            StoreError: The database can't be reached.
+        Raises `ChangeRefusedError`: the database refused one for good.
         """
         if entries:
             with translated(), _step(AlertKind.LOG_FAILED):
@@ -231,15 +193,7 @@ class DatasetRepository:
 
 
 def with_since(answer: Answer, before: Answer | None) -> Answer:
-    """Complete an answer with the time since which its source has said so.
-
-    Args:
-        answer: What the source says now.
-        before: What it said last.
-
-    Returns:
-        The answer.
-    """
+    """Complete an answer with the time since which its source has said so."""
     same = before is not None and (answer.status, answer.problem) == (before.status, before.problem)
     return replace(answer, since=before.since if before and same else answer.at)
 

@@ -30,22 +30,14 @@ NOTIFICATION_TYPE = "DatasetNotification"
 def open_query(dataset_ids: Collection[str] | None = None) -> Document:
     """Make the query for histories that await an end: Pending or Analyzing.
 
-    Args:
-        dataset_ids: Only these datasets; None means all.
-
-    Returns:
-        The query.
+    `dataset_ids`: only these datasets; None means all.
     """
     query: Document = {"status": {"$in": [status.value for status in OPEN_STATUSES]}}
     return query if dataset_ids is None else {**query, "dataset_id": {"$in": list(dataset_ids)}}
 
 
 def history_from(document: Mapping[str, Any]) -> History:
-    """Read a history.
-
-    Raises:
-        RecordError: The console wrote something that is no history.
-    """
+    """Read a history."""
     get = document.get
     try:
         answers = {StatusSource(name): answer_from(name, told) for name, told in (get("answers") or {}).items()}
@@ -103,11 +95,7 @@ def answer_from(source: str, document: Mapping[str, Any]) -> Answer:
 
 
 def group_from(document: Mapping[str, Any]) -> Group:
-    """Read a wishlist group; what the console leaves out is empty.
-
-    Raises:
-        RecordError: The console wrote something that is no group.
-    """
+    """Read a wishlist group; what the console leaves out is empty."""
     get = document.get
     try:
         return Group(

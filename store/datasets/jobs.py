@@ -15,11 +15,7 @@ _DATASETS_PER_READ = 200
 
 
 class DatasetJobs:
-    """Reads the jobs that speak for datasets, and finds the datasets that jobs are about.
-
-    Args:
-        console: The console's and the analyzer's collections.
-    """
+    """Reads the jobs that speak for datasets, and finds the datasets that jobs are about."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -28,14 +24,8 @@ class DatasetJobs:
     async def open_ids(self, among: Collection[str] | None = None) -> Sequence[str]:
         """Tell which datasets are watched.
 
-        Args:
-            among: Resource ids, of datasets or of anything else; None means all datasets.
-
-        Returns:
-            The ids of those that are Pending or Analyzing.
-
-        Raises:
-            StoreError: The database can't be reached.
+        `among`: resource ids, of datasets or of anything else; None means all datasets. Returns the ids of those that
+        are Pending or Analyzing.
         """
         if among is not None and not among:
             return []
@@ -49,14 +39,7 @@ class DatasetJobs:
         Per dataset and extractor these are the one at work and the one not at work with the latest news each, however
         many jobs there are; cancelled jobs and those of the dataset's batch jobs are left out.
 
-        Args:
-            dataset_ids: The datasets.
-
-        Returns:
-            The jobs by dataset, in no order and without their producers; empty for a dataset without any.
-
-        Raises:
-            StoreError: The database can't be reached.
+        Returns the jobs by dataset, in no order and without their producers; empty for a dataset without any.
         """
         jobs: dict[str, list[JobState]] = {dataset_id: [] for dataset_id in dataset_ids}
         with translated():

@@ -36,11 +36,7 @@ class Harvest:
 
 
 class DatasetSeeder:
-    """Makes what is not there yet.
-
-    Args:
-        console: The console's collections.
-    """
+    """Makes what is not there yet."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -48,15 +44,7 @@ class DatasetSeeder:
     async def plant(self, seed: Seed) -> Harvest:
         """Make all that a seed names and that is not there yet: everything, or nothing.
 
-        Args:
-            seed: What is to be there.
-
-        Returns:
-            What was made.
-
-        Raises:
-            SettingError: A record names a group that is not there, or a name that several groups have.
-            StoreError: The database can't be reached.
+        Returns what was made.
         """
         # Unique indexes keep two seeds at once from making one dataset twice.
         await self._console.ensure_indexes()

@@ -76,11 +76,7 @@ class Story:
 
 
 class DatasetStories:
-    """Reads the stories of datasets.
-
-    Args:
-        console: The console's and the analyzer's collections.
-    """
+    """Reads the stories of datasets."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -89,15 +85,7 @@ class DatasetStories:
     async def tell(self, dataset_id: str) -> Story:
         """Read one dataset's story.
 
-        Args:
-            dataset_id: The dataset.
-
-        Returns:
-            The story.
-
-        Raises:
-            NotFoundError: There is no such dataset.
-            StoreError: The database can't be reached.
+        Raises `NotFoundError`: there is no such dataset.
         """
         console = self._console
         with translated():

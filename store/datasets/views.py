@@ -102,63 +102,21 @@ class DatasetCounts:
 
 
 class DatasetViews:
-    """Reads lists of datasets and of their creation log.
-
-    Args:
-        console: The console's collections.
-    """
+    """Reads lists of datasets and of their creation log."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     async def pending(self, *, limit: int, cursor: str | None = None) -> Page[DatasetRow]:
-        """Read the datasets that await an end, those without news for longest first.
-
-        Args:
-            limit: Datasets per page.
-            cursor: The `next` of the page before.
-
-        Returns:
-            The page.
-
-        Raises:
-            SettingError: The cursor is none of ours.
-            StoreError: The database can't be reached.
-        """
+        """Read the datasets that await an end, those without news for longest first."""
         return await self._histories(open_query(), _OLDEST_FIRST, limit, cursor)
 
     async def stuck(self, *, before: datetime, limit: int, cursor: str | None = None) -> Page[DatasetRow]:
-        """Read the datasets that await an end and have had no news for long, the longest first.
-
-        Args:
-            before: The latest news are older than this.
-            limit: Datasets per page.
-            cursor: The `next` of the page before.
-
-        Returns:
-            The page.
-
-        Raises:
-            SettingError: The cursor is none of ours.
-            StoreError: The database can't be reached.
-        """
+        """Read the datasets that await an end and have had no news for long, the longest first."""
         return await self._histories(_stuck_query(before), _OLDEST_FIRST, limit, cursor)
 
     async def with_errors(self, *, since: datetime, limit: int, cursor: str | None = None) -> Page[DatasetRow]:
-        """Read the datasets with an error message, the latest first.
-
-        Args:
-            since: Only those that changed at this time or later.
-            limit: Datasets per page.
-            cursor: The `next` of the page before.
-
-        Returns:
-            The page.
-
-        Raises:
-            SettingError: The cursor is none of ours.
-            StoreError: The database can't be reached.
-        """
+        """Read the datasets with an error message, the latest first."""
         query: Document = {"error_message": {"$type": "string"}, "updated_at": {"$gte": since}}
         return await self._histories(query, _LATEST_FIRST, limit, cursor)
 
@@ -168,16 +126,7 @@ class DatasetViews:
         A source that could not be asked disagrees with nobody; one that answered that it does not know the dataset, or
         with a status that nobody knows, does.
 
-        Args:
-            limit: Datasets per page.
-            cursor: The `next` of the page before.
-
-        Returns:
-            The page. Whenever two sources disagree with each other, one of them disagrees with the stored status.
-
-        Raises:
-            SettingError: The cursor is none of ours.
-            StoreError: The database can't be reached.
+        Returns the page. Whenever two sources disagree with each other, one of them disagrees with the stored status.
         """
         told = [f"$answers.{source}.status" for source in StatusSource]
         differs = [{"$and": [{"$gt": [status, None]}, {"$ne": [status, "$status"]}]} for status in told]
@@ -185,21 +134,7 @@ class DatasetViews:
         return await self._histories({"$expr": {"$or": [*differs, *denied]}}, _LATEST_FIRST, limit, cursor)
 
     async def logs(self, type_: LogType, *, since: datetime, limit: int, cursor: str | None = None) -> Page[LogRow]:
-        """Read entries of the creation log, the latest first.
-
-        Args:
-            type_: Only entries of this type.
-            since: Only those of this time or later.
-            limit: Entries per page.
-            cursor: The `next` of the page before.
-
-        Returns:
-            The page.
-
-        Raises:
-            SettingError: The cursor is none of ours.
-            StoreError: The database can't be reached.
-        """
+        """Read entries of the creation log, the latest first."""
         stages = [GROUP_STAGE, _history_stage()]
         query: Document = {"event_type": type_.value, "created_at": {"$gte": since}}
         page = await read_page(
@@ -208,17 +143,7 @@ class DatasetViews:
         return Page(rows=[log_row(document) for document in page.rows], next=page.next)
 
     async def counts(self, *, stuck_before: datetime) -> DatasetCounts:
-        """Count what somebody should know of.
-
-        Args:
-            stuck_before: An open dataset whose latest news are older is stuck.
-
-        Returns:
-            The counts of this moment.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Count what somebody should know of."""
         histories = self._console.histories
         with translated():
             return DatasetCounts(
@@ -273,14 +198,7 @@ def _history_stage() -> Document:
 
 
 def dataset_row(document: Mapping[str, Any]) -> DatasetRow:
-    """Read a history with its group, whatever is wrong with it.
-
-    Args:
-        document: The history, with its group as `GROUP_STAGE` joins it.
-
-    Returns:
-        The row.
-    """
+    """Read a history with its group, whatever is wrong with it."""
     get = document.get
     answers: Mapping[StatusSource, Answer] = {}
     ruling: Ruling | None = None
@@ -310,14 +228,7 @@ def dataset_row(document: Mapping[str, Any]) -> DatasetRow:
 
 
 def log_row(document: Mapping[str, Any]) -> LogRow:
-    """Read an entry of the creation log, whoever wrote it.
-
-    Args:
-        document: The entry, with its group and its history as they are joined.
-
-    Returns:
-        The row.
-    """
+    """Read an entry of the creation log, whoever wrote it."""
     get = document.get
     history: Mapping[str, Any] = next(iter(get("history") or ()), {})
     return LogRow(

@@ -42,11 +42,7 @@ def entry_document(entry: OutboxEntry) -> Document:
 
 
 def entry_from(document: Mapping[str, Any]) -> OutboxEntry:
-    """Read an entry.
-
-    Raises:
-        RecordError: The document is none: another program or another version wrote it.
-    """
+    """Read an entry."""
     get = document.get
     try:
         return OutboxEntry(

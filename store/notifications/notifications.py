@@ -17,11 +17,7 @@ _LATEST_FIRST = SortOrder(field="created_at", direction=-1)
 
 
 class NotificationRepository:
-    """The notifications that JobTrail wrote; what the application keeps there beside them is left alone.
-
-    Args:
-        console: The console's collections.
-    """
+    """The notifications that JobTrail wrote; what the application keeps there beside them is left alone."""
 
     def __init__(self, console: Console) -> None:
         self._notifications = console.notifications
@@ -31,48 +27,21 @@ class NotificationRepository:
     ) -> Page[Notification]:
         """Read one page of notifications, the latest first.
 
-        Args:
-            user_id: Whose; None for everybody's.
-            unread_only: Whether those that were read are left out.
-            limit: Notifications per page.
-            cursor: The `next` of the page before.
-
-        Returns:
-            The page.
-
-        Raises:
-            SettingError: The cursor is none of ours.
-            StoreError: The database can't be reached.
+        `user_id`: whose; None for everybody's.
         """
         query = _query(user_id, unread_only=unread_only)
         page = await read_page(self._notifications, query, _LATEST_FIRST, limit=limit, cursor=cursor)
         return Page(rows=[notification_from(document) for document in page.rows], next=page.next)
 
     async def unread_count(self, user_id: str) -> int:
-        """Count what a user has not read, up to `MAX_UNREAD`.
-
-        Args:
-            user_id: The user.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Count what a user has not read, up to `MAX_UNREAD`."""
         with translated():
             return await self._notifications.count_documents(_query(user_id, unread_only=True), limit=MAX_UNREAD)
 
     async def mark_read(self, notification_id: str, now: datetime) -> Notification:
         """Note that a notification was read; one that was read before keeps its time.
 
-        Args:
-            notification_id: Which.
-            now: The present.
-
-        Returns:
-            The notification.
-
-        Raises:
-            NotFoundError: There is none with this id.
-            StoreError: The database can't be reached.
+        Raises `NotFoundError`: there is none with this id.
         """
         read = [{"$set": {"read_at": {"$ifNull": ["$read_at", now]}}}]
         with translated():
@@ -86,15 +55,7 @@ class NotificationRepository:
     async def mark_all_read(self, user_id: str, now: datetime) -> int:
         """Note that a user has read everything.
 
-        Args:
-            user_id: The user.
-            now: The present.
-
-        Returns:
-            How many were unread until then.
-
-        Raises:
-            StoreError: The database can't be reached.
+        Returns how many were unread until then.
         """
         unread = _query(user_id, unread_only=True)
         with translated():

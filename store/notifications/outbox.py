@@ -24,25 +24,14 @@ _UNSENT = [OutboxState.WAITING.value, OutboxState.SENDING.value]
 
 
 class OutboxRepository:
-    """The entries of the outbox.
-
-    Args:
-        database: The trail's database.
-    """
+    """The entries of the outbox."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._outbox = database.outbox
 
     async def insert(self, entries: Sequence[OutboxEntry]) -> None:
-        """Put entries in; one whose key is there already is left as it is.
-
-        Args:
-            entries: The entries.
-
-        Raises:
-            StoreError: The database can't be reached, or refuses an entry.
-        """
+        """Put entries in; one whose key is there already is left as it is."""
         if not entries:
             return
         with translated():
@@ -55,17 +44,7 @@ class OutboxRepository:
     async def claim(self, channel: ChannelName, holder: str, *, lease_s: float, limit: int) -> list[Envelope]:
         """Claim due entries, oldest first, each as a message of its own.
 
-        Args:
-            channel: The channel to send on.
-            holder: Who claims.
-            lease_s: Seconds after which others may claim them anew.
-            limit: How many at the most.
-
-        Returns:
-            The messages; empty when nothing is due.
-
-        Raises:
-            StoreError: The database can't be reached.
+        `lease_s`: seconds after which others may claim them anew. Returns the messages; empty when nothing is due.
         """
         with translated():
             due = self._outbox.find({"channel": channel.value, **_due()}, {"_id": 1}).sort(_OLDEST_FIRST).limit(limit)
@@ -84,16 +63,7 @@ class OutboxRepository:
         Those are the entries that it went out with before, or, the first time, all that are due with the same recipient
         and cause. So a message that is sent again is the same message.
 
-        Args:
-            channel: The channel to send on.
-            holder: Who claims.
-            lease_s: Seconds after which others may claim them anew.
-
-        Returns:
-            The one message; empty when nothing is due.
-
-        Raises:
-            StoreError: The database can't be reached.
+        `lease_s`: seconds after which others may claim them anew. Returns the one message; empty when nothing is due.
         """
         # Look first: taking turns costs more, and mostly nothing is due.
         if not await self.has_due(channel):
@@ -119,14 +89,7 @@ class OutboxRepository:
         await self._outbox.update_many(unsent, _claimed(token, {"$literal": _batch_of(oldest)}, lease_s))
 
     async def sent(self, envelopes: Sequence[Envelope]) -> None:
-        """Note that messages were sent. That is a fact, also when the lease has run out meanwhile.
-
-        Args:
-            envelopes: The messages.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Note that messages were sent. That is a fact, also when the lease has run out meanwhile."""
         keys = [entry.key for envelope in envelopes for entry in envelope.entries]
         change = {"$set": {"state": OutboxState.SENT.value, "error": None, "holder": None}}
         with translated():
@@ -135,13 +98,7 @@ class OutboxRepository:
     async def postpone(self, envelope: Envelope, error: str, delay_s: float) -> None:
         """Put a message back after a failed attempt.
 
-        Args:
-            envelope: The message; nothing happens if its lease was lost.
-            error: Why it failed.
-            delay_s: Seconds until it is tried again.
-
-        Raises:
-            StoreError: The database can't be reached.
+        `delay_s`: seconds until it is tried again.
         """
         await self._settle(
             envelope, {"state": OutboxState.WAITING.value, "error": error, "not_before": from_now(delay_s)}
@@ -150,12 +107,7 @@ class OutboxRepository:
     async def give_back(self, envelope: Envelope, delay_s: float = 0.0) -> None:
         """Put a message back that was not tried; this attempt does not count.
 
-        Args:
-            envelope: The message; nothing happens if its lease was lost.
-            delay_s: Seconds until it is tried.
-
-        Raises:
-            StoreError: The database can't be reached.
+        `delay_s`: seconds until it is tried.
         """
         uncounted = {"$subtract": ["$attempts", 1]}
         await self._settle(
@@ -163,29 +115,14 @@ class OutboxRepository:
         )
 
     async def give_up(self, envelope: Envelope, error: str) -> None:
-        """Note that a message will not be tried again.
-
-        Args:
-            envelope: The message; nothing happens if its lease was lost.
-            error: Why.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Note that a message will not be tried again."""
         await self._settle(envelope, {"state": OutboxState.FAILED.value, "error": error})
 
     async def retry(self, keys: Sequence[str] | None = None) -> int:
         """Let messages be tried again at once, with all their attempts before them.
 
-        Args:
-            keys: Keys of entries that were given up or wait; what went out with them in one message goes with them.
-                None for all that were given up.
-
-        Returns:
-            How many entries will be tried again.
-
-        Raises:
-            StoreError: The database can't be reached.
+        `keys`: keys of entries that were given up or wait; what went out with them in one message goes with them. None
+        for all that were given up. Returns how many entries will be tried again.
         """
         wanted: Document = {"state": OutboxState.FAILED.value}
         with translated():
@@ -201,32 +138,16 @@ class OutboxRepository:
     async def entries(self, states: Iterable[OutboxState] = OutboxState, *, limit: int = 100) -> list[OutboxEntry]:
         """List entries, newest first.
 
-        Args:
-            states: Only entries in these states.
-            limit: How many at the most.
-
-        Returns:
-            The entries; one that another version wrote and this one can't read is left out.
-
-        Raises:
-            StoreError: The database can't be reached.
+        Returns the entries; one that another version wrote and this one can't read is left out.
         """
         return await self._read({"state": {"$in": [state.value for state in states]}}, newest_first=True, limit=limit)
 
     async def of_dataset(self, dataset_id: str) -> list[OutboxEntry]:
-        """List the entries about one dataset, oldest first.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """List the entries about one dataset, oldest first."""
         return await self._read({"dataset_id": dataset_id})
 
     async def backlog(self) -> dict[tuple[ChannelName, OutboxState], int]:
-        """Count what is not sent, by channel and state.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Count what is not sent, by channel and state."""
         unsent = {"channel": {"$in": [name.value for name in ChannelName]}, "state": {"$ne": OutboxState.SENT.value}}
         by_both = {"$group": {"_id": {"channel": "$channel", "state": "$state"}, "count": {"$sum": 1}}}
         with translated():
@@ -239,12 +160,7 @@ class OutboxRepository:
     async def has_due(self, channel: ChannelName, within_s: float = 0.0) -> bool:
         """Say whether a message is due on a channel, or will be soon.
 
-        Args:
-            channel: The channel.
-            within_s: How soon, in seconds.
-
-        Raises:
-            StoreError: The database can't be reached.
+        `within_s`: how soon, in seconds.
         """
         with translated():
             return await self._outbox.find_one({"channel": channel.value, **_due(within_s)}, {"_id": 1}) is not None
