@@ -48,8 +48,8 @@ def decide(history: History, api: Answer | None, events: Answer | None) -> Decis
     """
     if api is None or api.status is None:
         return _by_jobs(history, api, events)
-    told = transition(history.status, api.status)
-    if told is Transition.CHANGE:
+    step = transition(history.status, api.status)
+    if step is Transition.CHANGE:
         return Decision(
             outcome=DecisionOutcome.CHANGED, answer=api, status=api.status, reason=f"the API says {api.status}"
         )
@@ -60,7 +60,7 @@ def decide(history: History, api: Answer | None, events: Answer | None) -> Decis
             status=DatasetStatus.ANALYZING,
             reason=f"jobs are at work; the API still says {api.status}",
         )
-    if told is Transition.INVALID and not _went_ahead(history):
+    if step is Transition.INVALID and not _went_ahead(history):
         reason = f"the API says {api.status}, which can't follow {history.status}"
         return Decision(outcome=DecisionOutcome.INVALID, answer=api, status=history.status, reason=reason)
     return Decision(
@@ -68,7 +68,7 @@ def decide(history: History, api: Answer | None, events: Answer | None) -> Decis
     )
 
 
-def decide_for_now(history: History, events: Answer | None) -> Decision:
+def decide_before_api(history: History, events: Answer | None) -> Decision:
     """Decide by the jobs while the API is still to be asked: an end waits for its word, anything else does not.
 
     `events`: what the jobs say; None when there are none.

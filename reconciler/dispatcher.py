@@ -1,4 +1,4 @@
-"""The dispatcher: sends what is in the outbox, one lane per channel. Any number of processes may dispatch."""
+"""The dispatcher: sends what is in the outbox, one sender per channel. Any number of processes may dispatch."""
 
 import asyncio
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Dispatcher:
         self._outbox = OutboxRepository(database)
         self._metrics = metrics
         holder = new_holder()
-        self._lanes = [
+        self._senders = [
             ChannelSender(
                 channel,
                 self._outbox,
@@ -47,8 +47,8 @@ class Dispatcher:
         """Send what is due until told to stop, through every outage."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._count(stop))
-            for lane in self._lanes:
-                tasks.create_task(lane.run(stop))
+            for sender in self._senders:
+                tasks.create_task(sender.run(stop))
 
     async def drain(self, timeout_s: float) -> None:
         """Send what is due, for a command that ends. What fails stays for the service, or the next command.
@@ -59,8 +59,8 @@ class Dispatcher:
         timer = asyncio.get_running_loop().call_later(timeout_s, stop.set)
         try:
             async with asyncio.TaskGroup() as tasks:
-                for lane in self._lanes:
-                    tasks.create_task(lane.drain(stop))
+                for sender in self._senders:
+                    tasks.create_task(sender.drain(stop))
         finally:
             timer.cancel()
 
@@ -68,7 +68,7 @@ class Dispatcher:
         while not stop.is_set():
             try:
                 backlog = await self._outbox.backlog()
-            except StoreError:  # the lanes tell of it
+            except StoreError:  # the senders log it
                 backlog = None
             if backlog is not None:
                 for channel in ChannelName:

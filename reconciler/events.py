@@ -35,7 +35,7 @@ NAME = "dataset events"
 """Under which the lease, the writer's session and the resume token are kept."""
 _TICK_S = 0.5
 """Seconds after which a request to stop is noticed at the latest."""
-_DUE_AT_ONCE = 200
+_MAX_DUE = 200
 """Datasets that are looked at again together at the most, so that fresh news need not wait for all of them."""
 _KEEP_EVERY_S = 10.0
 """Seconds after which the token is kept even when no job has changed, lest the oplog moves on past it."""
@@ -110,7 +110,7 @@ class EventWatch:
     async def _handle(self, batch: ChangeBatch, changes: JobChanges) -> None:
         await self._batch_jobs.follow(batch.job_ids)
         now = datetime.now(UTC)
-        due = set(islice((dataset_id for dataset_id, at in self._due.items() if at <= now), _DUE_AT_ONCE))
+        due = set(islice((dataset_id for dataset_id, at in self._due.items() if at <= now), _MAX_DUE))
         open_ids = await self._datasets.open_ids(batch.resource_ids | due)
         again = await self._on_datasets(open_ids) if open_ids else None
         for dataset_id in due.union(open_ids):

@@ -8,25 +8,25 @@ import structlog
 
 from jobtrail.models.errors import StoreError
 from jobtrail.models.settings import Settings
-from jobtrail.reconciler.loop import Runner
+from jobtrail.reconciler.check_runner import CheckRunner
 from jobtrail.runtime.backoff import Backoff
 from jobtrail.runtime.tasks import end
 
 log = structlog.get_logger()
 
 
-class AtOnce:
+class ImmediateChecks:
     """Follows each dataset until it has ended, or jobs work on it again. Use it as a context manager.
 
     What it has in hand when its process dies is not lost: whoever watches next looks at every open dataset.
     """
 
-    def __init__(self, runner: Runner, settings: Settings) -> None:
+    def __init__(self, runner: CheckRunner, settings: Settings) -> None:
         self._runner = runner
         self._most_wait_s = settings.retry_max_wait_s
         self._following: dict[str, asyncio.Task[None]] = {}
 
-    async def __aenter__(self) -> "AtOnce":
+    async def __aenter__(self) -> "ImmediateChecks":
         return self
 
     async def __aexit__(self, *_error: object) -> None:

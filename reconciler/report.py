@@ -16,15 +16,15 @@ COMMAND = "dataset:get-status"
 
 
 @dataclass(slots=True)
-class _Concerned:
-    """Whom one cause concerns."""
+class _Affected:
+    """What one cause affects."""
 
     dataset_ids: list[str] = field(default_factory=list)
     wishlists: dict[str, None] = field(default_factory=dict)
 
 
-class Run:
-    """The books of one run."""
+class RunReport:
+    """What one run has found and done so far."""
 
     def __init__(self, on_progress: OnProgress | None = None) -> None:
         self.on_progress = on_progress
@@ -35,13 +35,13 @@ class Run:
         self.changes: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.to_ask: set[str] = set()
-        """Datasets whose jobs are all done, and of which the API is to be asked at once."""
+        """Datasets whose jobs are all done, and about which the API is to be asked now."""
         self.database_s: list[float] = []
         """How long each write to the database took, in seconds."""
         self.halted: str | None = None
         """Why it ended early."""
         self._began = perf_counter()
-        self._alerts: dict[tuple[AlertKind, str], _Concerned] = {}
+        self._alerts: dict[tuple[AlertKind, str], _Affected] = {}
 
     @property
     def duration_s(self) -> float:
@@ -53,21 +53,23 @@ class Run:
         """Datasets that were looked at."""
         return sum(self.outcomes.values())
 
-    def tell_progress(self) -> None:
-        """Tell how many datasets have been checked."""
+    def show_progress(self) -> None:
+        """Report how many datasets have been checked."""
         if self.on_progress is not None:
             self.on_progress(self.checked)
 
-    def wrong(self, kind: AlertKind, cause: str, dataset_id: str | None = None, wishlist: str | None = None) -> None:
+    def note_error(
+        self, kind: AlertKind, cause: str, dataset_id: str | None = None, wishlist: str | None = None
+    ) -> None:
         """Note that something went wrong."""
         self.errors[kind] += 1
         # The same cause names another dataset each time.
         common = without_id(cause, dataset_id) if dataset_id else cause
-        concerned = self._alerts.setdefault((kind, common), _Concerned())
+        affected = self._alerts.setdefault((kind, common), _Affected())
         if dataset_id is not None:
-            concerned.dataset_ids.append(dataset_id)
+            affected.dataset_ids.append(dataset_id)
         if wishlist is not None:
-            concerned.wishlists[wishlist] = None
+            affected.wishlists[wishlist] = None
 
     def take_alerts(self) -> Sequence[Alert]:
         """Return the alerts since the last call, one per kind and cause."""
@@ -78,11 +80,11 @@ class Run:
                 cause=cause,
                 at=now,
                 run_id=self.id,
-                dataset_ids=concerned.dataset_ids,
-                wishlists=list(concerned.wishlists),
+                dataset_ids=affected.dataset_ids,
+                wishlists=list(affected.wishlists),
                 processing_s=self.duration_s,
             )
-            for (kind, cause), concerned in self._alerts.items()
+            for (kind, cause), affected in self._alerts.items()
         ]
         self._alerts.clear()
         return alerts

@@ -21,10 +21,10 @@ from jobtrail.models.settings import Settings
 from jobtrail.reconciler.analyzer import Analyzer
 from jobtrail.reconciler.channels.configured import channels_off, channels_on
 from jobtrail.reconciler.channels.metrics import OutboxMetrics
+from jobtrail.reconciler.check_runner import CheckRunner, Outage
 from jobtrail.reconciler.dispatcher import Dispatcher
 from jobtrail.reconciler.events import EventWatch
-from jobtrail.reconciler.immediate_checks import AtOnce
-from jobtrail.reconciler.loop import Outage, Runner
+from jobtrail.reconciler.immediate_checks import ImmediateChecks
 from jobtrail.reconciler.metrics import ReconcilerMetrics
 from jobtrail.runtime.backoff import Backoff
 from jobtrail.runtime.health import Health, HealthServer
@@ -58,15 +58,15 @@ class ReconcilerParts:
         self._outage = Outage()
 
     @asynccontextmanager
-    async def runner(self) -> AsyncIterator[Runner]:
+    async def runner(self) -> AsyncIterator[CheckRunner]:
         """Make a runner with a session of its own."""
-        runner = Runner(
+        runner = CheckRunner(
             self.console,
             self._settings,
             self._analyzer,
             self._metrics,
             self.channels,
-            tell=self._tell,
+            send_alert=self._send_alert,
             outage=self._outage,
         )
         try:
@@ -75,8 +75,8 @@ class ReconcilerParts:
             with suppress(StoreError):  # the server ends the session by itself
                 await runner.close()
 
-    async def _tell(self, alert: Alert) -> None:
-        """Tell an alert on Slack past the outbox."""
+    async def _send_alert(self, alert: Alert) -> None:
+        """Send an alert to Slack past the outbox."""
         entries = slack_entries([alert], self._settings.slack_channel)
         for channel in self.channels:
             for entry in entries:
@@ -139,7 +139,7 @@ async def run_reconciler(
             parts.runner() as runs,
             parts.runner() as by_jobs,
             parts.runner() as by_api,
-            AtOnce(by_api, settings) as at_once,
+            ImmediateChecks(by_api, settings) as immediate,
         ):
             await _prepare(runs, settings, state, stop)
 
@@ -147,7 +147,7 @@ async def run_reconciler(
                 if StatusSource.EVENTS not in settings.dataset_sources:
                     return {}  # jobs are then watched for the sake of batch jobs only
                 look_again, to_ask = await by_jobs.check_changed(dataset_ids)
-                at_once.add(to_ask)
+                immediate.add(to_ask)
                 return look_again
 
             async def take_over(purpose: str) -> None:
@@ -176,7 +176,7 @@ def cron_trigger(cron: str) -> CronTrigger:
         raise SettingError(f"JOBTRAIL_DATASET_CRON: {cron!r} is no schedule of five cron fields: {error}") from error
 
 
-async def _prepare(runner: Runner, settings: Settings, state: _State, stop: asyncio.Event) -> None:
+async def _prepare(runner: CheckRunner, settings: Settings, state: _State, stop: asyncio.Event) -> None:
     """Make the indexes; wait for the database as long as it takes."""
     backoff = Backoff(most_s=settings.retry_max_wait_s)
     while not stop.is_set():
@@ -193,7 +193,7 @@ async def _prepare(runner: Runner, settings: Settings, state: _State, stop: asyn
 
 
 async def _run_on_schedule(
-    runner: Runner, trigger: CronTrigger, state: _State, stop: asyncio.Event, *, most_pause_s: float
+    runner: CheckRunner, trigger: CronTrigger, state: _State, stop: asyncio.Event, *, most_pause_s: float
 ) -> None:
     """Run at once, then on schedule; after an outage of the database as soon as it is back. Never two at a time."""
     running: set[asyncio.Task[object] | None] = set()

@@ -14,7 +14,6 @@ from jobtrail.models.datasets.dataset import (
     Group,
     History,
     Level,
-    LogType,
     Notification,
     Ruling,
     StatusSource,
@@ -125,23 +124,6 @@ def log_document(log: CreationLog) -> Document:
         "run_id": log.run_id,
         "created_at": log.created_at,
     }
-
-
-def log_from(document: Mapping[str, Any]) -> CreationLog:
-    """Read an entry of the creation log."""
-    to_status = document.get("to")
-    return CreationLog(
-        history_key=document["wishlist_dataset_history_id"],
-        group_key=document.get("wishlist_to_group_id"),
-        dataset_id=document["dataset_id"],
-        type=LogType(document["event_type"]),
-        from_status=DatasetStatus(document["from"]),
-        to_status=DatasetStatus(to_status) if to_status else None,
-        source=StatusSource(document["source"]),
-        message=document["message"],
-        run_id=document["run_id"],
-        created_at=document["created_at"],
-    )
 
 
 def batch_job_document(job: BatchJob) -> Document:

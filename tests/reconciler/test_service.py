@@ -15,7 +15,7 @@ from jobtrail.models.errors import SettingError, StoreError
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.notifications.outbox import RunSummary
 from jobtrail.models.settings import Settings
-from jobtrail.reconciler.loop import Runner
+from jobtrail.reconciler.check_runner import CheckRunner
 from jobtrail.reconciler.service import cron_trigger, run_reconciler
 from jobtrail.stack.demo.analyzer import AnalyzerSimulator, Plan, Trouble
 from tests.jobs import a_job, store
@@ -250,15 +250,15 @@ async def test_runs_come_on_schedule(asking: Settings, bench: Bench, simulator: 
 async def test_after_an_outage_the_next_run_does_not_wait_for_the_schedule(
     settings: Settings, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = Runner.run
+    run = CheckRunner.run
     outages = [StoreError("MongoDB is away"), StoreError("MongoDB is still away")]
 
-    async def run_unless_away(self: Runner) -> RunSummary:
+    async def run_unless_away(self: CheckRunner) -> RunSummary:
         if outages:
             raise outages.pop()
         return await run(self)
 
-    monkeypatch.setattr(Runner, "run", run_unless_away)
+    monkeypatch.setattr(CheckRunner, "run", run_unless_away)
     async with service(settings) as address:
 
         async def is_well() -> bool:

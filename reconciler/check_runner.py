@@ -15,10 +15,10 @@ from jobtrail.models.notifications.slack_entries import slack_entries
 from jobtrail.models.settings import Settings
 from jobtrail.reconciler.analyzer import Analyzer
 from jobtrail.reconciler.channels.base import NotificationChannel
-from jobtrail.reconciler.checker import Reconciler
+from jobtrail.reconciler.checker import DatasetChecker
 from jobtrail.reconciler.inquiry import Inquiry
 from jobtrail.reconciler.metrics import ReconcilerMetrics
-from jobtrail.reconciler.report import COMMAND, OnProgress, Run
+from jobtrail.reconciler.report import COMMAND, OnProgress, RunReport
 from jobtrail.store.datasets.batch_jobs import BatchJobRepository
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.datasets.datasets import DatasetRepository
@@ -28,19 +28,19 @@ from jobtrail.store.notifications.outbox import OutboxRepository
 
 log = structlog.get_logger()
 
-Tell = Callable[[Alert], Awaitable[None]]
-"""Tells an alert at once, when the database that the outbox is in is away."""
+SendAlert = Callable[[Alert], Awaitable[None]]
+"""Sends an alert past the outbox, while the database that the outbox is in is away."""
 
 
 @dataclass(slots=True)
 class Outage:
     """What all runners of a process know of an outage of the database."""
 
-    told: bool = False
-    """Whether it was told on Slack."""
+    alerted: bool = False
+    """Whether an alert was sent."""
 
 
-class Runner:
+class CheckRunner:
     """Runs checks with a writer's session of its own.
 
     `analyzer`: the API; None where it is not a source.
@@ -54,7 +54,7 @@ class Runner:
         metrics: ReconcilerMetrics,
         channels: Sequence[NotificationChannel],
         *,
-        tell: Tell,
+        send_alert: SendAlert,
         outage: Outage,
     ) -> None:
         self._console = console
@@ -63,10 +63,10 @@ class Runner:
         self._slack_channel = settings.slack_channel if settings.slack_token else None
         self._analyzer = analyzer
         self._metrics = metrics
-        self._tell = tell
+        self._send_alert = send_alert
         self._outbox = OutboxRepository(console.database)
         self._datasets = DatasetRepository(console)
-        self._reconciler = Reconciler(settings, self._datasets, DatasetJobs(console), channels)
+        self._checker = DatasetChecker(settings, self._datasets, DatasetJobs(console), channels)
         self._outage = outage
 
     async def close(self) -> None:
@@ -82,7 +82,7 @@ class Runner:
             await self._database.ensure_indexes()
             await self._console.ensure_indexes()
         except StoreError as error:
-            await self._note_outage(Run(), error)
+            await self._note_outage(RunReport(), error)
             raise
 
     async def run(self, dataset_id: str | None = None, on_progress: OnProgress | None = None) -> RunSummary:
@@ -95,20 +95,20 @@ class Runner:
         try:
             holder = await lease.acquire()
         except StoreError as error:
-            await self._note_outage(Run(), error)
+            await self._note_outage(RunReport(), error)
             raise
         if holder is not None:
             raise BusyError(f"{COMMAND} already runs on {holder.name}, since {holder.since:%H:%M:%S} UTC")
-        return await lease.while_held(lambda: self._run(Run(on_progress), dataset_id))
+        return await lease.while_held(lambda: self._run(RunReport(on_progress), dataset_id))
 
     async def check_changed(self, dataset_ids: Collection[str]) -> tuple[dict[str, datetime], set[str]]:
         """Check by their jobs the datasets whose jobs changed. The API, where it is a source, is not waited for.
 
         Returns when to look at which of them again, and about which the API must be asked at once.
         """
-        run = Run()
-        look_again = await self._check_some(run, None, dataset_ids, for_now=True)
-        return look_again, run.to_ask
+        report = RunReport()
+        look_again = await self._check_some(report, None, dataset_ids, before_api=True)
+        return look_again, report.to_ask
 
     async def check_ended(self, dataset_id: str) -> datetime | None:
         """Ask the API about a dataset whose jobs are all done.
@@ -116,16 +116,16 @@ class Runner:
         Returns when to ask again, as the API tells no end yet; None when the dataset is settled, or jobs work on it
         again.
         """
-        look_again = await self._check_some(Run(), self._inquiry(), [dataset_id])
+        look_again = await self._check_some(RunReport(), self._inquiry(), [dataset_id])
         return look_again.get(dataset_id)
 
     async def _check_some(
-        self, run: Run, inquiry: Inquiry | None, dataset_ids: Collection[str], *, for_now: bool = False
+        self, report: RunReport, inquiry: Inquiry | None, dataset_ids: Collection[str], *, before_api: bool = False
     ) -> dict[str, datetime]:
-        async with self._watched(run):
-            look_again = await self._reconciler.check(run, inquiry, dataset_ids, for_now=for_now)
-            self._metrics.note_checks(run.summary(_api_timings(inquiry)))
-            await self._tell_slack(run.take_alerts())
+        async with self._alerting(report):
+            look_again = await self._checker.check(report, inquiry, dataset_ids, before_api=before_api)
+            self._metrics.note_checks(report.summary(_api_timings(inquiry)))
+            await self._queue_alerts(report.take_alerts())
         return look_again
 
     async def take_over(self, purpose: str) -> None:
@@ -135,30 +135,30 @@ class Runner:
     def _inquiry(self) -> Inquiry | None:
         return self._analyzer.inquiry() if self._analyzer else None
 
-    async def _run(self, run: Run, dataset_id: str | None) -> RunSummary:
-        log.info("Run started", action="dataset.run_started", run_id=run.id, dataset_id=dataset_id)
+    async def _run(self, report: RunReport, dataset_id: str | None) -> RunSummary:
+        log.info("Run started", action="dataset.run_started", run_id=report.id, dataset_id=dataset_id)
         inquiry = self._inquiry()
         try:
-            async with self._watched(run):
+            async with self._alerting(report):
                 await self.take_over(COMMAND)
                 if dataset_id is not None:
-                    await self._check_id(run, dataset_id)
+                    await self._check_id(report, dataset_id)
                 await self._batch_jobs.catch_up()
                 wanted = None if dataset_id is None else [dataset_id]
                 count = await self._datasets.count_open(wanted)
-                log.info("Datasets found", action="dataset.found", run_id=run.id, count=count)
-                await self._reconciler.check(run, inquiry, wanted)
-                if run.errors[AlertKind.API_AUTHENTICATION]:
-                    run.halted = "the analyzer API refuses our credentials"
+                log.info("Datasets found", action="dataset.found", run_id=report.id, count=count)
+                await self._checker.check(report, inquiry, wanted)
+                if report.errors[AlertKind.API_AUTHENTICATION]:
+                    report.halted = "the analyzer API refuses our credentials"
         finally:
-            summary = run.summary(_api_timings(inquiry))
+            summary = report.summary(_api_timings(inquiry))
             self._metrics.note_run(summary)
-        async with self._watched(run):
-            await self._tell_end(run, summary)
+        async with self._alerting(report):
+            await self._report_end(report, summary)
         return summary
 
     @asynccontextmanager
-    async def _watched(self, run: Run) -> AsyncIterator[None]:
+    async def _alerting(self, report: RunReport) -> AsyncIterator[None]:
         """Let nobody miss what ends a run early; then it goes its way.
 
         What somebody asked for and is not there, or is broken, is no defect: it has been noted already.
@@ -166,49 +166,49 @@ class Runner:
         try:
             yield
         except (SettingError, NotFoundError, RecordError):
-            await self._tell_slack(run.take_alerts())
+            await self._queue_alerts(report.take_alerts())
             raise
         except StoreError as error:
-            run.halted = str(error)
-            await self._note_outage(run, error)
+            report.halted = str(error)
+            await self._note_outage(report, error)
             raise
         except Exception as error:
-            run.halted = f"{type(error).__name__}: {error}"
-            log.critical("Run halted", action=AlertKind.CRITICAL.action, run_id=run.id, exc_info=True)
-            run.wrong(AlertKind.CRITICAL, run.halted)
-            await self._tell_slack(run.take_alerts())
+            report.halted = f"{type(error).__name__}: {error}"
+            log.critical("Run halted", action=AlertKind.CRITICAL.action, run_id=report.id, exc_info=True)
+            report.note_error(AlertKind.CRITICAL, report.halted)
+            await self._queue_alerts(report.take_alerts())
             raise
-        self._outage.told = False
+        self._outage.alerted = False
 
-    async def _check_id(self, run: Run, dataset_id: str) -> None:
+    async def _check_id(self, report: RunReport, dataset_id: str) -> None:
         try:
             await self._datasets.get(valid_dataset_id(dataset_id))
         except (SettingError, NotFoundError, RecordError) as error:
             kind = AlertKind.BROKEN_RECORD if isinstance(error, RecordError) else AlertKind.INVALID_DATASET_ID
-            log.error(kind.meaning.title, action=kind.action, run_id=run.id, error=str(error))
-            run.wrong(kind, str(error))
+            log.error(kind.meaning.title, action=kind.action, run_id=report.id, error=str(error))
+            report.note_error(kind, str(error))
             raise
 
-    async def _tell_end(self, run: Run, summary: RunSummary) -> None:
+    async def _report_end(self, report: RunReport, summary: RunSummary) -> None:
         if summary.checked == 0:
-            log.info("No datasets to monitor", action="dataset.nothing_to_do", run_id=run.id)
-            await self._tell_slack(run.take_alerts())
+            log.info("No datasets to monitor", action="dataset.nothing_to_do", run_id=report.id)
+            await self._queue_alerts(report.take_alerts())
             return
-        told = {name: value for name, value in asdict(summary).items() if name != "started_at"}
-        log.info("Run finished", action="dataset.run_finished", **told)
-        await self._tell_slack([*run.take_alerts(), summary])
+        fields = {name: value for name, value in asdict(summary).items() if name != "started_at"}
+        log.info("Run finished", action="dataset.run_finished", **fields)
+        await self._queue_alerts([*report.take_alerts(), summary])
 
-    async def _tell_slack(self, bodies: Sequence[Alert | RunSummary]) -> None:
+    async def _queue_alerts(self, bodies: Sequence[Alert | RunSummary]) -> None:
         await self._outbox.insert(slack_entries(bodies, self._slack_channel))
 
-    async def _note_outage(self, run: Run, error: StoreError) -> None:
+    async def _note_outage(self, report: RunReport, error: StoreError) -> None:
         """Log and tell that the database is away: once per outage, and directly, as the outbox is in that database."""
-        log.error("Database error", action=AlertKind.DATABASE_ERROR.action, run_id=run.id, error=str(error))
-        if not self._outage.told:
-            self._outage.told = True
-            run.wrong(AlertKind.DATABASE_ERROR, str(error))
-            for alert in run.take_alerts():
-                await self._tell(alert)
+        log.error("Database error", action=AlertKind.DATABASE_ERROR.action, run_id=report.id, error=str(error))
+        if not self._outage.alerted:
+            self._outage.alerted = True
+            report.note_error(AlertKind.DATABASE_ERROR, str(error))
+            for alert in report.take_alerts():
+                await self._send_alert(alert)
 
 
 def _api_timings(inquiry: Inquiry | None) -> Timings:
