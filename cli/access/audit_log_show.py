@@ -11,7 +11,7 @@ from jobtrail.cli.output.palette import word_text
 from jobtrail.cli.output.status_list import Columns, Line, print_page
 from jobtrail.models.audit import AuditRecord
 from jobtrail.models.times import relative
-from jobtrail.operations.schemas.audit import AuditListSchema, AuditRecordSchema
+from jobtrail.operations.schemas.audit import AuditListSchema
 from jobtrail.store.access.audit import AuditFilter, AuditRepository
 from jobtrail.store.keyset import Page
 
@@ -26,7 +26,7 @@ async def read(wanted: AuditFilter, *, limit: int, cursor: str | None) -> Page[A
 
 def print_json(found: Page[AuditRecord]) -> None:
     """Print records as one JSON object."""
-    told = AuditListSchema(records=[AuditRecordSchema.of(record) for record in found.rows], next=found.next)
+    told = AuditListSchema.model_validate(found)
     write_json(told.json_object())
 
 

@@ -15,7 +15,7 @@ from jobtrail.cli.output.palette import BAD, QUIET, WARNING, word_text
 from jobtrail.cli.output.status_list import Columns, Line, print_lines, print_next
 from jobtrail.models.datasets.dataset import Answer, LogType, StatusSource
 from jobtrail.models.times import duration, relative
-from jobtrail.operations.schemas.datasets import DatasetListSchema, DatasetSchema, LogEntrySchema, LogListSchema
+from jobtrail.operations.schemas.datasets import DatasetListSchema, DatasetSchema, LogListSchema
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.datasets.views import DatasetRow, DatasetViews, LogRow
 from jobtrail.store.keyset import Page
@@ -64,7 +64,7 @@ def list_logs(look: LogList, since: str, *, limit: int, cursor: str | None, as_j
     after = parse_since(since, now)
     found = run_interruptible(_read(lambda views: views.logs(look.type, since=after, limit=limit, cursor=cursor)))
     if as_json:
-        page = LogListSchema(entries=[LogEntrySchema.of(row) for row in found.rows], next=found.next)
+        page = LogListSchema.model_validate(found)
         write_json(page.json_object())
         return
     lines = [_log_line(row, now, look.remark_style) for row in found.rows]

@@ -40,7 +40,7 @@ def incidents(
         return
     page = run_interruptible(_read(open_only=open_only, limit=limit, cursor=cursor))
     if as_json:
-        write_json(IncidentListSchema.of(page).json_object())
+        write_json(IncidentListSchema.model_validate(page).json_object())
     else:
         _print(page)
 
@@ -59,7 +59,7 @@ async def _acknowledge(incident_id: str) -> Incident:
 
 def _print_acknowledged(incident: Incident, *, as_json: bool) -> None:
     if as_json:
-        write_json(IncidentSchema.of(incident).json_object())
+        write_json(IncidentSchema.model_validate(incident).json_object())
     else:
         make_console().print(f"{incident.id} is acknowledged by {incident.acknowledged_by}.", soft_wrap=True)
 

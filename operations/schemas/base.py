@@ -16,9 +16,11 @@ Timestamp = Annotated[
 
 
 class Schema(BaseModel):
-    """An answer, or a part of one."""
+    """An answer, or a part of one; `model_validate` makes it of an object that has its fields as attributes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", from_attributes=True, json_schema_serialization_defaults_required=True
+    )
 
     def json_object(self) -> dict[str, object]:
         """Return it as what `json.dumps` takes."""

@@ -5,11 +5,11 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, Field
 
-from jobtrail.models.datasets.dataset import OPEN_STATUSES, Answer, Ruling, StatusSource
+from jobtrail.models.datasets.dataset import OPEN_STATUSES, StatusSource
 from jobtrail.models.times import rfc3339
 from jobtrail.operations.schemas.base import Schema, Timestamp
 from jobtrail.store.datasets.story import Moment, MomentKind, Story
-from jobtrail.store.datasets.views import DatasetCounts, DatasetRow, LogRow
+from jobtrail.store.datasets.views import DatasetRow
 
 
 class AnswerSchema(Schema):
@@ -21,20 +21,7 @@ class AnswerSchema(Schema):
     problem: str | None
     detail: str | None
     since: Timestamp | None
-    asked_at: Timestamp | None
-
-    @classmethod
-    def of(cls, answer: Answer) -> Self:
-        """Make it of an answer."""
-        return cls(
-            status=answer.status and answer.status.value,
-            progress=answer.progress,
-            error_message=answer.error_message,
-            problem=answer.problem,
-            detail=answer.detail,
-            since=answer.since,
-            asked_at=answer.at,
-        )
+    asked_at: Timestamp | None = Field(validation_alias="at")
 
 
 class RulingSchema(Schema):
@@ -43,11 +30,6 @@ class RulingSchema(Schema):
     source: StatusSource
     reason: str
     at: Timestamp
-
-    @classmethod
-    def of(cls, ruling: Ruling) -> Self:
-        """Make it of a ruling."""
-        return cls(source=ruling.source, reason=ruling.reason, at=ruling.at)
 
 
 class DatasetSchema(Schema):
@@ -70,7 +52,7 @@ class DatasetSchema(Schema):
     @classmethod
     def of(cls, row: DatasetRow, now: datetime) -> Self:
         """Make it of a dataset as it stands at a time."""
-        return cls(**_facts(row, now))
+        return cls.model_validate(_facts(row, now))
 
 
 class DatasetListSchema(Schema):
@@ -87,19 +69,14 @@ class DatasetCountsSchema(Schema):
     stuck: int
     unknown: int
 
-    @classmethod
-    def of(cls, counts: DatasetCounts) -> Self:
-        """Make it of counts."""
-        return cls(open=counts.open, stuck=counts.stuck, unknown=counts.unknown)
-
 
 class LogEntrySchema(Schema):
     """One entry of the creation log."""
 
-    id: str
+    id: str = Field(validation_alias="key")
     dataset_id: str | None
     group: str | None
-    event_type: str
+    event_type: str = Field(validation_alias="type")
     from_status: str | None = Field(serialization_alias="from")
     to_status: str | None = Field(serialization_alias="to")
     source: str | None
@@ -107,27 +84,11 @@ class LogEntrySchema(Schema):
     run_id: str | None
     created_at: Timestamp | None
 
-    @classmethod
-    def of(cls, row: LogRow) -> Self:
-        """Make it of an entry."""
-        return cls(
-            id=row.key,
-            dataset_id=row.dataset_id,
-            group=row.group,
-            event_type=row.type,
-            from_status=row.from_status,
-            to_status=row.to_status,
-            source=row.source,
-            message=row.message,
-            run_id=row.run_id,
-            created_at=row.created_at,
-        )
-
 
 class LogListSchema(Schema):
     """One page of the creation log."""
 
-    entries: list[LogEntrySchema]
+    entries: list[LogEntrySchema] = Field(validation_alias="rows")
     next: str | None
 
 
@@ -169,7 +130,6 @@ class StorySchema(DatasetSchema):
 
 
 def _facts(row: DatasetRow, now: datetime) -> dict[str, Any]:
-    answers = {source: row.answers.get(source) for source in StatusSource}
     return {
         "history_id": row.key,
         "dataset_id": row.dataset_id,
@@ -181,7 +141,7 @@ def _facts(row: DatasetRow, now: datetime) -> dict[str, Any]:
         "minutes_stuck": row.minutes_without_news(now) if row.status in OPEN_STATUSES else None,
         "progress": row.progress,
         "error_message": row.error_message,
-        "answers": {source: answer and AnswerSchema.of(answer) for source, answer in answers.items()},
-        "ruling": row.ruling and RulingSchema.of(row.ruling),
+        "answers": {source: row.answers.get(source) for source in StatusSource},
+        "ruling": row.ruling,
         "flaw": row.flaw,
     }

@@ -1,10 +1,7 @@
 """What users find in the application."""
 
-from typing import Self
-
-from jobtrail.models.datasets.dataset import Level, Notification
+from jobtrail.models.datasets.dataset import Level
 from jobtrail.operations.schemas.base import Schema, Timestamp
-from jobtrail.store.keyset import Page
 
 
 class NotificationSchema(Schema):
@@ -19,20 +16,6 @@ class NotificationSchema(Schema):
     created_at: Timestamp
     read_at: Timestamp | None
 
-    @classmethod
-    def of(cls, notification: Notification) -> Self:
-        """Make it of a notification."""
-        return cls(
-            id=notification.id,
-            user_id=notification.user_id,
-            dataset_id=notification.dataset_id,
-            level=notification.level,
-            title=notification.title,
-            message=notification.message,
-            created_at=notification.created_at,
-            read_at=notification.read_at,
-        )
-
 
 class NotificationListSchema(Schema):
     """One page of notifications, the latest first.
@@ -43,15 +26,6 @@ class NotificationListSchema(Schema):
     notifications: list[NotificationSchema]
     next: str | None
     unread: int | None
-
-    @classmethod
-    def of(cls, page: Page[Notification], unread: int | None) -> Self:
-        """Make it of a page."""
-        return cls(
-            notifications=[NotificationSchema.of(notification) for notification in page.rows],
-            next=page.next,
-            unread=unread,
-        )
 
 
 class MarkedReadSchema(Schema):

@@ -25,25 +25,6 @@ class OutboxEntrySchema(Schema):
     sent_at: Timestamp | None
     batch: str | None
 
-    @classmethod
-    def of(cls, entry: OutboxEntry) -> Self:
-        """Make it of an entry."""
-        return cls(
-            key=entry.key,
-            channel=entry.channel,
-            recipient=entry.recipient,
-            state=entry.state,
-            attempts=entry.attempts,
-            error=entry.error,
-            dataset_id=entry.dataset_id,
-            user_id=entry.user_id,
-            cause=entry.cause,
-            created_at=entry.created_at,
-            not_before=entry.not_before,
-            sent_at=entry.sent_at,
-            batch=entry.batch,
-        )
-
 
 class BacklogSchema(Schema):
     """How many messages of a channel are in a state."""
@@ -69,8 +50,8 @@ class OutboxSchema(Schema):
     ) -> Self:
         """Make it of entries and counts."""
         return cls(
-            unsent=[OutboxEntrySchema.of(entry) for entry in unsent],
-            sent=[OutboxEntrySchema.of(entry) for entry in sent],
+            unsent=list(unsent),
+            sent=list(sent),
             backlog=[
                 BacklogSchema(channel=channel, state=state, count=count)
                 for (channel, state), count in sorted(backlog.items())

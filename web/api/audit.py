@@ -36,6 +36,6 @@ def audit_router(parts: Parts) -> APIRouter:
         """Who changed what, when, and from where: the latest first. For operators only."""
         wanted = AuditFilter(act=asked.act, since=asked.since)
         page = await parts.audit_records.list(wanted, limit=asked.limit, cursor=asked.cursor)
-        return answer(AuditListSchema.of(page), next_link(request, page.next))
+        return answer(AuditListSchema.model_validate(page), next_link(request, page.next))
 
     return router

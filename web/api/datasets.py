@@ -13,7 +13,6 @@ from jobtrail.operations.schemas.datasets import (
     DatasetCountsSchema,
     DatasetListSchema,
     DatasetSchema,
-    LogEntrySchema,
     LogListSchema,
     StorySchema,
 )
@@ -108,7 +107,9 @@ def datasets_router(parts: Parts) -> APIRouter:
     @router.get("/datasets/counts", summary="Count datasets", **documented(examples.DATASET_COUNTS, 400))
     async def counts(asked: Annotated[AskedStuck, Query()]) -> Response:
         """How many are open, stuck, or without a known status."""
-        return answer(DatasetCountsSchema.of(await parts.dataset_views.counts(stuck_before=asked.stuck_before)))
+        return answer(
+            DatasetCountsSchema.model_validate(await parts.dataset_views.counts(stuck_before=asked.stuck_before))
+        )
 
     @router.get("/datasets/log", summary="List the creation log", **documented(examples.LOG_LIST, 400))
     async def log(request: Request, asked: Annotated[AskedLog, Query()]) -> Response:
@@ -117,7 +118,7 @@ def datasets_router(parts: Parts) -> APIRouter:
         page = await parts.dataset_views.logs(
             _LOG_TYPES[asked.type], since=since, limit=asked.limit, cursor=asked.cursor
         )
-        told = LogListSchema(entries=[LogEntrySchema.of(row) for row in page.rows], next=page.next)
+        told = LogListSchema.model_validate(page)
         return answer(told, next_link(request, page.next))
 
     @router.get("/datasets/{dataset_id}", summary="Show a dataset", **documented(examples.STORY, 400, 404))

@@ -35,7 +35,7 @@ def incidents_router(parts: Parts) -> APIRouter:
     async def incidents(request: Request, asked: Annotated[AskedIncidents, Query()]) -> Response:
         """Where a stream was deleted, cut short, or lost updates before they were read: the latest first."""
         page = await parts.incidents.list(limit=asked.limit, cursor=asked.cursor, open_only=asked.open)
-        return answer(IncidentListSchema.of(page), next_link(request, page.next))
+        return answer(IncidentListSchema.model_validate(page), next_link(request, page.next))
 
     @router.post(
         "/{incident_id}/acknowledge", summary="Acknowledge an incident", **documented(examples.ACKNOWLEDGED, 400, 404)
@@ -46,6 +46,6 @@ def incidents_router(parts: Parts) -> APIRouter:
         """Notes that somebody knows of it; who did so first stays."""
         incident = await parts.incidents.acknowledge(incident_id, asker.name)
         await parts.audit.note(asker, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})
-        return answer(IncidentSchema.of(incident))
+        return answer(IncidentSchema.model_validate(incident))
 
     return router

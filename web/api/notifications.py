@@ -58,7 +58,10 @@ def notifications_router(parts: Parts) -> APIRouter:
         user_id = _visible_to(asker, asked.user)
         page = await parts.notifications.list(user_id, unread_only=asked.unread, limit=asked.limit, cursor=asked.cursor)
         unread = None if user_id is None else await parts.notifications.unread_count(user_id)
-        return answer(NotificationListSchema.of(page, unread), next_link(request, page.next))
+        return answer(
+            NotificationListSchema(notifications=page.rows, next=page.next, unread=unread),
+            next_link(request, page.next),
+        )
 
     @router.post(
         "/notifications/read-all", summary="Mark all notifications as read", **documented(examples.MARKED_READ, 400)
@@ -81,7 +84,7 @@ def notifications_router(parts: Parts) -> APIRouter:
         """One that was read before keeps its time."""
         notification = await parts.notifications.mark_read(notification_id, datetime.now(UTC))
         await parts.audit.note(asker, "notification.read", target=notification_id)
-        return answer(NotificationSchema.of(notification))
+        return answer(NotificationSchema.model_validate(notification))
 
     return router
 

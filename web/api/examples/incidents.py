@@ -22,5 +22,5 @@ _INCIDENT = Incident(
     detail=incident_detail(IncidentKind.OVERTAKEN, _STREAM, CONSUMER, missing=1204, from_offset=5001, to_offset=6204),
 )
 
-INCIDENT_LIST = IncidentListSchema.of(Page(rows=[_INCIDENT], next=None))
-ACKNOWLEDGED = IncidentSchema.of(replace(_INCIDENT, acknowledged_at=after(60), acknowledged_by="local"))
+INCIDENT_LIST = IncidentListSchema.model_validate(Page(rows=[_INCIDENT], next=None))
+ACKNOWLEDGED = IncidentSchema.model_validate(replace(_INCIDENT, acknowledged_at=after(60), acknowledged_by="local"))

@@ -22,7 +22,6 @@ from jobtrail.operations.schemas.datasets import (
     DatasetCountsSchema,
     DatasetListSchema,
     DatasetSchema,
-    LogEntrySchema,
     LogListSchema,
     StorySchema,
 )
@@ -237,8 +236,8 @@ CANCELLED = CancelledSchema(job_id=_JOB_ID, queue=_EXTRACTOR, resource_id=_RESOU
 EXTRACTOR = ExtractorSchema.of(_ONE_EXTRACTOR)
 EXTRACTOR_LIST = ExtractorListSchema(extractors=[EXTRACTOR])
 DATASET_LIST = DatasetListSchema(datasets=[DatasetSchema.of(_DATASET, after(600))], next=EXAMPLE_CURSOR)
-DATASET_COUNTS = DatasetCountsSchema.of(DatasetCounts(open=12, stuck=2, unknown=0))
-LOG_LIST = LogListSchema(entries=[LogEntrySchema.of(_LOG)], next=None)
+DATASET_COUNTS = DatasetCountsSchema.model_validate(DatasetCounts(open=12, stuck=2, unknown=0))
+LOG_LIST = LogListSchema.model_validate(Page(rows=[_LOG], next=None))
 STORY = StorySchema.told(
     Story(
         dataset=_DATASET,
@@ -258,12 +257,12 @@ STORY = StorySchema.told(
     ),
     after(600),
 )
-NOTIFICATION = NotificationSchema.of(_NOTIFICATION)
-NOTIFICATION_LIST = NotificationListSchema.of(Page(rows=[_NOTIFICATION], next=None), unread=1)
+NOTIFICATION = NotificationSchema.model_validate(_NOTIFICATION)
+NOTIFICATION_LIST = NotificationListSchema(notifications=[_NOTIFICATION], next=None, unread=1)
 MARKED_READ = MarkedReadSchema(marked=3)
 OUTBOX = OutboxSchema.of([_MESSAGE], [], {(ChannelName.SLACK, OutboxState.FAILED): 1})
 RETRIED = RetriedSchema(retried=1)
-AUDIT_LIST = AuditListSchema.of(
+AUDIT_LIST = AuditListSchema.model_validate(
     Page(
         rows=[
             AuditRecord(
