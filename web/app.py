@@ -1,53 +1,32 @@
 """The application: its parts put together, and what holds for each of its answers."""
 
 import time
-from collections.abc import Callable
-from http import HTTPStatus
 from pathlib import Path
 
 import structlog
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobtrail.models.errors import StoreError
 from jobtrail.models.settings import Settings
-from jobtrail.reconciler.channels.pusher import pusher_client
 from jobtrail.store.database import Database
+from jobtrail.web import health
+from jobtrail.web.api import stream
 from jobtrail.web.api.openapi import describe_api
-from jobtrail.web.api.router import api_router
-from jobtrail.web.api.stream import stream_router
+from jobtrail.web.api.router import router as api_router
+from jobtrail.web.auth import login, pusher_auth
 from jobtrail.web.auth.admission import AuthMiddleware
 from jobtrail.web.auth.guard import Guard
 from jobtrail.web.auth.hosts import is_https, public_origin
-from jobtrail.web.auth.login import login_router
-from jobtrail.web.auth.pusher_auth import pusher_auth_router
-from jobtrail.web.clowder.router import clowder_router
+from jobtrail.web.clowder.router import router as clowder_router
 from jobtrail.web.conditional import ConditionalAnswers
 from jobtrail.web.error_page import is_page
+from jobtrail.web.live import pulse
 from jobtrail.web.live.hub import Hub
-from jobtrail.web.live.pulse import pulse_router
-from jobtrail.web.pages.audit import audit_page_router
-from jobtrail.web.pages.dataset import dataset_page_router
-from jobtrail.web.pages.datasets import datasets_page_router
-from jobtrail.web.pages.dead_letters.accounting import conservation_page_router
-from jobtrail.web.pages.dead_letters.acts import dead_letters_acts_router
-from jobtrail.web.pages.dead_letters.letter import dead_letter_page_router
-from jobtrail.web.pages.dead_letters.list import dead_letters_list_router
-from jobtrail.web.pages.dead_letters.page import dead_letters_page_router
-from jobtrail.web.pages.dead_letters.replays import replays_page_router
-from jobtrail.web.pages.extractors import extractors_page_router
-from jobtrail.web.pages.incidents import incidents_page_router
-from jobtrail.web.pages.jobs.list import jobs_page_router
-from jobtrail.web.pages.jobs.one import job_page_router
-from jobtrail.web.pages.jobs.resource import resource_page_router
-from jobtrail.web.pages.notifications import notifications_page_router
-from jobtrail.web.pages.outbox import outbox_page_router
-from jobtrail.web.pages.overview import overview_page_router
+from jobtrail.web.pages.router import router as pages_router
 from jobtrail.web.parts import Parts, make_parts
 from jobtrail.web.paths import routed_path
 from jobtrail.web.problem import tell_problems
@@ -71,51 +50,13 @@ _SECURITY_HEADERS = {
 _HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000"}
 
 
-def _health(parts: Parts) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/health")
-    async def health() -> JSONResponse:
-        try:
-            await parts.database.ping()
-        except StoreError as error:
-            log.warning("No database", action="web.no_database", error=str(error))
-            return JSONResponse({"ok": False, "state": "no database"}, HTTPStatus.SERVICE_UNAVAILABLE)
-        return JSONResponse({"ok": True})
-
-    return router
-
-
-def _pusher_auth(parts: Parts) -> APIRouter:
-    url = parts.settings.pusher_url
-    pusher = pusher_client(url.get_secret_value()) if url else None
-    return pusher_auth_router(parts.authenticator, parts.datasets, pusher)
-
-
-_ROUTERS: tuple[Callable[[Parts], APIRouter], ...] = (
-    _health,
-    login_router,
-    _pusher_auth,
-    audit_page_router,
-    overview_page_router,
-    incidents_page_router,
-    extractors_page_router,
-    jobs_page_router,
-    job_page_router,
-    resource_page_router,
-    datasets_page_router,
-    dataset_page_router,
-    notifications_page_router,
-    outbox_page_router,
-    dead_letters_page_router,
-    dead_letters_list_router,
-    dead_letters_acts_router,
-    replays_page_router,
-    conservation_page_router,
-    # Its addresses take any word, so those with a name of their own go before it.
-    dead_letter_page_router,
-    pulse_router,
-    stream_router,
+_ROUTERS = (
+    health.router,
+    login.router,
+    pusher_auth.router,
+    pages_router,
+    pulse.router,
+    stream.router,
     api_router,
     clowder_router,
 )
@@ -155,9 +96,10 @@ def make_routes(parts: Parts) -> FastAPI:
     app = FastAPI(
         title="JobTrail", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False
     )
+    app.state.parts = parts
     tell_problems(app, parts.renderer)
     for router in _ROUTERS:
-        app.include_router(router(parts))
+        app.include_router(router)
     describe_api(app)
     app.mount("/static", StaticFiles(directory=STATIC))
     # The last one is the outermost. The guard and the door refuse by exceptions, which become answers before them.

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from functools import partial
 
+from pusher import Pusher
+
 from jobtrail.broker.queue_depth import QueueGauge
 from jobtrail.models.settings import Settings
 from jobtrail.operations.audit import AuditBook
@@ -10,9 +12,11 @@ from jobtrail.operations.diagnosis import Diagnoser
 from jobtrail.operations.figure_book import FigureBook
 from jobtrail.operations.job_acts import JobActs
 from jobtrail.operations.stall_detector import StallDetector
+from jobtrail.reconciler.channels.pusher import pusher_client
 from jobtrail.store.access.audit import AuditRepository
 from jobtrail.store.access.sessions import SessionRepository
 from jobtrail.store.access.tokens import TokenRepository
+from jobtrail.store.clowder.reads import ClowderReads
 from jobtrail.store.database import Database
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.datasets.datasets import DatasetRepository
@@ -32,6 +36,7 @@ from jobtrail.store.notifications.notifications import NotificationRepository
 from jobtrail.store.notifications.outbox import OutboxRepository
 from jobtrail.web.auth.hosts import is_https, is_open
 from jobtrail.web.auth.identity import Authenticator, Identity
+from jobtrail.web.auth.login_tries import LoginTries
 from jobtrail.web.auth.session import Sessions
 from jobtrail.web.dead_letters.acts import LetterActs
 from jobtrail.web.dead_letters.count import LetterCount
@@ -73,6 +78,10 @@ class Parts:
     letter_acts: LetterActs
     audits: KeptAudits
     incidents: IncidentRepository
+    clowder: ClowderReads
+    login_tries: LoginTries
+    pusher: Pusher | None
+    """None where Pusher is off."""
 
     def judge(self) -> StallDetector:
         """Make a judge of stalls for this moment: one request, one judge."""
@@ -89,6 +98,9 @@ def make_parts(settings: Settings, database: Database, hub: Hub | None = None) -
 
     Returns:
         The parts.
+
+    Raises:
+        SettingError: A setting is unusable.
     """
     console = Console(database, settings)
     tokens = TokenRepository(database)
@@ -100,6 +112,7 @@ def make_parts(settings: Settings, database: Database, hub: Hub | None = None) -
     audit = AuditBook(audit_records)
     causes = CauseRepository(database)
     letter_count = LetterCount(causes)
+    url = settings.pusher_url
     return Parts(
         settings=settings,
         database=database,
@@ -130,6 +143,9 @@ def make_parts(settings: Settings, database: Database, hub: Hub | None = None) -
         letter_acts=LetterActs(database, audit, letter_count),
         audits=KeptAudits(settings, database),
         incidents=IncidentRepository(database),
+        clowder=ClowderReads(console),
+        login_tries=LoginTries(),
+        pusher=pusher_client(url.get_secret_value()) if url else None,
     )
 
 

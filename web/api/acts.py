@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
@@ -13,7 +13,7 @@ from jobtrail.operations.schemas.acts import CancelledSchema, SubmissionSchema, 
 from jobtrail.web.api.answers import answer, documented
 from jobtrail.web.api.examples import jobs as examples
 from jobtrail.web.api.parameters import Asked, Name
-from jobtrail.web.auth.identity import Identity
+from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId, address
 
@@ -26,47 +26,37 @@ class AskedCancellation(Asked):
     )
 
 
-def acts_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
+router = APIRouter(tags=["jobs"])
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
+@router.post(
+    "/jobs",
+    summary="Submit a job",
+    **documented(examples.SUBMITTED, 400, 404, 413, 415, status=HTTPStatus.ACCEPTED),
+)
+async def submit_job(parts: AppParts, asked: SubmissionSchema, asker: Operator) -> Response:
+    """Puts a request into the workers' queue; 404 tells that there is no such queue.
+
+    The job can be read as soon as the consumer has stored its first update.
     """
-    router = APIRouter(tags=["jobs"])
-    operator = Depends(parts.authenticator.operator)
+    job_id = await _acts(parts).submit(asker, asked)
+    made = SubmittedSchema(job_id=job_id, queue=asked.queue, resource_id=asked.resource_id)
+    return answer(made, {"Location": address("api", "v1", "jobs", job_id)}, HTTPStatus.ACCEPTED)
 
-    @router.post(
-        "/jobs",
-        summary="Submit a job",
-        **documented(examples.SUBMITTED, 400, 404, 413, 415, status=HTTPStatus.ACCEPTED),
-    )
-    async def submit_job(asked: SubmissionSchema, asker: Annotated[Identity, operator]) -> Response:
-        """Puts a request into the workers' queue; 404 tells that there is no such queue.
 
-        The job can be read as soon as the consumer has stored its first update.
-        """
-        job_id = await _acts(parts).submit(asker, asked)
-        made = SubmittedSchema(job_id=job_id, queue=asked.queue, resource_id=asked.resource_id)
-        return answer(made, {"Location": address("api", "v1", "jobs", job_id)}, HTTPStatus.ACCEPTED)
-
-    @router.post("/jobs/{job_id}/cancel", summary="Cancel a job", **documented(examples.CANCELLED, 400, 404, 409))
-    async def cancel_job(
-        job_id: PathId, asked: Annotated[AskedCancellation, Query()], asker: Annotated[Identity, operator]
-    ) -> Response:
-        """Takes a request back that no worker has taken yet; 409 tells that it is too late."""
-        try:
-            result = await _acts(parts).cancel(asker, job_id, asked.queue)
-        except (UnreachableError, NotFoundError, TooLateError):
-            raise
-        except JobTrailError as error:
-            # Another cancellation is at this queue, or too many requests wait in it: it may go better the next time.
-            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": "5"}) from error
-        return answer(CancelledSchema(job_id=job_id, queue=result.queue, resource_id=result.resource_id))
-
-    return router
+@router.post("/jobs/{job_id}/cancel", summary="Cancel a job", **documented(examples.CANCELLED, 400, 404, 409))
+async def cancel_job(
+    parts: AppParts, job_id: PathId, asked: Annotated[AskedCancellation, Query()], asker: Operator
+) -> Response:
+    """Takes a request back that no worker has taken yet; 409 tells that it is too late."""
+    try:
+        result = await _acts(parts).cancel(asker, job_id, asked.queue)
+    except (UnreachableError, NotFoundError, TooLateError):
+        raise
+    except JobTrailError as error:
+        # Another cancellation is at this queue, or too many requests wait in it: it may go better the next time.
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": "5"}) from error
+    return answer(CancelledSchema(job_id=job_id, queue=result.queue, resource_id=result.resource_id))
 
 
 def _acts(parts: Parts) -> JobActs:

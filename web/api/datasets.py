@@ -21,7 +21,7 @@ from jobtrail.store.keyset import Page
 from jobtrail.web.api.answers import answer, documented, next_link
 from jobtrail.web.api.examples import jobs as examples
 from jobtrail.web.api.parameters import Asked, AskedPage, Moment
-from jobtrail.web.auth.identity import Identity
+from jobtrail.web.dependencies import AppParts, Caller, get_identity
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId
 
@@ -85,53 +85,42 @@ class AskedLog(AskedPage):
     since: Moment | None = Field(None, examples=["1w"], description="Only entries of this time or later; else 1d.")
 
 
-def datasets_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
+router = APIRouter(tags=["datasets"], dependencies=[Depends(get_identity)])
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
+@router.get("/datasets", summary="List datasets", **documented(examples.DATASET_LIST, 400))
+async def datasets(parts: AppParts, request: Request, asked: Annotated[AskedDatasets, Query()]) -> Response:
+    """Those that somebody may have to look after, by `view`."""
+    page = await _read(parts, asked)
+    now = datetime.now(UTC)
+    told = DatasetListSchema(datasets=[DatasetSchema.of(row, now) for row in page.rows], next=page.next)
+    return answer(told, next_link(request, page.next))
+
+
+@router.get("/datasets/counts", summary="Count datasets", **documented(examples.DATASET_COUNTS, 400))
+async def counts(parts: AppParts, asked: Annotated[AskedStuck, Query()]) -> Response:
+    """How many are open, stuck, or without a known status."""
+    return answer(DatasetCountsSchema.model_validate(await parts.dataset_views.counts(stuck_before=asked.stuck_before)))
+
+
+@router.get("/datasets/log", summary="List the creation log", **documented(examples.LOG_LIST, 400))
+async def log(parts: AppParts, request: Request, asked: Annotated[AskedLog, Query()]) -> Response:
+    """What became of datasets, the latest first."""
+    since = asked.since or datetime.now(UTC) - _RECENT
+    page = await parts.dataset_views.logs(_LOG_TYPES[asked.type], since=since, limit=asked.limit, cursor=asked.cursor)
+    told = LogListSchema.model_validate(page)
+    return answer(told, next_link(request, page.next))
+
+
+@router.get("/datasets/{dataset_id}", summary="Show a dataset", **documented(examples.STORY, 400, 404))
+async def dataset(parts: AppParts, dataset_id: PathId, asker: Caller) -> Response:
+    """Its whole story in time order: log, what its sources said, jobs, batch jobs, notifications, messages.
+
+    A viewer is not shown what other users were told.
     """
-    router = APIRouter(tags=["datasets"], dependencies=[Depends(parts.authenticator)])
-
-    @router.get("/datasets", summary="List datasets", **documented(examples.DATASET_LIST, 400))
-    async def datasets(request: Request, asked: Annotated[AskedDatasets, Query()]) -> Response:
-        """Those that somebody may have to look after, by `view`."""
-        page = await _read(parts, asked)
-        now = datetime.now(UTC)
-        told = DatasetListSchema(datasets=[DatasetSchema.of(row, now) for row in page.rows], next=page.next)
-        return answer(told, next_link(request, page.next))
-
-    @router.get("/datasets/counts", summary="Count datasets", **documented(examples.DATASET_COUNTS, 400))
-    async def counts(asked: Annotated[AskedStuck, Query()]) -> Response:
-        """How many are open, stuck, or without a known status."""
-        return answer(
-            DatasetCountsSchema.model_validate(await parts.dataset_views.counts(stuck_before=asked.stuck_before))
-        )
-
-    @router.get("/datasets/log", summary="List the creation log", **documented(examples.LOG_LIST, 400))
-    async def log(request: Request, asked: Annotated[AskedLog, Query()]) -> Response:
-        """What became of datasets, the latest first."""
-        since = asked.since or datetime.now(UTC) - _RECENT
-        page = await parts.dataset_views.logs(
-            _LOG_TYPES[asked.type], since=since, limit=asked.limit, cursor=asked.cursor
-        )
-        told = LogListSchema.model_validate(page)
-        return answer(told, next_link(request, page.next))
-
-    @router.get("/datasets/{dataset_id}", summary="Show a dataset", **documented(examples.STORY, 400, 404))
-    async def dataset(dataset_id: PathId, asker: Annotated[Identity, Depends(parts.authenticator)]) -> Response:
-        """Its whole story in time order: log, what its sources said, jobs, batch jobs, notifications, messages.
-
-        A viewer is not shown what other users were told.
-        """
-        story = await parts.dataset_stories.tell(dataset_id)
-        seen = replace(story, moments=[moment for moment in story.moments if asker.may_see_told(moment.told_to)])
-        return answer(StorySchema.told(seen, datetime.now(UTC)))
-
-    return router
+    story = await parts.dataset_stories.tell(dataset_id)
+    seen = replace(story, moments=[moment for moment in story.moments if asker.may_see_told(moment.told_to)])
+    return answer(StorySchema.told(seen, datetime.now(UTC)))
 
 
 async def _read(parts: Parts, asked: AskedDatasets) -> Page[DatasetRow]:

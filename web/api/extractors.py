@@ -7,30 +7,20 @@ from jobtrail.operations.one_extractor import find_extractor
 from jobtrail.operations.schemas.extractors import ExtractorListSchema, ExtractorSchema
 from jobtrail.web.api.answers import answer, documented
 from jobtrail.web.api.examples import jobs as examples
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts, get_identity
 from jobtrail.web.paths import PathId
 
+router = APIRouter(tags=["extractors"], dependencies=[Depends(get_identity)])
 
-def extractors_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
 
-    Args:
-        parts: The application's parts.
+@router.get("/extractors", summary="List extractors", **documented(examples.EXTRACTOR_LIST))
+async def extractors(parts: AppParts) -> Response:
+    """By name, with their versions and instances. `online` is derived now; each instance tells from what."""
+    found = await list_extractors(parts.extractors, parts.settings)
+    return answer(ExtractorListSchema(extractors=[ExtractorSchema.of(extractor) for extractor in found]))
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(tags=["extractors"], dependencies=[Depends(parts.authenticator)])
 
-    @router.get("/extractors", summary="List extractors", **documented(examples.EXTRACTOR_LIST))
-    async def extractors() -> Response:
-        """By name, with their versions and instances. `online` is derived now; each instance tells from what."""
-        found = await list_extractors(parts.extractors, parts.settings)
-        return answer(ExtractorListSchema(extractors=[ExtractorSchema.of(extractor) for extractor in found]))
-
-    @router.get("/extractors/{name}", summary="Show an extractor", **documented(examples.EXTRACTOR, 400, 404))
-    async def extractor(name: PathId) -> Response:
-        """One extractor, as in the list."""
-        return answer(ExtractorSchema.of(await find_extractor(parts.extractors, parts.settings, name)))
-
-    return router
+@router.get("/extractors/{name}", summary="Show an extractor", **documented(examples.EXTRACTOR, 400, 404))
+async def extractor(parts: AppParts, name: PathId) -> Response:
+    """One extractor, as in the list."""
+    return answer(ExtractorSchema.of(await find_extractor(parts.extractors, parts.settings, name)))

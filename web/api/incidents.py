@@ -2,15 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from jobtrail.operations.schemas.incidents import IncidentListSchema, IncidentSchema
 from jobtrail.web.api.answers import answer, documented, next_link
 from jobtrail.web.api.examples import incidents as examples
 from jobtrail.web.api.parameters import AskedPage
-from jobtrail.web.auth.identity import Identity
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.paths import PathId
 
 
@@ -20,32 +19,21 @@ class AskedIncidents(AskedPage):
     open: bool = Field(default=False, description="Only those that nobody has acknowledged.")
 
 
-def incidents_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
+router = APIRouter(prefix="/incidents", tags=["incidents"])
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(prefix="/incidents", tags=["incidents"])
+@router.get("", summary="List incidents", **documented(examples.INCIDENT_LIST, 400))
+async def incidents(parts: AppParts, request: Request, asked: Annotated[AskedIncidents, Query()]) -> Response:
+    """Where a stream was deleted, cut short, or lost updates before they were read: the latest first."""
+    page = await parts.incidents.list(limit=asked.limit, cursor=asked.cursor, open_only=asked.open)
+    return answer(IncidentListSchema.model_validate(page), next_link(request, page.next))
 
-    @router.get("", summary="List incidents", **documented(examples.INCIDENT_LIST, 400))
-    async def incidents(request: Request, asked: Annotated[AskedIncidents, Query()]) -> Response:
-        """Where a stream was deleted, cut short, or lost updates before they were read: the latest first."""
-        page = await parts.incidents.list(limit=asked.limit, cursor=asked.cursor, open_only=asked.open)
-        return answer(IncidentListSchema.model_validate(page), next_link(request, page.next))
 
-    @router.post(
-        "/{incident_id}/acknowledge", summary="Acknowledge an incident", **documented(examples.ACKNOWLEDGED, 400, 404)
-    )
-    async def acknowledge(
-        incident_id: PathId, asker: Annotated[Identity, Depends(parts.authenticator.operator)]
-    ) -> Response:
-        """Notes that somebody knows of it; who did so first stays."""
-        incident = await parts.incidents.acknowledge(incident_id, asker.name)
-        await parts.audit.note(asker, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})
-        return answer(IncidentSchema.model_validate(incident))
-
-    return router
+@router.post(
+    "/{incident_id}/acknowledge", summary="Acknowledge an incident", **documented(examples.ACKNOWLEDGED, 400, 404)
+)
+async def acknowledge(parts: AppParts, incident_id: PathId, asker: Operator) -> Response:
+    """Notes that somebody knows of it; who did so first stays."""
+    incident = await parts.incidents.acknowledge(incident_id, asker.name)
+    await parts.audit.note(asker, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})
+    return answer(IncidentSchema.model_validate(incident))

@@ -11,6 +11,7 @@ from jobtrail.store.jobs.jobs import EventFilter, EventPage, JobFilter
 from jobtrail.web.api.answers import answer, documented, links, next_link
 from jobtrail.web.api.examples import jobs as examples
 from jobtrail.web.api.parameters import Asked, AskedPage, Limit, Moment, Name, Statuses, Text
+from jobtrail.web.dependencies import AppParts, get_identity
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId
 
@@ -78,50 +79,45 @@ class AskedEvents(Asked):
     )
 
 
-def jobs_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
+router = APIRouter(tags=["jobs"], dependencies=[Depends(get_identity)])
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
+@router.get("/jobs", summary="List jobs", **documented(examples.JOB_LIST, 400))
+async def jobs(parts: AppParts, request: Request, asked: Annotated[AskedJobs, Query()]) -> Response:
+    """The latest updated first. A job that is updated while you read moves to the front; all others come once.
+
+    The first page also tells the latest groups of updates that name no job.
     """
-    router = APIRouter(tags=["jobs"], dependencies=[Depends(parts.authenticator)])
+    found = await list_jobs(parts.jobs, parts.judge(), asked.request())
+    return answer(JobListSchema.of(found), next_link(request, found.next))
 
-    @router.get("/jobs", summary="List jobs", **documented(examples.JOB_LIST, 400))
-    async def jobs(request: Request, asked: Annotated[AskedJobs, Query()]) -> Response:
-        """The latest updated first. A job that is updated while you read moves to the front; all others come once.
 
-        The first page also tells the latest groups of updates that name no job.
-        """
-        found = await list_jobs(parts.jobs, parts.judge(), asked.request())
-        return answer(JobListSchema.of(found), next_link(request, found.next))
+@router.get("/jobs/{job_id}", summary="Show a job", **documented(examples.JOB, 400, 404))
+async def job(parts: AppParts, job_id: PathId) -> Response:
+    """All that its events add up to."""
+    found = await parts.jobs.get(job_id)
+    return answer(JobSchema.of(found, await parts.judge().stall(found)))
 
-    @router.get("/jobs/{job_id}", summary="Show a job", **documented(examples.JOB, 400, 404))
-    async def job(job_id: PathId) -> Response:
-        """All that its events add up to."""
-        found = await parts.jobs.get(job_id)
-        return answer(JobSchema.of(found, await parts.judge().stall(found)))
 
-    @router.get("/jobs/{job_id}/events", summary="List a job's events", **documented(examples.EVENT_PAGE, 400, 404))
-    async def events(request: Request, job_id: PathId, asked: Annotated[AskedEvents, Query()]) -> Response:
-        """Always in order, whichever way you go: forwards with `after`, backwards with `before`."""
-        page = await _event_page(parts, job_id, asked)
-        return answer(EventPageSchema.of(page), _links(request, page))
+@router.get("/jobs/{job_id}/events", summary="List a job's events", **documented(examples.EVENT_PAGE, 400, 404))
+async def events(parts: AppParts, request: Request, job_id: PathId, asked: Annotated[AskedEvents, Query()]) -> Response:
+    """Always in order, whichever way you go: forwards with `after`, backwards with `before`."""
+    page = await _event_page(parts, job_id, asked)
+    return answer(EventPageSchema.of(page), _links(request, page))
 
-    @router.get(
-        "/jobs/{job_id}/messages", summary="List a job's raw messages", **documented(examples.MESSAGE_PAGE, 400, 404)
-    )
-    async def messages(request: Request, job_id: PathId, asked: Annotated[AskedEvents, Query()]) -> Response:
-        """The same as they came in: the text that was received, from which queue, and what the sender said of itself.
 
-        For whoever writes an extractor: what became of each text stands in the events.
-        """
-        page = await _event_page(parts, job_id, asked)
-        return answer(MessagePageSchema.of(page), _links(request, page))
+@router.get(
+    "/jobs/{job_id}/messages", summary="List a job's raw messages", **documented(examples.MESSAGE_PAGE, 400, 404)
+)
+async def messages(
+    parts: AppParts, request: Request, job_id: PathId, asked: Annotated[AskedEvents, Query()]
+) -> Response:
+    """The same as they came in: the text that was received, from which queue, and what the sender said of itself.
 
-    return router
+    For whoever writes an extractor: what became of each text stands in the events.
+    """
+    page = await _event_page(parts, job_id, asked)
+    return answer(MessagePageSchema.of(page), _links(request, page))
 
 
 async def _event_page(parts: Parts, job_id: str, asked: AskedEvents) -> EventPage:

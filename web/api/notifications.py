@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
@@ -14,7 +14,7 @@ from jobtrail.web.api.answers import answer, documented, next_link
 from jobtrail.web.api.examples import jobs as examples
 from jobtrail.web.api.parameters import Asked, AskedPage, Name
 from jobtrail.web.auth.identity import Identity
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts, Caller, Operator
 from jobtrail.web.paths import PathId
 
 
@@ -36,57 +36,48 @@ class AskedUser(Asked):
     user: Name | None = Field(None, examples=["alice"], description="Whose; else those of the token's user.")
 
 
-def notifications_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
+router = APIRouter(tags=["notifications"])
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(tags=["notifications"])
-    operator = Depends(parts.authenticator.operator)
-
-    @router.get("/notifications", summary="List notifications", **documented(examples.NOTIFICATION_LIST, 400))
-    async def notifications(
-        request: Request,
-        asked: Annotated[AskedNotifications, Query()],
-        asker: Annotated[Identity, Depends(parts.authenticator)],
-    ) -> Response:
-        """The latest first."""
-        user_id = _visible_to(asker, asked.user)
-        page = await parts.notifications.list(user_id, unread_only=asked.unread, limit=asked.limit, cursor=asked.cursor)
-        unread = None if user_id is None else await parts.notifications.unread_count(user_id)
-        return answer(
-            NotificationListSchema(notifications=page.rows, next=page.next, unread=unread),
-            next_link(request, page.next),
-        )
-
-    @router.post(
-        "/notifications/read-all", summary="Mark all notifications as read", **documented(examples.MARKED_READ, 400)
+@router.get("/notifications", summary="List notifications", **documented(examples.NOTIFICATION_LIST, 400))
+async def notifications(
+    parts: AppParts,
+    request: Request,
+    asked: Annotated[AskedNotifications, Query()],
+    asker: Caller,
+) -> Response:
+    """The latest first."""
+    user_id = _visible_to(asker, asked.user)
+    page = await parts.notifications.list(user_id, unread_only=asked.unread, limit=asked.limit, cursor=asked.cursor)
+    unread = None if user_id is None else await parts.notifications.unread_count(user_id)
+    return answer(
+        NotificationListSchema(notifications=page.rows, next=page.next, unread=unread), next_link(request, page.next)
     )
-    async def read_all(asked: Annotated[AskedUser, Query()], asker: Annotated[Identity, operator]) -> Response:
-        """All of one user's."""
-        user_id = asked.user or asker.user_id
-        if user_id is None:
-            raise HTTPException(HTTPStatus.BAD_REQUEST, "Whose? Your token has no user, so `user` must name one.")
-        marked = await parts.notifications.mark_all_read(user_id, datetime.now(UTC))
-        await parts.audit.note(asker, "notifications.read", target=user_id, details={"marked": str(marked)})
-        return answer(MarkedReadSchema(marked=marked))
 
-    @router.post(
-        "/notifications/{notification_id}/read",
-        summary="Mark a notification as read",
-        **documented(examples.NOTIFICATION, 400, 404),
-    )
-    async def read(notification_id: PathId, asker: Annotated[Identity, operator]) -> Response:
-        """One that was read before keeps its time."""
-        notification = await parts.notifications.mark_read(notification_id, datetime.now(UTC))
-        await parts.audit.note(asker, "notification.read", target=notification_id)
-        return answer(NotificationSchema.model_validate(notification))
 
-    return router
+@router.post(
+    "/notifications/read-all", summary="Mark all notifications as read", **documented(examples.MARKED_READ, 400)
+)
+async def read_all(parts: AppParts, asked: Annotated[AskedUser, Query()], asker: Operator) -> Response:
+    """All of one user's."""
+    user_id = asked.user or asker.user_id
+    if user_id is None:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "Whose? Your token has no user, so `user` must name one.")
+    marked = await parts.notifications.mark_all_read(user_id, datetime.now(UTC))
+    await parts.audit.note(asker, "notifications.read", target=user_id, details={"marked": str(marked)})
+    return answer(MarkedReadSchema(marked=marked))
+
+
+@router.post(
+    "/notifications/{notification_id}/read",
+    summary="Mark a notification as read",
+    **documented(examples.NOTIFICATION, 400, 404),
+)
+async def read(parts: AppParts, notification_id: PathId, asker: Operator) -> Response:
+    """One that was read before keeps its time."""
+    notification = await parts.notifications.mark_read(notification_id, datetime.now(UTC))
+    await parts.audit.note(asker, "notification.read", target=notification_id)
+    return answer(NotificationSchema.model_validate(notification))
 
 
 def _visible_to(asker: Identity, user_id: str | None) -> str | None:

@@ -13,8 +13,7 @@ from jobtrail.operations.schemas.outbox import OutboxSchema, RetriedSchema
 from jobtrail.web.api.answers import answer, documented
 from jobtrail.web.api.examples import jobs as examples
 from jobtrail.web.api.parameters import Asked, Limit
-from jobtrail.web.auth.identity import Identity
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts, Operator, get_operator
 
 _UNSENT = (OutboxState.WAITING, OutboxState.SENDING, OutboxState.FAILED)
 _MAX_KEYS = 1000
@@ -36,44 +35,33 @@ class RetrySchema(Schema):
     )
 
 
-def outbox_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
+router = APIRouter(prefix="/outbox", tags=["outbox"])
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
+@router.get(
+    "",
+    summary="List messages to the outside",
+    dependencies=[Depends(get_operator)],
+    **documented(examples.OUTBOX, 400),
+)
+async def outbox(parts: AppParts, asked: Annotated[AskedOutbox, Query()]) -> Response:
+    """What is not sent and what was sent lately, the newest first, up to `limit` of each; and how much waits.
+
+    For operators, as it names who was told what.
     """
-    router = APIRouter(prefix="/outbox", tags=["outbox"])
+    states = (OutboxState.FAILED,) if asked.failed else _UNSENT
+    unsent = await parts.outbox.entries(states, limit=asked.limit)
+    sent = [] if asked.failed else await parts.outbox.entries((OutboxState.SENT,), limit=asked.limit)
+    return answer(OutboxSchema.of(unsent, sent, await parts.outbox.backlog()))
 
-    @router.get(
-        "",
-        summary="List messages to the outside",
-        dependencies=[Depends(parts.authenticator.operator)],
-        **documented(examples.OUTBOX, 400),
-    )
-    async def outbox(asked: Annotated[AskedOutbox, Query()]) -> Response:
-        """What is not sent and what was sent lately, the newest first, up to `limit` of each; and how much waits.
 
-        For operators, as it names who was told what.
-        """
-        states = (OutboxState.FAILED,) if asked.failed else _UNSENT
-        unsent = await parts.outbox.entries(states, limit=asked.limit)
-        sent = [] if asked.failed else await parts.outbox.entries((OutboxState.SENT,), limit=asked.limit)
-        return answer(OutboxSchema.of(unsent, sent, await parts.outbox.backlog()))
-
-    @router.post("/retry", summary="Try messages again", **documented(examples.RETRIED, 400, 404, 413, 415))
-    async def retry(
-        asker: Annotated[Identity, Depends(parts.authenticator.operator)], asked: RetrySchema | None = None
-    ) -> Response:
-        """Those that were given up, with all their attempts before them. What was one message stays one."""
-        keys = asked.keys if asked else None
-        retried = await parts.outbox.retry(keys)
-        if keys and not retried:
-            detail = "None of these keys is that of a message that waits or was given up."
-            raise HTTPException(HTTPStatus.NOT_FOUND, detail)
-        await parts.audit.note(asker, "outbox.retry", target=" ".join(keys or ()), details={"count": str(retried)})
-        return answer(RetriedSchema(retried=retried))
-
-    return router
+@router.post("/retry", summary="Try messages again", **documented(examples.RETRIED, 400, 404, 413, 415))
+async def retry(parts: AppParts, asker: Operator, asked: RetrySchema | None = None) -> Response:
+    """Those that were given up, with all their attempts before them. What was one message stays one."""
+    keys = asked.keys if asked else None
+    retried = await parts.outbox.retry(keys)
+    if keys and not retried:
+        detail = "None of these keys is that of a message that waits or was given up."
+        raise HTTPException(HTTPStatus.NOT_FOUND, detail)
+    await parts.audit.note(asker, "outbox.retry", target=" ".join(keys or ()), details={"count": str(retried)})
+    return answer(RetriedSchema(retried=retried))

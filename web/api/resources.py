@@ -13,7 +13,7 @@ from jobtrail.operations.schemas.resources import ResourceEventsSchema, Resource
 from jobtrail.web.api.answers import answer, documented, next_link
 from jobtrail.web.api.examples import jobs as examples
 from jobtrail.web.api.parameters import Asked, AskedPage, Name, PageCursor
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts, get_identity
 from jobtrail.web.paths import PathId
 
 
@@ -32,67 +32,64 @@ class AskedResourceEvents(Asked):
     cursor: PageCursor = None
 
 
-def resources_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
+router = APIRouter(tags=["resources"], dependencies=[Depends(get_identity)])
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
+@router.get("/resources/{resource_id}", summary="Show a resource", **documented(examples.RESOURCE, 400))
+async def resource(parts: AppParts, resource_id: PathId) -> Response:
+    """Each extractor with its latest job, and with its updates that name no job.
+
+    A resource of which nothing is known has none. What was said is under `/resources/{resource_id}/events`.
     """
-    router = APIRouter(tags=["resources"], dependencies=[Depends(parts.authenticator)])
+    groups = await read_groups(parts.resources, parts.judge(), resource_id)
+    return answer(ResourceSchema.of(resource_id, groups))
 
-    @router.get("/resources/{resource_id}", summary="Show a resource", **documented(examples.RESOURCE, 400))
-    async def resource(resource_id: PathId) -> Response:
-        """Each extractor with its latest job, and with its updates that name no job.
 
-        A resource of which nothing is known has none. What was said is under `/resources/{resource_id}/events`.
-        """
-        groups = await read_groups(parts.resources, parts.judge(), resource_id)
-        return answer(ResourceSchema.of(resource_id, groups))
+@router.get(
+    "/resources/{resource_id}/events",
+    summary="List a resource's events by extractor and job",
+    **documented(examples.RESOURCE_EVENTS, 400),
+)
+async def events(
+    parts: AppParts, request: Request, resource_id: PathId, asked: Annotated[AskedResourceEvents, Query()]
+) -> Response:
+    """The latest updated jobs first, each with its latest events, in order; the rest of them are the job's own.
 
-    @router.get(
-        "/resources/{resource_id}/events",
-        summary="List a resource's events by extractor and job",
-        **documented(examples.RESOURCE_EVENTS, 400),
+    The first page also tells the latest updates that name no job.
+    """
+    wanted = ResourceEventsRequest(
+        resource_id=resource_id,
+        extractor_id=asked.extractor,
+        jobs=asked.limit,
+        events=asked.events,
+        cursor=asked.cursor,
     )
-    async def events(request: Request, resource_id: PathId, asked: Annotated[AskedResourceEvents, Query()]) -> Response:
-        """The latest updated jobs first, each with its latest events, in order; the rest of them are the job's own.
+    told = await read_resource_events(parts.jobs, parts.judge(), wanted)
+    return answer(ResourceEventsSchema.of(resource_id, told), next_link(request, told.next))
 
-        The first page also tells the latest updates that name no job.
-        """
-        wanted = ResourceEventsRequest(
-            resource_id=resource_id,
-            extractor_id=asked.extractor,
-            jobs=asked.limit,
-            events=asked.events,
-            cursor=asked.cursor,
-        )
-        told = await read_resource_events(parts.jobs, parts.judge(), wanted)
-        return answer(ResourceEventsSchema.of(resource_id, told), next_link(request, told.next))
 
-    @router.get(
-        "/resources/{resource_id}/jobs",
-        summary="List an extractor's jobs on a resource",
-        **documented(examples.JOB_PAGE, 400),
-    )
-    async def jobs(request: Request, resource_id: PathId, asked: Annotated[AskedOfExtractor, Query()]) -> Response:
-        """The one that was asked for last comes first."""
-        page = await parts.resources.jobs(resource_id, asked.extractor, limit=asked.limit, cursor=asked.cursor)
-        listed = await judged(parts.judge(), page.jobs)
-        return answer(JobPageSchema.of(listed, page.next), next_link(request, page.next))
+@router.get(
+    "/resources/{resource_id}/jobs",
+    summary="List an extractor's jobs on a resource",
+    **documented(examples.JOB_PAGE, 400),
+)
+async def jobs(
+    parts: AppParts, request: Request, resource_id: PathId, asked: Annotated[AskedOfExtractor, Query()]
+) -> Response:
+    """The one that was asked for last comes first."""
+    page = await parts.resources.jobs(resource_id, asked.extractor, limit=asked.limit, cursor=asked.cursor)
+    listed = await judged(parts.judge(), page.jobs)
+    return answer(JobPageSchema.of(listed, page.next), next_link(request, page.next))
 
-    @router.get(
-        "/resources/{resource_id}/no-job-id",
-        summary="List an extractor's updates that name no job",
-        **documented(examples.UNNAMED_EVENTS, 400),
-    )
-    async def without_job(
-        request: Request, resource_id: PathId, asked: Annotated[AskedOfExtractor, Query()]
-    ) -> Response:
-        """In order of arrival."""
-        page = await parts.jobs.unnamed.page(asked.extractor, resource_id, limit=asked.limit, cursor=asked.cursor)
-        return answer(UnnamedEventListSchema.of(page), next_link(request, page.next))
 
-    return router
+@router.get(
+    "/resources/{resource_id}/no-job-id",
+    summary="List an extractor's updates that name no job",
+    **documented(examples.UNNAMED_EVENTS, 400),
+)
+async def without_job(
+    parts: AppParts, request: Request, resource_id: PathId, asked: Annotated[AskedOfExtractor, Query()]
+) -> Response:
+    """In order of arrival."""
+    page = await parts.jobs.unnamed.page(asked.extractor, resource_id, limit=asked.limit, cursor=asked.cursor)
+    return answer(UnnamedEventListSchema.of(page), next_link(request, page.next))

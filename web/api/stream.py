@@ -6,13 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request
 
 from jobtrail.web.api.examples import jobs as examples
+from jobtrail.web.dependencies import AppParts, get_identity
 from jobtrail.web.live.listener import SIGN_OF_LIFE_S
 from jobtrail.web.live.sse import HELLO, RETRY_MS, EventStream, event, event_id_alone
 from jobtrail.web.live.subscription import Subscription
 from jobtrail.web.live.topics import ALL, JOB, RESOURCE, Topic, topic_of
 from jobtrail.web.live.update import UpdateSchema
 from jobtrail.web.live.welcome import is_welcome
-from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId
 from jobtrail.web.problem import problems
 
@@ -51,56 +51,56 @@ LastEventIdInQuery = Annotated[
     str | None, Query(alias="last_event_id", description="The same, for clients that can't set headers.")
 ]
 
+router = APIRouter(
+    prefix="/api/v1",
+    tags=["streams"],
+    default_response_class=EventStream,
+    dependencies=[Depends(get_identity)],
+)
 
-def stream_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
 
-    Args:
-        parts: The application's parts.
+@router.get("/stream", summary="Follow all updates", description=_ABOUT, status_code=200, responses=_RESPONSES)
+async def all_updates(
+    parts: AppParts, request: Request, last_event_id: LastEventId = None, earlier_id: LastEventIdInQuery = None
+) -> EventStream:
+    return _stream(parts, request, ALL, last_event_id, earlier_id)
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(
-        prefix="/api/v1",
-        tags=["streams"],
-        default_response_class=EventStream,
-        dependencies=[Depends(parts.authenticator)],
-    )
 
-    def stream(request: Request, topic: Topic, header: str | None, query: str | None) -> EventStream:
-        # A browser that comes back still asks for the address that it was given first: the header is newer.
-        subscription = Subscription(parts.hub, topic, after=header or query or None)
-        return EventStream(parts.hub.telling(subscription), partial(is_welcome, parts.authenticator, request))
+@router.get(
+    "/jobs/{job_id}/stream",
+    summary="Follow a job's updates",
+    description=_ABOUT,
+    status_code=200,
+    responses=_RESPONSES,
+)
+async def updates_of_job(
+    parts: AppParts,
+    request: Request,
+    job_id: PathId,
+    last_event_id: LastEventId = None,
+    earlier_id: LastEventIdInQuery = None,
+) -> EventStream:
+    return _stream(parts, request, topic_of(JOB, job_id), last_event_id, earlier_id)
 
-    @router.get("/stream", summary="Follow all updates", description=_ABOUT, status_code=200, responses=_RESPONSES)
-    async def all_updates(
-        request: Request, last_event_id: LastEventId = None, earlier_id: LastEventIdInQuery = None
-    ) -> EventStream:
-        return stream(request, ALL, last_event_id, earlier_id)
 
-    @router.get(
-        "/jobs/{job_id}/stream",
-        summary="Follow a job's updates",
-        description=_ABOUT,
-        status_code=200,
-        responses=_RESPONSES,
-    )
-    async def updates_of_job(
-        request: Request, job_id: PathId, last_event_id: LastEventId = None, earlier_id: LastEventIdInQuery = None
-    ) -> EventStream:
-        return stream(request, topic_of(JOB, job_id), last_event_id, earlier_id)
+@router.get(
+    "/resources/{resource_id}/stream",
+    summary="Follow the updates about a resource",
+    description=_ABOUT,
+    status_code=200,
+    responses=_RESPONSES,
+)
+async def updates_of_resource(
+    parts: AppParts,
+    request: Request,
+    resource_id: PathId,
+    last_event_id: LastEventId = None,
+    earlier_id: LastEventIdInQuery = None,
+) -> EventStream:
+    return _stream(parts, request, topic_of(RESOURCE, resource_id), last_event_id, earlier_id)
 
-    @router.get(
-        "/resources/{resource_id}/stream",
-        summary="Follow the updates about a resource",
-        description=_ABOUT,
-        status_code=200,
-        responses=_RESPONSES,
-    )
-    async def updates_of_resource(
-        request: Request, resource_id: PathId, last_event_id: LastEventId = None, earlier_id: LastEventIdInQuery = None
-    ) -> EventStream:
-        return stream(request, topic_of(RESOURCE, resource_id), last_event_id, earlier_id)
 
-    return router
+def _stream(parts: AppParts, request: Request, topic: Topic, header: str | None, query: str | None) -> EventStream:
+    # A browser that comes back still asks for the address that it was given first: the header is newer.
+    subscription = Subscription(parts.hub, topic, after=header or query or None)
+    return EventStream(parts.hub.telling(subscription), partial(is_welcome, parts.authenticator, request))

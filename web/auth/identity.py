@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import cast
 
 from fastapi import Request
 from starlette.exceptions import HTTPException
@@ -35,9 +34,7 @@ class Identity(Actor):
 
 
 class Authenticator:
-    """Tells who asks. As a dependency of a route it stands for: anybody whom we know.
-
-    `web.auth.admission` has let them in before any route is chosen, so that no route can be left open by oversight.
+    """Finds out who asks.
 
     Args:
         tokens: The tokens.
@@ -49,18 +46,6 @@ class Authenticator:
         self._tokens = tokens
         self._sessions = sessions
         self._is_open = is_open
-
-    async def __call__(self, request: Request) -> Identity:
-        """Return who asks."""
-        return cast(Identity, request.state.asker)
-
-    async def operator(self, request: Request) -> Identity:
-        """Return the operator who asks; a dependency too.
-
-        Raises:
-            HTTPException: 403, for anybody else.
-        """
-        return require_operator(await self(request))
 
     async def recognise(self, request: Request) -> Identity | None:
         """Find out who sends a request.

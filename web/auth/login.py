@@ -4,62 +4,55 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from jobtrail.models.audit import Outcome
 from jobtrail.operations.audit import Actor
 from jobtrail.web.auth.identity import Identity, client_address
-from jobtrail.web.auth.login_tries import LoginTries
+from jobtrail.web.dependencies import AppParts, Caller
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import local_path
 
+router = APIRouter(include_in_schema=False)
 
-def login_router(parts: Parts) -> APIRouter:
-    """Make the two.
 
-    Args:
-        parts: The parts of the application.
+@router.get("/login")
+async def ask(parts: AppParts, request: Request, after: Annotated[str, Query(alias="next")] = "/") -> Response:
+    return await _page(parts, request, after)
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
-    tries = LoginTries()
 
-    @router.get("/login")
-    async def ask(request: Request, after: Annotated[str, Query(alias="next")] = "/") -> Response:
-        return await _page(parts, request, after)
+@router.post("/login")
+async def log_in(
+    parts: AppParts,
+    request: Request,
+    token: Annotated[str, Form()] = "",
+    after: Annotated[str, Form(alias="next")] = "/",
+) -> Response:
+    address = client_address(request)
+    wait_s = parts.login_tries.begin(address)
+    if wait_s:
+        return await _page(parts, request, after, wait_s=wait_s)
+    now = datetime.now(UTC)
+    known = await parts.tokens.recognise(token.strip(), now)
+    if known is None:
+        nobody = Actor(name="nobody", role=None, user_id=None, origin=address)
+        await parts.audit.note(nobody, "login", outcome=Outcome.REFUSED)
+        return await _page(parts, request, after, is_refused=True)
+    parts.login_tries.forgive(address)
+    response = RedirectResponse(local_path(after), HTTPStatus.SEE_OTHER)
+    await parts.sessions.begin(response, known.id, now)
+    asker = Identity(name=known.name, role=known.role, user_id=known.user_id, origin=address)
+    await parts.audit.note(asker, "login")
+    return response
 
-    @router.post("/login")
-    async def log_in(
-        request: Request, token: Annotated[str, Form()] = "", after: Annotated[str, Form(alias="next")] = "/"
-    ) -> Response:
-        address = client_address(request)
-        wait_s = tries.begin(address)
-        if wait_s:
-            return await _page(parts, request, after, wait_s=wait_s)
-        now = datetime.now(UTC)
-        known = await parts.tokens.recognise(token.strip(), now)
-        if known is None:
-            nobody = Actor(name="nobody", role=None, user_id=None, origin=address)
-            await parts.audit.note(nobody, "login", outcome=Outcome.REFUSED)
-            return await _page(parts, request, after, is_refused=True)
-        tries.forgive(address)
-        response = RedirectResponse(local_path(after), HTTPStatus.SEE_OTHER)
-        await parts.sessions.begin(response, known.id, now)
-        asker = Identity(name=known.name, role=known.role, user_id=known.user_id, origin=address)
-        await parts.audit.note(asker, "login")
-        return response
 
-    @router.post("/logout")
-    async def log_out(request: Request, asker: Annotated[Identity, Depends(parts.authenticator)]) -> Response:
-        response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
-        await parts.sessions.end(request, response, datetime.now(UTC))
-        await parts.audit.note(asker, "logout")
-        return response
-
-    return router
+@router.post("/logout")
+async def log_out(parts: AppParts, request: Request, asker: Caller) -> Response:
+    response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
+    await parts.sessions.end(request, response, datetime.now(UTC))
+    await parts.audit.note(asker, "logout")
+    return response
 
 
 async def _page(parts: Parts, request: Request, after: str, *, is_refused: bool = False, wait_s: int = 0) -> Response:

@@ -7,19 +7,18 @@ import json
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated
 from urllib.parse import parse_qsl
 
 import structlog
-from fastapi import APIRouter, Depends, Request
-from pusher import Pusher
+from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 
 from jobtrail.models.errors import NotFoundError, RecordError
 from jobtrail.models.notifications.pusher_channels import dataset_of, is_channel_name, user_channel
 from jobtrail.models.token import Role
 from jobtrail.store.datasets.datasets import DatasetRepository
-from jobtrail.web.auth.identity import Authenticator, Identity
+from jobtrail.web.auth.identity import Identity
+from jobtrail.web.dependencies import AppParts, Caller
 
 log = structlog.get_logger()
 
@@ -28,32 +27,19 @@ MAX_BODY_BYTES = 8 * 1024
 _SOCKET_ID = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}")
 _MAX_FIELDS = 20
 
+router = APIRouter()
 
-def pusher_auth_router(authenticator: Authenticator, datasets: DatasetRepository, pusher: Pusher | None) -> APIRouter:
-    """Make the endpoint.
 
-    Args:
-        authenticator: Tells who asks.
-        datasets: Tell whom a dataset concerns.
-        pusher: Signs; None where Pusher is off.
-
-    Returns:
-        The router.
-    """
-    router = APIRouter()
-
-    @router.post("/pusher/auth")
-    async def authorize(request: Request, asker: Annotated[Identity, Depends(authenticator)]) -> Mapping[str, str]:
-        if pusher is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "Pusher is off: JOBTRAIL_PUSHER_URL is not set.")
-        socket_id, channel = _subscription(await _fields(request))
-        if not await _may_see(asker, channel, datasets):
-            log.info("Channel refused", action="web.channel_refused", channel=channel, token=asker.name)
-            raise HTTPException(HTTPStatus.FORBIDDEN, "This token may not see that channel.")
-        signed: Mapping[str, str] = pusher.authenticate(channel, socket_id)
-        return signed
-
-    return router
+@router.post("/pusher/auth")
+async def authorize(parts: AppParts, request: Request, asker: Caller) -> Mapping[str, str]:
+    if parts.pusher is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "Pusher is off: JOBTRAIL_PUSHER_URL is not set.")
+    socket_id, channel = _subscription(await _fields(request))
+    if not await _may_see(asker, channel, parts.datasets):
+        log.info("Channel refused", action="web.channel_refused", channel=channel, token=asker.name)
+        raise HTTPException(HTTPStatus.FORBIDDEN, "This token may not see that channel.")
+    signed: Mapping[str, str] = parts.pusher.authenticate(channel, socket_id)
+    return signed
 
 
 async def _may_see(asker: Identity, channel: str, datasets: DatasetRepository) -> bool:

@@ -14,9 +14,10 @@ from jobtrail.models.jobs.status import Status
 from jobtrail.operations.job_list import RUNNING
 from jobtrail.store.clowder.reads import ClowderReads
 from jobtrail.store.jobs.jobs import JobFilter
-from jobtrail.store.jobs.resources import ResourceGroup, ResourceRepository
+from jobtrail.store.jobs.resources import ResourceGroup
 from jobtrail.web.clowder.route import INVALID, ClowderRoute
 from jobtrail.web.clowder.schemas import ExtractorInfoSchema, NoExtractorSchema
+from jobtrail.web.dependencies import AppParts
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId
 
@@ -43,51 +44,41 @@ class _LatestWord:
     has_ended: bool
 
 
-def extractions_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
+router = APIRouter(prefix="/api", tags=["Clowder 1"], route_class=ClowderRoute)
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(prefix="/api", tags=["Clowder 1"], route_class=ClowderRoute)
-    resources = ResourceRepository(parts.database)
-    reads = ClowderReads(parts.console)
+@router.get(
+    "/extractions/{file_id}/status",
+    summary="Tell how far the extractions of a file are",
+    responses=_STATUS,
+)
+async def status(parts: AppParts, file_id: PathId) -> dict[str, str]:
+    """Answer the latest text of each extractor by its name, and under `Status` how it is with all of them."""
+    groups = await parts.resources.groups(file_id)
+    said = await asyncio.gather(*(_latest_word(parts.clowder, file_id, group) for group in groups))
+    words = {group.extractor_id: word for group, word in zip(groups, said, strict=True) if word}
+    newest = {group.latest.job_id for group in groups if group.latest}
+    is_at_work = not all(word.has_ended for word in words.values()) or await _runs(parts, file_id, besides=newest)
+    summary = (AT_WORK if is_at_work else ALL_DONE) if words else NOTHING_YET
+    return {name: word.text for name, word in words.items()} | {STATUS: summary}
 
-    @router.get(
-        "/extractions/{file_id}/status",
-        summary="Tell how far the extractions of a file are",
-        responses=_STATUS,
-    )
-    async def status(file_id: PathId) -> dict[str, str]:
-        """Answer the latest text of each extractor by its name, and under `Status` how it is with all of them."""
-        groups = await resources.groups(file_id)
-        said = await asyncio.gather(*(_latest_word(reads, file_id, group) for group in groups))
-        words = {group.extractor_id: word for group, word in zip(groups, said, strict=True) if word}
-        newest = {group.latest.job_id for group in groups if group.latest}
-        is_at_work = not all(word.has_ended for word in words.values()) or await _runs(parts, file_id, besides=newest)
-        summary = (AT_WORK if is_at_work else ALL_DONE) if words else NOTHING_YET
-        return {name: word.text for name, word in words.items()} | {STATUS: summary}
 
-    @router.get("/extractors", summary="List extractors, by name")
-    async def extractors() -> list[ExtractorInfoSchema]:
-        return [ExtractorInfoSchema.of(record) for record in await parts.extractors.list()]
+@router.get("/extractors", summary="List extractors, by name")
+async def extractors(parts: AppParts) -> list[ExtractorInfoSchema]:
+    return [ExtractorInfoSchema.of(record) for record in await parts.extractors.list()]
 
-    @router.get(
-        "/extractors/{name}",
-        summary="Read one extractor",
-        response_model=ExtractorInfoSchema,
-        responses=_NO_SUCH_EXTRACTOR,
-    )
-    async def extractor(name: PathId) -> ExtractorInfoSchema | JSONResponse:
-        try:
-            return ExtractorInfoSchema.of(await parts.extractors.get(name))
-        except NotFoundError:
-            return JSONResponse(NoExtractorSchema().json_object(), HTTPStatus.NOT_FOUND)
 
-    return router
+@router.get(
+    "/extractors/{name}",
+    summary="Read one extractor",
+    response_model=ExtractorInfoSchema,
+    responses=_NO_SUCH_EXTRACTOR,
+)
+async def extractor(parts: AppParts, name: PathId) -> ExtractorInfoSchema | JSONResponse:
+    try:
+        return ExtractorInfoSchema.of(await parts.extractors.get(name))
+    except NotFoundError:
+        return JSONResponse(NoExtractorSchema().json_object(), HTTPStatus.NOT_FOUND)
 
 
 async def _latest_word(reads: ClowderReads, resource_id: str, group: ResourceGroup) -> _LatestWord | None:

@@ -23,7 +23,7 @@ from jobtrail.web.clowder.schemas import (
     DetailSchema,
     PageMetadataSchema,
 )
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts
 from jobtrail.web.paths import PathId
 
 _UPDATES_PER_CHUNK = 200
@@ -34,41 +34,31 @@ _UPDATES: dict[int | str, dict[str, object]] = _NO_SUCH_JOB | {
     200: {"model": list[ClowderUpdateSchema], "description": "The updates, in order."}
 }
 
+router = APIRouter(prefix="/api/v2/jobs", tags=["Clowder 2"], route_class=ClowderRoute)
 
-def jobs_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
 
-    Args:
-        parts: The application's parts.
+@router.get("", summary="List jobs, the newest first", responses=INVALID)
+async def list_jobs(parts: AppParts, query: Annotated[ClowderJobQuery, Query()]) -> ClowderJobPageSchema:
+    found = await parts.clowder.jobs(_wanted(query), skip=query.skip, limit=query.limit)
+    metadata = PageMetadataSchema(total_count=found.total, skip=query.skip, limit=query.limit)
+    return ClowderJobPageSchema(metadata=metadata, data=await _shown(parts.clowder, found.jobs))
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(prefix="/api/v2/jobs", tags=["Clowder 2"], route_class=ClowderRoute)
-    reads = ClowderReads(parts.console)
 
-    @router.get("", summary="List jobs, the newest first", responses=INVALID)
-    async def list_jobs(query: Annotated[ClowderJobQuery, Query()]) -> ClowderJobPageSchema:
-        found = await reads.jobs(_wanted(query), skip=query.skip, limit=query.limit)
-        metadata = PageMetadataSchema(total_count=found.total, skip=query.skip, limit=query.limit)
-        return ClowderJobPageSchema(metadata=metadata, data=await _shown(reads, found.jobs))
+@router.get("/{job_id}/summary", summary="Read one job", responses=_NO_SUCH_JOB)
+async def summary(parts: AppParts, job_id: PathId) -> ClowderJobSchema:
+    [shown] = await _shown(parts.clowder, [await _job(parts.jobs, job_id)])
+    return shown
 
-    @router.get("/{job_id}/summary", summary="Read one job", responses=_NO_SUCH_JOB)
-    async def summary(job_id: PathId) -> ClowderJobSchema:
-        [shown] = await _shown(reads, [await _job(parts.jobs, job_id)])
-        return shown
 
-    @router.get(
-        "/{job_id}/updates",
-        summary="Read all updates of one job, in order",
-        response_class=StreamingResponse,
-        responses=_UPDATES,
-    )
-    async def updates(job_id: PathId) -> StreamingResponse:
-        await _job(parts.jobs, job_id)
-        return StreamingResponse(_as_json(_updates(parts.jobs, job_id)), media_type="application/json")
-
-    return router
+@router.get(
+    "/{job_id}/updates",
+    summary="Read all updates of one job, in order",
+    response_class=StreamingResponse,
+    responses=_UPDATES,
+)
+async def updates(parts: AppParts, job_id: PathId) -> StreamingResponse:
+    await _job(parts.jobs, job_id)
+    return StreamingResponse(_as_json(_updates(parts.jobs, job_id)), media_type="application/json")
 
 
 def _wanted(query: ClowderJobQuery) -> CreatedJobs:

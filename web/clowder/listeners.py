@@ -16,54 +16,46 @@ from jobtrail.web.clowder.extractor_info import listener_id, processes, texts
 from jobtrail.web.clowder.parameters import ClowderPageQuery, ListenerQuery, LivelihoodQuery, SearchQuery
 from jobtrail.web.clowder.route import INVALID, ClowderRoute
 from jobtrail.web.clowder.schemas import DetailSchema, ListenerPageSchema, ListenerSchema, PageMetadataSchema
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts
 from jobtrail.web.paths import PathId
 
 _NO_SUCH_LISTENER: dict[int | str, dict[str, object]] = INVALID | {
     404: {"model": DetailSchema, "description": "There is no such listener."}
 }
 
+router = APIRouter(prefix="/api/v2/listeners", tags=["Clowder 2"], route_class=ClowderRoute)
 
-def listeners_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
 
-    Args:
-        parts: The application's parts.
+@router.get("", summary="List listeners, by name", responses=INVALID)
+async def list_listeners(parts: AppParts, query: Annotated[ListenerQuery, Query()]) -> ListenerPageSchema:
+    return _page(query, [each for each in await _listeners(parts.extractors, query) if _is_wanted(each, query)])
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(prefix="/api/v2/listeners", tags=["Clowder 2"], route_class=ClowderRoute)
-    extractors = parts.extractors
-    reads = ClowderReads(parts.console)
 
-    @router.get("", summary="List listeners, by name", responses=INVALID)
-    async def list_listeners(query: Annotated[ListenerQuery, Query()]) -> ListenerPageSchema:
-        return _page(query, [each for each in await _listeners(extractors, query) if _is_wanted(each, query)])
+@router.get("/search", summary="Search listeners by a part of their name or description", responses=INVALID)
+async def search(parts: AppParts, query: Annotated[SearchQuery, Query()]) -> ListenerPageSchema:
+    return _page(query, [each for each in await _listeners(parts.extractors, query) if _is_found(each, query)])
 
-    @router.get("/search", summary="Search listeners by a part of their name or description", responses=INVALID)
-    async def search(query: Annotated[SearchQuery, Query()]) -> ListenerPageSchema:
-        return _page(query, [each for each in await _listeners(extractors, query) if _is_found(each, query)])
 
-    @router.get("/categories", summary="List all categories that listeners name")
-    async def categories() -> list[str]:
-        return _all_texts(await extractors.list(), "categories")
+@router.get("/categories", summary="List all categories that listeners name")
+async def categories(parts: AppParts) -> list[str]:
+    return _all_texts(await parts.extractors.list(), "categories")
 
-    @router.get("/defaultLabels", summary="List all default labels that listeners name")
-    async def default_labels() -> list[str]:
-        return _all_texts(await extractors.list(), "default_labels")
 
-    @router.get("/{listener_id}", summary="Read one listener, by its id or its name", responses=_NO_SUCH_LISTENER)
-    async def listener(listener_id: PathId) -> ListenerSchema:
-        name = await _name(reads, listener_id)
-        record, instances = await asyncio.gather(extractors.get(name), extractors.instances(name))
-        return _shown(record, instances, LivelihoodQuery())
+@router.get("/defaultLabels", summary="List all default labels that listeners name")
+async def default_labels(parts: AppParts) -> list[str]:
+    return _all_texts(await parts.extractors.list(), "default_labels")
 
-    @router.get("/{listener_id}/status", summary="Tell whether a listener is alive", responses=_NO_SUCH_LISTENER)
-    async def status(listener_id: PathId, query: Annotated[LivelihoodQuery, Query()]) -> bool:
-        return _is_alive(await extractors.instances(await _name(reads, listener_id)), query)
 
-    return router
+@router.get("/{listener_id}", summary="Read one listener, by its id or its name", responses=_NO_SUCH_LISTENER)
+async def listener(parts: AppParts, listener_id: PathId) -> ListenerSchema:
+    name = await _name(parts.clowder, listener_id)
+    record, instances = await asyncio.gather(parts.extractors.get(name), parts.extractors.instances(name))
+    return _shown(record, instances, LivelihoodQuery())
+
+
+@router.get("/{listener_id}/status", summary="Tell whether a listener is alive", responses=_NO_SUCH_LISTENER)
+async def status(parts: AppParts, listener_id: PathId, query: Annotated[LivelihoodQuery, Query()]) -> bool:
+    return _is_alive(await parts.extractors.instances(await _name(parts.clowder, listener_id)), query)
 
 
 async def _listeners(extractors: ExtractorRepository, query: LivelihoodQuery) -> Sequence[ListenerSchema]:

@@ -6,16 +6,16 @@ from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.exceptions import HTTPException
 
 from jobtrail.models.token import Role
-from jobtrail.web.auth.identity import Identity, require_operator
+from jobtrail.web.auth.identity import require_operator
+from jobtrail.web.dependencies import AppParts, Caller
 from jobtrail.web.live.listener import SIGN_OF_LIFE_S, Listener
 from jobtrail.web.live.sse import COMMENT, EventStream, event
 from jobtrail.web.live.topics import USER, Topic, TopicName, id_in, is_for_operators
 from jobtrail.web.live.welcome import is_welcome
-from jobtrail.web.parts import Parts
 
 PULSE_S = 0.25
 """Seconds between two pulses at the least."""
@@ -63,29 +63,20 @@ class Pulse(Listener):
         return None
 
 
-def pulse_router(parts: Parts) -> APIRouter:
-    """Make the endpoint.
+router = APIRouter()
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter()
-
-    @router.get("/live", response_class=EventStream, include_in_schema=False)
-    async def live(
-        request: Request,
-        asker: Annotated[Identity, Depends(parts.authenticator)],
-        topic: Annotated[list[TopicName], Query(min_length=1, max_length=_MAX_TOPICS)],
-    ) -> EventStream:
-        for each in topic:
-            user_id = id_in(each, USER)
-            if user_id is not None and asker.role is not Role.OPERATOR and user_id != asker.user_id:
-                raise HTTPException(HTTPStatus.FORBIDDEN, "Notifications are shown to their user only.")
-            if is_for_operators(each):
-                require_operator(asker)
-        return EventStream(parts.hub.telling(Pulse(set(topic))), partial(is_welcome, parts.authenticator, request))
-
-    return router
+@router.get("/live", response_class=EventStream, include_in_schema=False)
+async def live(
+    parts: AppParts,
+    request: Request,
+    asker: Caller,
+    topic: Annotated[list[TopicName], Query(min_length=1, max_length=_MAX_TOPICS)],
+) -> EventStream:
+    for each in topic:
+        user_id = id_in(each, USER)
+        if user_id is not None and asker.role is not Role.OPERATOR and user_id != asker.user_id:
+            raise HTTPException(HTTPStatus.FORBIDDEN, "Notifications are shown to their user only.")
+        if is_for_operators(each):
+            require_operator(asker)
+    return EventStream(parts.hub.telling(Pulse(set(topic))), partial(is_welcome, parts.authenticator, request))

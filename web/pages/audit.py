@@ -2,12 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from jobtrail.store.access.audit import AuditFilter
-from jobtrail.web.auth.identity import Identity
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.render import query
 
 ROWS_PER_PAGE = 50
@@ -20,33 +19,24 @@ class AuditQuery(BaseModel):
     cursor: str = ""
 
 
-def audit_page_router(parts: Parts) -> APIRouter:
-    """Make the page.
+router = APIRouter(include_in_schema=False)
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/audit")
-    async def audit(
-        request: Request,
-        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
-        typed: Annotated[AuditQuery, Query()],
-    ) -> Response:
-        wanted = AuditFilter(act=typed.act.strip() or None)
-        page = await parts.audit_records.list(wanted, limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
-        return await parts.renderer.page(
-            request,
-            asker,
-            "audit.html",
-            act=wanted.act,
-            records=page.rows,
-            first=f"/audit{query(act=wanted.act)}" if typed.cursor else None,
-            older=f"/audit{query(act=wanted.act, cursor=page.next)}" if page.next else None,
-        )
-
-    return router
+@router.get("/audit")
+async def audit(
+    parts: AppParts,
+    request: Request,
+    asker: Operator,
+    typed: Annotated[AuditQuery, Query()],
+) -> Response:
+    wanted = AuditFilter(act=typed.act.strip() or None)
+    page = await parts.audit_records.list(wanted, limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
+    return await parts.renderer.page(
+        request,
+        asker,
+        "audit.html",
+        act=wanted.act,
+        records=page.rows,
+        first=f"/audit{query(act=wanted.act)}" if typed.cursor else None,
+        older=f"/audit{query(act=wanted.act, cursor=page.next)}" if page.next else None,
+    )

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from jobtrail.models.notifications.outbox import OutboxEntry
 from jobtrail.operations.job_list import ListedJob, judged
 from jobtrail.store.datasets.story import Moment, MomentKind
 from jobtrail.store.jobs.jobs import JobFilter
 from jobtrail.web.auth.identity import Identity
+from jobtrail.web.dependencies import AppParts, Caller
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId, address
 
@@ -39,43 +39,31 @@ class Day:
     lines: Sequence[SourceLine]
 
 
-def dataset_page_router(parts: Parts) -> APIRouter:
-    """Make the page.
+router = APIRouter(include_in_schema=False)
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/datasets/{dataset_id}")
-    async def dataset(
-        request: Request, dataset_id: PathId, asker: Annotated[Identity, Depends(parts.authenticator)], story: str = ""
-    ) -> Response:
-        told = await parts.dataset_stories.tell(dataset_id)
-        moments = [moment for moment in told.moments if asker.may_see_told(moment.told_to)]
-        lines = list(_lines(moments))
-        shown = lines if story == "all" else lines[-MOMENTS_SHOWN:]
-        return await parts.renderer.page(
-            request,
-            asker,
-            "dataset.html",
-            dataset=told.dataset,
-            status_since=told.status_since,
-            cut=told.cut,
-            here=address("datasets", dataset_id),
-            jobs=await _jobs(parts, dataset_id),
-            batch_jobs=_batch_jobs(moments),
-            logs=[moment for moment in reversed(moments) if moment.kind is MomentKind.LOG],
-            notifications=[moment for moment in reversed(moments) if moment.kind is MomentKind.NOTIFICATION],
-            messages=await _messages(parts, dataset_id, asker),
-            days=[Day(name=name, lines=list(group)) for name, group in groupby(shown, key=_day)],
-            hidden=len(lines) - len(shown),
-        )
-
-    return router
+@router.get("/datasets/{dataset_id}")
+async def dataset(parts: AppParts, request: Request, dataset_id: PathId, asker: Caller, story: str = "") -> Response:
+    told = await parts.dataset_stories.tell(dataset_id)
+    moments = [moment for moment in told.moments if asker.may_see_told(moment.told_to)]
+    lines = list(_lines(moments))
+    shown = lines if story == "all" else lines[-MOMENTS_SHOWN:]
+    return await parts.renderer.page(
+        request,
+        asker,
+        "dataset.html",
+        dataset=told.dataset,
+        status_since=told.status_since,
+        cut=told.cut,
+        here=address("datasets", dataset_id),
+        jobs=await _jobs(parts, dataset_id),
+        batch_jobs=_batch_jobs(moments),
+        logs=[moment for moment in reversed(moments) if moment.kind is MomentKind.LOG],
+        notifications=[moment for moment in reversed(moments) if moment.kind is MomentKind.NOTIFICATION],
+        messages=await _messages(parts, dataset_id, asker),
+        days=[Day(name=name, lines=list(group)) for name, group in groupby(shown, key=_day)],
+        hidden=len(lines) - len(shown),
+    )
 
 
 async def _jobs(parts: Parts, dataset_id: str) -> Sequence[ListedJob]:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -17,7 +17,7 @@ from jobtrail.models.notifications.outbox import OutboxEntry, OutboxState
 from jobtrail.models.token import Role
 from jobtrail.store.datasets.views import STUCK_AFTER, DatasetRow, LogRow
 from jobtrail.store.keyset import Page
-from jobtrail.web.auth.identity import Identity
+from jobtrail.web.dependencies import AppParts, Caller
 from jobtrail.web.pages.typed_time import typed_time
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import address
@@ -78,46 +78,37 @@ class _Asked:
     cursor: str | None
 
 
-def datasets_page_router(parts: Parts) -> APIRouter:
-    """Make the page.
+router = APIRouter(include_in_schema=False)
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/datasets")
-    async def datasets(
-        request: Request,
-        asker: Annotated[Identity, Depends(parts.authenticator)],
-        typed: Annotated[DatasetQuery, Query()],
-    ) -> Response:
-        if typed.id.strip():
-            return RedirectResponse(address("datasets", typed.id.strip()), HTTPStatus.SEE_OTHER)
-        now = datetime.now(UTC)
-        asked = _judge(typed, now)
-        if asked.view is DatasetView.MESSAGES and asker.role is not Role.OPERATOR:
-            raise HTTPException(HTTPStatus.FORBIDDEN, "Only operators see the messages of others.")
-        page = None if asked.problem else await _read(parts, asked)
-        return await parts.renderer.page(
-            request,
-            asker,
-            "datasets.html",
-            status=HTTPStatus.BAD_REQUEST if asked.problem else HTTPStatus.OK,
-            asked=asked,
-            typed=typed,
-            views=[view for view in DatasetView if view is not DatasetView.MESSAGES or asker.role is Role.OPERATOR],
-            counts=await parts.dataset_views.counts(stuck_before=now - STUCK_AFTER),
-            given_up=await _given_up(parts),
-            page=page,
-            first=typed.address() if typed.cursor else None,
-            more=typed.address(cursor=page.next) if page and page.next else None,
-        )
-
-    return router
+@router.get("/datasets")
+async def datasets(
+    parts: AppParts,
+    request: Request,
+    asker: Caller,
+    typed: Annotated[DatasetQuery, Query()],
+) -> Response:
+    if typed.id.strip():
+        return RedirectResponse(address("datasets", typed.id.strip()), HTTPStatus.SEE_OTHER)
+    now = datetime.now(UTC)
+    asked = _judge(typed, now)
+    if asked.view is DatasetView.MESSAGES and asker.role is not Role.OPERATOR:
+        raise HTTPException(HTTPStatus.FORBIDDEN, "Only operators see the messages of others.")
+    page = None if asked.problem else await _read(parts, asked)
+    return await parts.renderer.page(
+        request,
+        asker,
+        "datasets.html",
+        status=HTTPStatus.BAD_REQUEST if asked.problem else HTTPStatus.OK,
+        asked=asked,
+        typed=typed,
+        views=[view for view in DatasetView if view is not DatasetView.MESSAGES or asker.role is Role.OPERATOR],
+        counts=await parts.dataset_views.counts(stuck_before=now - STUCK_AFTER),
+        given_up=await _given_up(parts),
+        page=page,
+        first=typed.address() if typed.cursor else None,
+        more=typed.address(cursor=page.next) if page and page.next else None,
+    )
 
 
 def _judge(typed: DatasetQuery, now: datetime) -> _Asked:

@@ -4,9 +4,8 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from jobtrail.broker.queue_depth import QueueDepth
@@ -17,8 +16,8 @@ from jobtrail.operations.figures import Figures, Period, Window
 from jobtrail.operations.one_extractor import find_extractor
 from jobtrail.operations.workload import MAX_COUNTED, read_running
 from jobtrail.store.jobs.jobs import JobFilter
-from jobtrail.web.auth.identity import Identity
 from jobtrail.web.charts.charts import Sparkline, duration_chart, outcome_chart, sparkline
+from jobtrail.web.dependencies import AppParts, Caller
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId
 
@@ -42,72 +41,62 @@ class ExtractorRow:
     """Jobs that it has in work."""
 
 
-def extractors_page_router(parts: Parts) -> APIRouter:
-    """Make the pages.
+router = APIRouter(include_in_schema=False)
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
+@router.get("/extractors")
+async def extractors(parts: AppParts, request: Request, asker: Caller, window: Window = Window.HOUR) -> HTMLResponse:
+    found, period, running = await asyncio.gather(
+        list_extractors(parts.extractors, parts.settings),
+        parts.figures.read(window, parts.judge().now),
+        parts.workload.running_by_extractor(limit=MAX_COUNTED),
+    )
+    rows = _rows(found, period, running)
+    return await parts.renderer.page(
+        request,
+        asker,
+        "extractors.html",
+        window=window,
+        windows=tuple(Window),
+        rows=rows,
+        online=sum(row.extractor is not None and row.extractor.online for row in rows),
+        figures=period.figures(),
+    )
 
-    @router.get("/extractors")
-    async def extractors(
-        request: Request, asker: Annotated[Identity, Depends(parts.authenticator)], window: Window = Window.HOUR
-    ) -> HTMLResponse:
-        found, period, running = await asyncio.gather(
-            list_extractors(parts.extractors, parts.settings),
-            parts.figures.read(window, parts.judge().now),
-            parts.workload.running_by_extractor(limit=MAX_COUNTED),
-        )
-        rows = _rows(found, period, running)
-        return await parts.renderer.page(
-            request,
-            asker,
-            "extractors.html",
-            window=window,
-            windows=tuple(Window),
-            rows=rows,
-            online=sum(row.extractor is not None and row.extractor.online for row in rows),
-            figures=period.figures(),
-        )
 
-    @router.get("/extractors/{name}")
-    async def extractor(
-        request: Request,
-        name: PathId,
-        asker: Annotated[Identity, Depends(parts.authenticator)],
-        window: Window = Window.HOUR,
-    ) -> HTMLResponse:
-        known = await _find(parts, name)
-        judge = parts.judge()
-        period, running, queues = await asyncio.gather(
-            parts.figures.read(window, judge.now),
-            read_running(parts.workload, parts.jobs, judge, limit=JOBS_SHOWN, extractor_id=name),
-            _queues(parts, name, known),
-        )
-        figures = period.figures(name)
-        return await parts.renderer.page(
-            request,
-            asker,
-            "extractor.html",
-            name=name,
-            known=known,
-            window=window,
-            windows=tuple(Window),
-            figures=figures,
-            outcomes=outcome_chart(figures, name),
-            durations=duration_chart(figures, name),
-            running=running,
-            stalled=await parts.stuck.why_each(running.stalled, judge),
-            queues=queues,
-            instances_shown=INSTANCES_SHOWN,
-            info=_info(known) if known else None,
-        )
-
-    return router
+@router.get("/extractors/{name}")
+async def extractor(
+    parts: AppParts,
+    request: Request,
+    name: PathId,
+    asker: Caller,
+    window: Window = Window.HOUR,
+) -> HTMLResponse:
+    known = await _find(parts, name)
+    judge = parts.judge()
+    period, running, queues = await asyncio.gather(
+        parts.figures.read(window, judge.now),
+        read_running(parts.workload, parts.jobs, judge, limit=JOBS_SHOWN, extractor_id=name),
+        _queues(parts, name, known),
+    )
+    figures = period.figures(name)
+    return await parts.renderer.page(
+        request,
+        asker,
+        "extractor.html",
+        name=name,
+        known=known,
+        window=window,
+        windows=tuple(Window),
+        figures=figures,
+        outcomes=outcome_chart(figures, name),
+        durations=duration_chart(figures, name),
+        running=running,
+        stalled=await parts.stuck.why_each(running.stalled, judge),
+        queues=queues,
+        instances_shown=INSTANCES_SHOWN,
+        info=_info(known) if known else None,
+    )
 
 
 def _rows(found: Sequence[JudgedExtractor], period: Period, running: Mapping[str, int]) -> Sequence[ExtractorRow]:

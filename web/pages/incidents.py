@@ -3,12 +3,11 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
-from jobtrail.web.auth.identity import Identity
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts, Caller, Operator
 from jobtrail.web.paths import PathId
 from jobtrail.web.render import query
 
@@ -22,39 +21,29 @@ class IncidentQuery(BaseModel):
     cursor: str = ""
 
 
-def incidents_page_router(parts: Parts) -> APIRouter:
-    """Make the page and its act.
+router = APIRouter(include_in_schema=False)
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
+@router.get(_HERE)
+async def incidents(
+    parts: AppParts,
+    request: Request,
+    asker: Caller,
+    typed: Annotated[IncidentQuery, Query()],
+) -> Response:
+    page = await parts.incidents.list(limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
+    return await parts.renderer.page(
+        request,
+        asker,
+        "incidents.html",
+        incidents=page.rows,
+        first=_HERE if typed.cursor else None,
+        older=f"{_HERE}{query(cursor=page.next)}" if page.next else None,
+    )
 
-    @router.get(_HERE)
-    async def incidents(
-        request: Request,
-        asker: Annotated[Identity, Depends(parts.authenticator)],
-        typed: Annotated[IncidentQuery, Query()],
-    ) -> Response:
-        page = await parts.incidents.list(limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
-        return await parts.renderer.page(
-            request,
-            asker,
-            "incidents.html",
-            incidents=page.rows,
-            first=_HERE if typed.cursor else None,
-            older=f"{_HERE}{query(cursor=page.next)}" if page.next else None,
-        )
 
-    @router.post(f"{_HERE}/{{incident_id}}/acknowledge")
-    async def acknowledge(
-        incident_id: PathId, asker: Annotated[Identity, Depends(parts.authenticator.operator)]
-    ) -> RedirectResponse:
-        incident = await parts.incidents.acknowledge(incident_id, asker.name)
-        await parts.audit.note(asker, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})
-        return RedirectResponse(_HERE, HTTPStatus.SEE_OTHER)
-
-    return router
+@router.post(f"{_HERE}/{{incident_id}}/acknowledge")
+async def acknowledge(parts: AppParts, incident_id: PathId, asker: Operator) -> RedirectResponse:
+    incident = await parts.incidents.acknowledge(incident_id, asker.name)
+    await parts.audit.note(asker, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})
+    return RedirectResponse(_HERE, HTTPStatus.SEE_OTHER)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -16,6 +16,7 @@ from jobtrail.models.notifications.outbox import OutboxEntry
 from jobtrail.models.token import Role
 from jobtrail.store.keyset import Page
 from jobtrail.web.auth.identity import Identity
+from jobtrail.web.dependencies import AppParts, Caller, Operator
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import local_path
 from jobtrail.web.render import query
@@ -42,55 +43,48 @@ class NotificationQuery(BaseModel):
         return f"/notifications{query(**self.model_dump(exclude={'cursor'}) | changed)}"
 
 
-def notifications_page_router(parts: Parts) -> APIRouter:
-    """Make the page and its acts.
+router = APIRouter(include_in_schema=False)
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
+@router.get("/notifications")
+async def notifications(
+    parts: AppParts,
+    request: Request,
+    asker: Caller,
+    typed: Annotated[NotificationQuery, Query()],
+) -> Response:
+    user_id = _whose(asker, typed.user.strip())
+    page = await _read(parts, asker, user_id, typed)
+    return await parts.renderer.page(
+        request,
+        asker,
+        "notifications.html",
+        user_id=user_id,
+        typed=typed,
+        here=typed.address(cursor=typed.cursor),
+        page=page,
+        deliveries=await _deliveries(parts, page.rows),
+        first=typed.address() if typed.cursor else None,
+        older=typed.address(cursor=page.next) if page.next else None,
+    )
 
-    @router.get("/notifications")
-    async def notifications(
-        request: Request,
-        asker: Annotated[Identity, Depends(parts.authenticator)],
-        typed: Annotated[NotificationQuery, Query()],
-    ) -> Response:
-        user_id = _whose(asker, typed.user.strip())
-        page = await _read(parts, asker, user_id, typed)
-        return await parts.renderer.page(
-            request,
-            asker,
-            "notifications.html",
-            user_id=user_id,
-            typed=typed,
-            here=typed.address(cursor=typed.cursor),
-            page=page,
-            deliveries=await _deliveries(parts, page.rows),
-            first=typed.address() if typed.cursor else None,
-            older=typed.address(cursor=page.next) if page.next else None,
-        )
 
-    @router.post("/notifications/read")
-    async def mark_read(
-        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
-        key: Annotated[str, Form(alias="id")] = "",
-        user: Annotated[str, Form()] = "",
-        after: Annotated[str, Form(alias="next")] = "/notifications",
-    ) -> RedirectResponse:
-        now = datetime.now(UTC)
-        if key:
-            await parts.notifications.mark_read(key, now)
-            await parts.audit.note(asker, "notification.read", target=key)
-        elif user:
-            marked = await parts.notifications.mark_all_read(user, now)
-            await parts.audit.note(asker, "notifications.read", target=user, details={"marked": str(marked)})
-        return RedirectResponse(local_path(after), HTTPStatus.SEE_OTHER)
-
-    return router
+@router.post("/notifications/read")
+async def mark_read(
+    parts: AppParts,
+    asker: Operator,
+    key: Annotated[str, Form(alias="id")] = "",
+    user: Annotated[str, Form()] = "",
+    after: Annotated[str, Form(alias="next")] = "/notifications",
+) -> RedirectResponse:
+    now = datetime.now(UTC)
+    if key:
+        await parts.notifications.mark_read(key, now)
+        await parts.audit.note(asker, "notification.read", target=key)
+    elif user:
+        marked = await parts.notifications.mark_all_read(user, now)
+        await parts.audit.note(asker, "notifications.read", target=user, details={"marked": str(marked)})
+    return RedirectResponse(local_path(after), HTTPStatus.SEE_OTHER)
 
 
 def _whose(asker: Identity, wanted: str) -> str | None:

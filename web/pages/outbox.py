@@ -3,34 +3,23 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
 
-from jobtrail.web.auth.identity import Identity
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.paths import local_path
 
+router = APIRouter(include_in_schema=False)
 
-def outbox_page_router(parts: Parts) -> APIRouter:
-    """Make the act.
 
-    Args:
-        parts: The application's parts.
-
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
-
-    @router.post("/outbox/retry")
-    async def retry(
-        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
-        key: Annotated[str, Form()] = "",
-        after: Annotated[str, Form(alias="next")] = "/datasets?view=messages",
-    ) -> RedirectResponse:
-        # Without a key: all that were given up.
-        count = await parts.outbox.retry([key] if key else None)
-        await parts.audit.note(asker, "outbox.retry", target=key, details={"count": str(count)})
-        return RedirectResponse(local_path(after), HTTPStatus.SEE_OTHER)
-
-    return router
+@router.post("/outbox/retry")
+async def retry(
+    parts: AppParts,
+    asker: Operator,
+    key: Annotated[str, Form()] = "",
+    after: Annotated[str, Form(alias="next")] = "/datasets?view=messages",
+) -> RedirectResponse:
+    # Without a key: all that were given up.
+    count = await parts.outbox.retry([key] if key else None)
+    await parts.audit.note(asker, "outbox.retry", target=key, details={"count": str(count)})
+    return RedirectResponse(local_path(after), HTTPStatus.SEE_OTHER)

@@ -1,9 +1,8 @@
 """The overview: how much runs, waits, failed and is stalled, how it went lately, and what needs somebody."""
 
 import asyncio
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from jobtrail.broker.address import broker_address
@@ -14,31 +13,19 @@ from jobtrail.operations.workload import MAX_COUNTED, read_load, read_running
 from jobtrail.store.jobs.jobs import JobFilter
 from jobtrail.web.auth.identity import Identity
 from jobtrail.web.charts.charts import duration_chart, outcome_chart
+from jobtrail.web.dependencies import AppParts, Caller
 from jobtrail.web.parts import Parts
 
 ROWS_SHOWN = 6
 
+router = APIRouter(include_in_schema=False)
 
-def overview_page_router(parts: Parts) -> APIRouter:
-    """Make the page.
 
-    Args:
-        parts: The application's parts.
-
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/")
-    async def overview(
-        request: Request, asker: Annotated[Identity, Depends(parts.authenticator)], window: Window = Window.HOUR
-    ) -> HTMLResponse:
-        if await parts.workload.is_empty():
-            return await _first_steps(parts, request, asker)
-        return await _overview(parts, request, asker, window)
-
-    return router
+@router.get("/")
+async def overview(parts: AppParts, request: Request, asker: Caller, window: Window = Window.HOUR) -> HTMLResponse:
+    if await parts.workload.is_empty():
+        return await _first_steps(parts, request, asker)
+    return await _overview(parts, request, asker, window)
 
 
 async def _first_steps(parts: Parts, request: Request, asker: Identity) -> HTMLResponse:

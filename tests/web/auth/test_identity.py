@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated
 
 import httpx
 import pytest
-from fastapi import Depends
 from fastapi.routing import iter_route_contexts
 from pydantic import SecretStr
 
@@ -16,7 +14,7 @@ from jobtrail.models.token import Role, valid_token_name
 from jobtrail.store.database import Database
 from jobtrail.web.app import make_app, make_routes
 from jobtrail.web.auth.hosts import is_open
-from jobtrail.web.auth.identity import Identity
+from jobtrail.web.dependencies import Caller
 from jobtrail.web.parts import make_parts
 from tests.web.conftest import Asking, Tokens, client_of, serving
 
@@ -38,11 +36,10 @@ def routes(settings: Settings, database: Database) -> Iterator[tuple[str, str]]:
 
 def who(settings: Settings, database: Database, token: str | None = None) -> httpx.AsyncClient:
     """A client of the web with one more page, `/api/who`, which says for whom one is taken."""
-    parts = make_parts(settings, database)
-    app = make_routes(parts)
+    app = make_routes(make_parts(settings, database))
 
     @app.get("/api/who")
-    async def tell(asker: Annotated[Identity, Depends(parts.authenticator)]) -> list[str | None]:
+    async def tell(asker: Caller) -> list[str | None]:
         return [asker.name, asker.role, asker.user_id, asker.origin]
 
     return client_of(app, token, address="192.0.2.7")

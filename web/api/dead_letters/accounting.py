@@ -10,7 +10,7 @@ from jobtrail.operations.schemas.accounting import AuditSchema
 from jobtrail.web.api.answers import answer, documented
 from jobtrail.web.api.examples import dead_letters as examples
 from jobtrail.web.api.parameters import Asked, Moment
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts, get_operator
 
 _SINCE = timedelta(days=1)
 
@@ -23,24 +23,14 @@ class AskedAudit(Asked):
     )
 
 
-def conservation_router(parts: Parts) -> APIRouter:
-    """Make the endpoint.
+router = APIRouter(tags=["dead letters"], dependencies=[Depends(get_operator)])
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
+@router.get("/conservation", summary="Audit the conservation of messages", **documented(examples.AUDIT, 400))
+async def conservation(parts: AppParts, asked: Annotated[AskedAudit, Query()]) -> Response:
+    """Looks for each message that was taken from a stream or queue, hour by hour.
+
+    `missing` and `doubled` should be 0. Of a stream, the first numbers that are wrong are named.
+    What is found is kept for five seconds, for all who ask.
     """
-    router = APIRouter(tags=["dead letters"], dependencies=[Depends(parts.authenticator.operator)])
-
-    @router.get("/conservation", summary="Audit the conservation of messages", **documented(examples.AUDIT, 400))
-    async def conservation(asked: Annotated[AskedAudit, Query()]) -> Response:
-        """Looks for each message that was taken from a stream or queue, hour by hour.
-
-        `missing` and `doubled` should be 0. Of a stream, the first numbers that are wrong are named.
-        What is found is kept for five seconds, for all who ask.
-        """
-        return answer(AuditSchema.of(await parts.audits.read(asked.since or datetime.now(UTC) - _SINCE)))
-
-    return router
+    return answer(AuditSchema.of(await parts.audits.read(asked.since or datetime.now(UTC) - _SINCE)))

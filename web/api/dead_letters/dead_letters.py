@@ -23,9 +23,9 @@ from jobtrail.web.api.dead_letters.selection import (
     SelectionSchema,
 )
 from jobtrail.web.api.examples import dead_letters as examples
-from jobtrail.web.auth.identity import Identity
 from jobtrail.web.dead_letters.acts import LetterChange
 from jobtrail.web.dead_letters.trial import MAX_JUDGED, try_out
+from jobtrail.web.dependencies import AppParts, Operator, get_operator
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId
 from jobtrail.web.problem import problems
@@ -68,126 +68,105 @@ class EditSchema(Schema):
         return self
 
 
-def dead_letters_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
+router = APIRouter(prefix="/dead-letters", tags=["dead letters"], dependencies=[Depends(get_operator)])
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
+@router.get("", summary="List dead letters", **documented(examples.LETTER_LIST, 400))
+async def letters(parts: AppParts, request: Request, asked: Annotated[AskedLetters, Query()]) -> Response:
+    """The latest captured first, without their bytes. Too wide a search is given up after five seconds."""
+    page = await parts.letters.list(asked.wanted(), limit=asked.limit, cursor=asked.cursor)
+    return answer(LetterListSchema.of(page), next_link(request, page.next))
+
+
+@router.get(
+    "/export",
+    summary="Export dead letters",
+    response_class=Lines,
+    responses=_EXPORTED | problems(400, 401, 403, 503),
+)
+async def export(parts: AppParts, asked: Annotated[AskedSelection, Query()], asker: Operator) -> StreamingResponse:
+    """Bytes, properties and all, line by line (JSON Lines), as `POST /dead-letters/import` takes them.
+
+    **Secrets are not masked** in it. Each export is noted in the audit log.
     """
-    operator = Depends(parts.authenticator.operator)
-    router = APIRouter(prefix="/dead-letters", tags=["dead letters"], dependencies=[operator])
-    _add_lists(router, parts)
-    _add_acts(router, parts)
-    # What has a name of its own goes before what has any id.
-    _add_letter(router, parts)
-    return router
+    wanted = asked.wanted()
+    await parts.letter_acts.note_export(asker, wanted)
+    headers = {"Content-Disposition": 'attachment; filename="dead-letters.jsonl"'}
+    return Lines(_exported(parts.letters, wanted), headers=headers)
 
 
-def _add_lists(router: APIRouter, parts: Parts) -> None:
-    operator = Depends(parts.authenticator.operator)
+@router.post("/dry-run", summary="Try a replay", **documented(examples.DRY_RUN, 400, 413, 415))
+async def dry_run(parts: AppParts, asked: AskedDryRun) -> Response:
+    """Tells what a replay would come to, by today's decoder, checks and state machine; nothing is changed.
 
-    @router.get("", summary="List dead letters", **documented(examples.LETTER_LIST, 400))
-    async def letters(request: Request, asked: Annotated[AskedLetters, Query()]) -> Response:
-        """The latest captured first, without their bytes. Too wide a search is given up after five seconds."""
-        page = await parts.letters.list(asked.wanted(), limit=asked.limit, cursor=asked.cursor)
-        return answer(LetterListSchema.of(page), next_link(request, page.next))
-
-    @router.get(
-        "/export",
-        summary="Export dead letters",
-        response_class=Lines,
-        responses=_EXPORTED | problems(400, 401, 403, 503),
+    For up to 20,000 letters; of more, `jobtrail deadletters replay --dry-run` tells.
+    """
+    trial = await try_out(
+        parts.settings, parts.database, asked.wanted(), asked.to, include_repeated=asked.include_repeated
     )
-    async def export(
-        asked: Annotated[AskedSelection, Query()], asker: Annotated[Identity, operator]
-    ) -> StreamingResponse:
-        """Bytes, properties and all, line by line (JSON Lines), as `POST /dead-letters/import` takes them.
-
-        **Secrets are not masked** in it. Each export is noted in the audit log.
-        """
-        wanted = asked.wanted()
-        await parts.letter_acts.note_export(asker, wanted)
-        headers = {"Content-Disposition": 'attachment; filename="dead-letters.jsonl"'}
-        return Lines(_exported(parts.letters, wanted), headers=headers)
-
-
-def _add_acts(router: APIRouter, parts: Parts) -> None:
-    operator = Depends(parts.authenticator.operator)
-
-    @router.post("/dry-run", summary="Try a replay", **documented(examples.DRY_RUN, 400, 413, 415))
-    async def dry_run(asked: AskedDryRun) -> Response:
-        """Tells what a replay would come to, by today's decoder, checks and state machine; nothing is changed.
-
-        For up to 20,000 letters; of more, `jobtrail deadletters replay --dry-run` tells.
-        """
-        trial = await try_out(
-            parts.settings, parts.database, asked.wanted(), asked.to, include_repeated=asked.include_repeated
+    if not trial.is_whole:
+        raise TooBroadError(
+            f"these are more than {MAX_JUDGED:,} letters: narrow the selection, or let "
+            "`jobtrail deadletters replay --dry-run` judge them all"
         )
-        if not trial.is_whole:
-            raise TooBroadError(
-                f"these are more than {MAX_JUDGED:,} letters: narrow the selection, or let "
-                "`jobtrail deadletters replay --dry-run` judge them all"
-            )
-        return answer(DryRunSchema.of(trial.result))
-
-    @router.post("/discard", summary="Discard dead letters", **documented(examples.COUNT, 400, 409, 413, 415))
-    async def discard(asked: AskedDiscard, asker: Annotated[Identity, operator]) -> Response:
-        """Puts letters that are open, or of unknown outcome, into the archive, from which they can be restored.
-
-        409 tells that a replay has some of them in its hands, and who asked for it.
-        """
-        return answer(CountSchema(count=await parts.letter_acts.discard(asker, asked.wanted(), asked.why)))
-
-    @router.post("/restore", summary="Restore dead letters", **documented(examples.COUNT, 400, 413, 415))
-    async def restore(asked: SelectionSchema, asker: Annotated[Identity, operator]) -> Response:
-        """Takes letters out of the archive: they are open again."""
-        return answer(CountSchema(count=await parts.letter_acts.restore(asker, asked.wanted())))
-
-    @router.post(
-        "/import",
-        summary="Import dead letters",
-        openapi_extra={"requestBody": {"required": True, "content": {MEDIA_TYPE: _LINES}}},
-        **documented(examples.COUNT, 400, 413),
-    )
-    async def take_in(request: Request, asker: Annotated[Identity, operator]) -> Response:
-        """Takes letters that were exported, up to 16 MiB at a time, and tells how many are new; all of them are open.
-
-        A letter that is known is passed over, so the same lines can be sent again. Where one line is no letter, nothing
-        is imported.
-        """
-        return answer(CountSchema(count=await parts.letter_acts.take_in(asker, await request.body())))
+    return answer(DryRunSchema.of(trial.result))
 
 
-def _add_letter(router: APIRouter, parts: Parts) -> None:
-    operator = Depends(parts.authenticator.operator)
+@router.post("/discard", summary="Discard dead letters", **documented(examples.COUNT, 400, 409, 413, 415))
+async def discard(parts: AppParts, asked: AskedDiscard, asker: Operator) -> Response:
+    """Puts letters that are open, or of unknown outcome, into the archive, from which they can be restored.
 
-    @router.get("/{letter_id}", summary="Show a dead letter", **documented(examples.LETTER, 400, 404))
-    async def letter(letter_id: PathId) -> Response:
-        """Its body and properties with secrets masked, why it is there, and what a replay would come to today."""
-        return await _shown(parts, letter_id)
+    409 tells that a replay has some of them in its hands, and who asked for it.
+    """
+    return answer(CountSchema(count=await parts.letter_acts.discard(asker, asked.wanted(), asked.why)))
 
-    @router.put(
-        "/{letter_id}/edit", summary="Edit a dead letter", **documented(examples.LETTER, 400, 404, 409, 413, 415)
-    )
-    async def edit(letter_id: PathId, asked: EditSchema, asker: Annotated[Identity, operator]) -> Response:
-        """Changes what a replay will send; the letter keeps its own bytes. An edit is made on top of the one before.
 
-        409 tells that it was sent already, or is about to be, or is closed.
-        """
-        change = LetterChange(body=asked.body, fields=asked.fields, headers=asked.headers)
-        await parts.letter_acts.edit(asker, letter_id, change)
-        return await _shown(parts, letter_id)
+@router.post("/restore", summary="Restore dead letters", **documented(examples.COUNT, 400, 413, 415))
+async def restore(parts: AppParts, asked: SelectionSchema, asker: Operator) -> Response:
+    """Takes letters out of the archive: they are open again."""
+    return answer(CountSchema(count=await parts.letter_acts.restore(asker, asked.wanted())))
 
-    @router.delete(
-        "/{letter_id}/edit", summary="Take back a dead letter's edit", **documented(examples.LETTER, 400, 404, 409)
-    )
-    async def revert(letter_id: PathId, asker: Annotated[Identity, operator]) -> Response:
-        """Lets a replay send the letter's own bytes again."""
-        await parts.letter_acts.revert(asker, letter_id)
-        return await _shown(parts, letter_id)
+
+@router.post(
+    "/import",
+    summary="Import dead letters",
+    openapi_extra={"requestBody": {"required": True, "content": {MEDIA_TYPE: _LINES}}},
+    **documented(examples.COUNT, 400, 413),
+)
+async def take_in(parts: AppParts, request: Request, asker: Operator) -> Response:
+    """Takes letters that were exported, up to 16 MiB at a time, and tells how many are new; all of them are open.
+
+    A letter that is known is passed over, so the same lines can be sent again. Where one line is no letter, nothing
+    is imported.
+    """
+    return answer(CountSchema(count=await parts.letter_acts.take_in(asker, await request.body())))
+
+
+# What has a name of its own goes before what has any id.
+@router.get("/{letter_id}", summary="Show a dead letter", **documented(examples.LETTER, 400, 404))
+async def letter(parts: AppParts, letter_id: PathId) -> Response:
+    """Its body and properties with secrets masked, why it is there, and what a replay would come to today."""
+    return await _shown(parts, letter_id)
+
+
+@router.put("/{letter_id}/edit", summary="Edit a dead letter", **documented(examples.LETTER, 400, 404, 409, 413, 415))
+async def edit(parts: AppParts, letter_id: PathId, asked: EditSchema, asker: Operator) -> Response:
+    """Changes what a replay will send; the letter keeps its own bytes. An edit is made on top of the one before.
+
+    409 tells that it was sent already, or is about to be, or is closed.
+    """
+    change = LetterChange(body=asked.body, fields=asked.fields, headers=asked.headers)
+    await parts.letter_acts.edit(asker, letter_id, change)
+    return await _shown(parts, letter_id)
+
+
+@router.delete(
+    "/{letter_id}/edit", summary="Take back a dead letter's edit", **documented(examples.LETTER, 400, 404, 409)
+)
+async def revert(parts: AppParts, letter_id: PathId, asker: Operator) -> Response:
+    """Lets a replay send the letter's own bytes again."""
+    await parts.letter_acts.revert(asker, letter_id)
+    return await _shown(parts, letter_id)
 
 
 async def _shown(parts: Parts, letter_id: str) -> Response:

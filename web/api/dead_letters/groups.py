@@ -10,8 +10,7 @@ from jobtrail.operations.schemas.dead_letters import GroupListSchema, GroupSchem
 from jobtrail.web.api.answers import answer, documented, next_link
 from jobtrail.web.api.examples import dead_letters as examples
 from jobtrail.web.api.parameters import AskedPage
-from jobtrail.web.auth.identity import Identity
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts, Operator, get_operator
 from jobtrail.web.paths import PathId
 
 
@@ -29,37 +28,28 @@ class NoteSchema(Schema):
     )
 
 
-def dead_letter_groups_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
+router = APIRouter(prefix="/dead-letters/groups", tags=["dead letters"], dependencies=[Depends(get_operator)])
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    operator = Depends(parts.authenticator.operator)
-    router = APIRouter(prefix="/dead-letters/groups", tags=["dead letters"], dependencies=[operator])
+@router.get("", summary="List groups of dead letters", **documented(examples.GROUP_LIST, 400))
+async def groups(parts: AppParts, request: Request, asked: Annotated[AskedGroups, Query()]) -> Response:
+    """Those with the newest letters first. `hours` counts what was captured in the last 48 hours, hour by hour."""
+    page = await parts.causes.list(unsettled_only=not asked.all, limit=asked.limit, cursor=asked.cursor)
+    return answer(GroupListSchema.of(page), next_link(request, page.next))
 
-    @router.get("", summary="List groups of dead letters", **documented(examples.GROUP_LIST, 400))
-    async def groups(request: Request, asked: Annotated[AskedGroups, Query()]) -> Response:
-        """Those with the newest letters first. `hours` counts what was captured in the last 48 hours, hour by hour."""
-        page = await parts.causes.list(unsettled_only=not asked.all, limit=asked.limit, cursor=asked.cursor)
-        return answer(GroupListSchema.of(page), next_link(request, page.next))
 
-    @router.get("/{group_id}", summary="Show a group of dead letters", **documented(examples.GROUP, 400, 404))
-    async def group(group_id: PathId) -> Response:
-        """Its letters have reason, error (but for ids, numbers, paths), extractor, queue and version in common."""
-        return answer(GroupSchema.of(await parts.causes.get(group_id)))
+@router.get("/{group_id}", summary="Show a group of dead letters", **documented(examples.GROUP, 400, 404))
+async def group(parts: AppParts, group_id: PathId) -> Response:
+    """Its letters have reason, error (but for ids, numbers, paths), extractor, queue and version in common."""
+    return answer(GroupSchema.of(await parts.causes.get(group_id)))
 
-    @router.put(
-        "/{group_id}/note",
-        summary="Note how a group was mended",
-        **documented(examples.GROUP, 400, 404, 413, 415),
-    )
-    async def note(group_id: PathId, asked: NoteSchema, asker: Annotated[Identity, operator]) -> Response:
-        """So that whoever meets the same again finds what helped the last time."""
-        await parts.letter_acts.note(asker, group_id, asked.note)
-        return answer(GroupSchema.of(await parts.causes.get(group_id)))
 
-    return router
+@router.put(
+    "/{group_id}/note",
+    summary="Note how a group was mended",
+    **documented(examples.GROUP, 400, 404, 413, 415),
+)
+async def note(parts: AppParts, group_id: PathId, asked: NoteSchema, asker: Operator) -> Response:
+    """So that whoever meets the same again finds what helped the last time."""
+    await parts.letter_acts.note(asker, group_id, asked.note)
+    return answer(GroupSchema.of(await parts.causes.get(group_id)))

@@ -10,60 +10,50 @@ from jobtrail.web.api.answers import answer, documented, next_link
 from jobtrail.web.api.dead_letters.selection import AskedReplay
 from jobtrail.web.api.examples import dead_letters as examples
 from jobtrail.web.api.parameters import AskedPage
-from jobtrail.web.auth.identity import Identity
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts, Operator, get_operator
 from jobtrail.web.paths import PathId, address
 
+router = APIRouter(prefix="/dead-letters/replays", tags=["dead letters"], dependencies=[Depends(get_operator)])
 
-def replays_router(parts: Parts) -> APIRouter:
-    """Make the endpoints.
 
-    Args:
-        parts: The application's parts.
+@router.get("", summary="List replays", **documented(examples.REPLAY_LIST, 400))
+async def replays(parts: AppParts, request: Request, asked: Annotated[AskedPage, Query()]) -> Response:
+    """The latest first."""
+    page = await parts.replays.list(limit=asked.limit, cursor=asked.cursor)
+    return answer(ReplayListSchema.of(page), next_link(request, page.next))
 
-    Returns:
-        The router.
+
+@router.post(
+    "",
+    summary="Replay dead letters",
+    **documented(examples.REPLAY, 400, 404, 409, 413, 415, status=HTTPStatus.ACCEPTED),
+)
+async def start(parts: AppParts, asked: AskedReplay, asker: Operator) -> Response:
+    """Sends letters again that are open, or of unknown outcome; those that are captured later are none of them.
+
+    The service of dead letters (`jobtrail deadletters capture`, part of `jobtrail up`) runs it; ask `Location` how
+    far it is. 404 tells that there is nothing to replay, 409 that another replay has some of these letters in its
+    hands, and who asked for that: no letter is sent twice.
     """
-    operator = Depends(parts.authenticator.operator)
-    router = APIRouter(prefix="/dead-letters/replays", tags=["dead letters"], dependencies=[operator])
-
-    @router.get("", summary="List replays", **documented(examples.REPLAY_LIST, 400))
-    async def replays(request: Request, asked: Annotated[AskedPage, Query()]) -> Response:
-        """The latest first."""
-        page = await parts.replays.list(limit=asked.limit, cursor=asked.cursor)
-        return answer(ReplayListSchema.of(page), next_link(request, page.next))
-
-    @router.post(
-        "",
-        summary="Replay dead letters",
-        **documented(examples.REPLAY, 400, 404, 409, 413, 415, status=HTTPStatus.ACCEPTED),
+    replay = await parts.letter_acts.replay(
+        asker,
+        asked.wanted(),
+        target=asked.to,
+        rate=asked.rate,
+        staged=asked.staged,
+        include_repeated=asked.include_repeated,
     )
-    async def start(asked: AskedReplay, asker: Annotated[Identity, operator]) -> Response:
-        """Sends letters again that are open, or of unknown outcome; those that are captured later are none of them.
+    location = address("api", "v1", "dead-letters", "replays", replay.id)
+    return answer(ReplaySchema.of(replay), {"Location": location}, HTTPStatus.ACCEPTED)
 
-        The service of dead letters (`jobtrail deadletters capture`, part of `jobtrail up`) runs it; ask `Location` how
-        far it is. 404 tells that there is nothing to replay, 409 that another replay has some of these letters in its
-        hands, and who asked for that: no letter is sent twice.
-        """
-        replay = await parts.letter_acts.replay(
-            asker,
-            asked.wanted(),
-            target=asked.to,
-            rate=asked.rate,
-            staged=asked.staged,
-            include_repeated=asked.include_repeated,
-        )
-        location = address("api", "v1", "dead-letters", "replays", replay.id)
-        return answer(ReplaySchema.of(replay), {"Location": location}, HTTPStatus.ACCEPTED)
 
-    @router.get("/{replay_id}", summary="Show a replay", **documented(examples.REPLAY, 400, 404))
-    async def replay(replay_id: PathId) -> Response:
-        """How far it is, and what became of the letters that were sent."""
-        return answer(ReplaySchema.of(await parts.replays.get(replay_id)))
+@router.get("/{replay_id}", summary="Show a replay", **documented(examples.REPLAY, 400, 404))
+async def replay(parts: AppParts, replay_id: PathId) -> Response:
+    """How far it is, and what became of the letters that were sent."""
+    return answer(ReplaySchema.of(await parts.replays.get(replay_id)))
 
-    @router.post("/{replay_id}/cancel", summary="Cancel a replay", **documented(examples.REPLAY, 400, 404, 409))
-    async def cancel(replay_id: PathId, asker: Annotated[Identity, operator]) -> Response:
-        """Before its next batch; what was sent stays sent. 409 tells that it has ended already."""
-        return answer(ReplaySchema.of(await parts.letter_acts.cancel(asker, replay_id)))
 
-    return router
+@router.post("/{replay_id}/cancel", summary="Cancel a replay", **documented(examples.REPLAY, 400, 404, 409))
+async def cancel(parts: AppParts, replay_id: PathId, asker: Operator) -> Response:
+    """Before its next batch; what was sent stays sent. 409 tells that it has ended already."""
+    return answer(ReplaySchema.of(await parts.letter_acts.cancel(asker, replay_id)))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
@@ -14,8 +14,7 @@ from jobtrail.broker.queue_depth import QueueDepth
 from jobtrail.deadletters.accounting import Audit
 from jobtrail.models.dead_letters.accounting import Balance
 from jobtrail.models.position import Position
-from jobtrail.web.auth.identity import Identity
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts, Operator
 
 WINDOWS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "3d": timedelta(days=3), "7d": timedelta(days=7)}
 
@@ -44,36 +43,27 @@ class ConservationQuery(BaseModel):
     window: str = "24h"
 
 
-def conservation_page_router(parts: Parts) -> APIRouter:
-    """Make the page.
+router = APIRouter(include_in_schema=False)
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/dead-letters/conservation")
-    async def conservation(
-        request: Request,
-        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
-        typed: Annotated[ConservationQuery, Query()],
-    ) -> HTMLResponse:
-        window = typed.window if typed.window in WINDOWS else "24h"
-        audit = await parts.audits.read(datetime.now(UTC) - WINDOWS[window])
-        return await parts.renderer.page(
-            request,
-            asker,
-            "conservation.html",
-            audit=audit,
-            ledgers=ledgers(audit),
-            windows=tuple(WINDOWS),
-            window=window,
-        )
-
-    return router
+@router.get("/dead-letters/conservation")
+async def conservation(
+    parts: AppParts,
+    request: Request,
+    asker: Operator,
+    typed: Annotated[ConservationQuery, Query()],
+) -> HTMLResponse:
+    window = typed.window if typed.window in WINDOWS else "24h"
+    audit = await parts.audits.read(datetime.now(UTC) - WINDOWS[window])
+    return await parts.renderer.page(
+        request,
+        asker,
+        "conservation.html",
+        audit=audit,
+        ledgers=ledgers(audit),
+        windows=tuple(WINDOWS),
+        window=window,
+    )
 
 
 def ledgers(audit: Audit) -> Sequence[Ledger]:

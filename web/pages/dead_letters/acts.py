@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
@@ -14,8 +14,8 @@ from jobtrail.deadletters.properties import Json
 from jobtrail.models.dead_letters.dead_letter import LetterFilter
 from jobtrail.models.dead_letters.replay import Replay
 from jobtrail.models.errors import BusyError, NotFoundError, SettingError, TooLateError
-from jobtrail.web.auth.identity import Identity
 from jobtrail.web.dead_letters.acts import LetterChange
+from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.pages.dead_letters.form import LETTERS, Selection
 from jobtrail.web.pages.dead_letters.told import led_back
 from jobtrail.web.parts import Parts
@@ -47,125 +47,113 @@ class EditForm(BaseModel):
     """`set`, or `remove`."""
 
 
-def dead_letters_acts_router(parts: Parts) -> APIRouter:
-    """Make the acts.
-
-    Args:
-        parts: The application's parts.
-
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
-    _add_moves(router, parts)
-    _add_held(router, parts)
-    _add_changes(router, parts)
-    return router
+router = APIRouter(include_in_schema=False)
 
 
-def _add_moves(router: APIRouter, parts: Parts) -> None:
-    operator = Depends(parts.authenticator.operator)
-
-    @router.post("/dead-letters/dry-run")
-    async def dry_run(asked: Annotated[Act, Form()]) -> RedirectResponse:
-        # A form of ticks can't lead to an address by itself: its token against forgery would stand there.
-        asked.wanted(datetime.now(UTC))
-        return _on(f"/dead-letters/dry-run{query(**_selected(asked), to=asked.to)}")
-
-    @router.post("/dead-letters/replay")
-    async def replay(asker: Annotated[Identity, operator], asked: Annotated[Act, Form()]) -> RedirectResponse:
-        wanted = asked.wanted(datetime.now(UTC))
-        try:
-            begun = await parts.letter_acts.replay(
-                asker,
-                wanted,
-                target=asked.to.strip() or None,
-                rate=_rate(asked.rate),
-                staged=asked.how != "at-once",
-                include_repeated=bool(asked.repeated),
-            )
-        except BusyError:
-            return _on(f"/dead-letters/held{query(**_selected(asked))}")
-        except NotFoundError:
-            return _on(led_back(local_path(asked.next), "nothing"))
-        return _on(address("dead-letters", "replays", begun.id))
-
-    @router.post("/dead-letters/discard")
-    async def discard(asker: Annotated[Identity, operator], asked: Annotated[Act, Form()]) -> RedirectResponse:
-        wanted = asked.wanted(datetime.now(UTC))
-        try:
-            count = await parts.letter_acts.discard(asker, wanted, asked.why)
-        except BusyError:
-            return _on(f"/dead-letters/held{query(**_selected(asked))}")
-        return _on(led_back(local_path(asked.next), "discarded", count))
-
-    @router.post("/dead-letters/restore")
-    async def restore(asker: Annotated[Identity, operator], asked: Annotated[Act, Form()]) -> RedirectResponse:
-        count = await parts.letter_acts.restore(asker, asked.wanted(datetime.now(UTC)))
-        return _on(led_back(local_path(asked.next), "restored", count))
-
-    @router.post("/dead-letters/import")
-    async def take_in(asker: Annotated[Identity, operator], file: Annotated[UploadFile, File()]) -> RedirectResponse:
-        count = await parts.letter_acts.take_in(asker, await file.read())
-        return _on(led_back(LETTERS, "imported", count))
+@router.post("/dead-letters/dry-run")
+async def dry_run(asked: Annotated[Act, Form()]) -> RedirectResponse:
+    # A form of ticks can't lead to an address by itself: its token against forgery would stand there.
+    asked.wanted(datetime.now(UTC))
+    return _on(f"/dead-letters/dry-run{query(**_selected(asked), to=asked.to)}")
 
 
-def _add_held(router: APIRouter, parts: Parts) -> None:
-    @router.get("/dead-letters/held")
-    async def held(
-        request: Request,
-        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
-        asked: Annotated[Selection, Query()],
-    ) -> Response:
-        holder, words = await _holder(parts, asked.wanted(datetime.now(UTC)))
-        return await parts.renderer.page(
-            request,
+@router.post("/dead-letters/replay")
+async def replay(parts: AppParts, asker: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
+    wanted = asked.wanted(datetime.now(UTC))
+    try:
+        begun = await parts.letter_acts.replay(
             asker,
-            "dead_letters_held.html",
-            replay=holder,
-            words=words,
-            back=_page_of(asked),
+            wanted,
+            target=asked.to.strip() or None,
+            rate=_rate(asked.rate),
+            staged=asked.how != "at-once",
+            include_repeated=bool(asked.repeated),
         )
+    except BusyError:
+        return _on(f"/dead-letters/held{query(**_selected(asked))}")
+    except NotFoundError:
+        return _on(led_back(local_path(asked.next), "nothing"))
+    return _on(address("dead-letters", "replays", begun.id))
 
 
-def _add_changes(router: APIRouter, parts: Parts) -> None:
-    operator = Depends(parts.authenticator.operator)
+@router.post("/dead-letters/discard")
+async def discard(parts: AppParts, asker: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
+    wanted = asked.wanted(datetime.now(UTC))
+    try:
+        count = await parts.letter_acts.discard(asker, wanted, asked.why)
+    except BusyError:
+        return _on(f"/dead-letters/held{query(**_selected(asked))}")
+    return _on(led_back(local_path(asked.next), "discarded", count))
 
-    @router.post("/dead-letters/groups/{group_id}/note")
-    async def note(
-        group_id: PathId, asker: Annotated[Identity, operator], note: Annotated[str, Form(max_length=2000)] = ""
-    ) -> RedirectResponse:
-        await parts.letter_acts.note(asker, group_id, note)
-        return _on(led_back(address("dead-letters", "groups", group_id), "noted" if note.strip() else "unnoted"))
 
-    @router.post("/dead-letters/replays/{replay_id}/cancel")
-    async def cancel(replay_id: PathId, asker: Annotated[Identity, operator]) -> RedirectResponse:
-        here = address("dead-letters", "replays", replay_id)
-        try:
-            await parts.letter_acts.cancel(asker, replay_id)
-        except TooLateError:
-            return _on(led_back(here, "too-late"))
-        return _on(led_back(here, "cancelling"))
+@router.post("/dead-letters/restore")
+async def restore(parts: AppParts, asker: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
+    count = await parts.letter_acts.restore(asker, asked.wanted(datetime.now(UTC)))
+    return _on(led_back(local_path(asked.next), "restored", count))
 
-    @router.post("/dead-letters/{letter_id}/edit")
-    async def edit(
-        letter_id: PathId, asker: Annotated[Identity, operator], asked: Annotated[EditForm, Form()]
-    ) -> RedirectResponse:
-        here = address("dead-letters", letter_id)
-        try:
-            await parts.letter_acts.edit(asker, letter_id, await _change(parts, letter_id, asked))
-        except TooLateError:
-            return _on(led_back(here, "closed"))
-        return _on(led_back(here, "edited"))
 
-    @router.post("/dead-letters/{letter_id}/revert")
-    async def revert(letter_id: PathId, asker: Annotated[Identity, operator]) -> RedirectResponse:
-        here = address("dead-letters", letter_id)
-        try:
-            await parts.letter_acts.revert(asker, letter_id)
-        except TooLateError:
-            return _on(led_back(here, "closed"))
-        return _on(led_back(here, "reverted"))
+@router.post("/dead-letters/import")
+async def take_in(parts: AppParts, asker: Operator, file: Annotated[UploadFile, File()]) -> RedirectResponse:
+    count = await parts.letter_acts.take_in(asker, await file.read())
+    return _on(led_back(LETTERS, "imported", count))
+
+
+@router.get("/dead-letters/held")
+async def held(
+    parts: AppParts,
+    request: Request,
+    asker: Operator,
+    asked: Annotated[Selection, Query()],
+) -> Response:
+    holder, words = await _holder(parts, asked.wanted(datetime.now(UTC)))
+    return await parts.renderer.page(
+        request,
+        asker,
+        "dead_letters_held.html",
+        replay=holder,
+        words=words,
+        back=_page_of(asked),
+    )
+
+
+@router.post("/dead-letters/groups/{group_id}/note")
+async def note(
+    parts: AppParts, group_id: PathId, asker: Operator, note: Annotated[str, Form(max_length=2000)] = ""
+) -> RedirectResponse:
+    await parts.letter_acts.note(asker, group_id, note)
+    return _on(led_back(address("dead-letters", "groups", group_id), "noted" if note.strip() else "unnoted"))
+
+
+@router.post("/dead-letters/replays/{replay_id}/cancel")
+async def cancel(parts: AppParts, replay_id: PathId, asker: Operator) -> RedirectResponse:
+    here = address("dead-letters", "replays", replay_id)
+    try:
+        await parts.letter_acts.cancel(asker, replay_id)
+    except TooLateError:
+        return _on(led_back(here, "too-late"))
+    return _on(led_back(here, "cancelling"))
+
+
+@router.post("/dead-letters/{letter_id}/edit")
+async def edit(
+    parts: AppParts, letter_id: PathId, asker: Operator, asked: Annotated[EditForm, Form()]
+) -> RedirectResponse:
+    here = address("dead-letters", letter_id)
+    try:
+        await parts.letter_acts.edit(asker, letter_id, await _change(parts, letter_id, asked))
+    except TooLateError:
+        return _on(led_back(here, "closed"))
+    return _on(led_back(here, "edited"))
+
+
+@router.post("/dead-letters/{letter_id}/revert")
+async def revert(parts: AppParts, letter_id: PathId, asker: Operator) -> RedirectResponse:
+    here = address("dead-letters", letter_id)
+    try:
+        await parts.letter_acts.revert(asker, letter_id)
+    except TooLateError:
+        return _on(led_back(here, "closed"))
+    return _on(led_back(here, "reverted"))
 
 
 async def _holder(parts: Parts, wanted: LetterFilter) -> tuple[Replay | None, str]:

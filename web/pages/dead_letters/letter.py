@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from jobtrail.deadletters.editing import masked_body
@@ -11,8 +11,8 @@ from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter
 from jobtrail.models.dead_letters.replay import Replay
 from jobtrail.models.errors import NotFoundError
 from jobtrail.operations.dead_letter_view import SHOWN_BYTES, LetterView, look_at
-from jobtrail.web.auth.identity import Identity
 from jobtrail.web.charts.dead_letters import STATE_WORDS
+from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.pages.dead_letters.told import Told
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId, address
@@ -39,39 +39,30 @@ class LetterPage:
         return self.letter.state in UNSETTLED
 
 
-def dead_letter_page_router(parts: Parts) -> APIRouter:
-    """Make the page. Its address may be that of any other page of dead letters, so it has to come after them.
+router = APIRouter(include_in_schema=False)
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/dead-letters/{letter_id}")
-    async def letter(
-        request: Request,
-        letter_id: PathId,
-        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
-        typed: Annotated[Told, Query()],
-    ) -> HTMLResponse:
-        page = await _read(parts, letter_id)
-        return await parts.renderer.page(
-            request,
-            asker,
-            "dead_letter.html",
-            page=page,
-            view=page.view,
-            letter=page.letter,
-            here=address("dead-letters", letter_id),
-            words=STATE_WORDS,
-            told=typed.words(),
-            targets=_targets(parts, page.letter),
-        )
-
-    return router
+@router.get("/dead-letters/{letter_id}")
+async def letter(
+    parts: AppParts,
+    request: Request,
+    letter_id: PathId,
+    asker: Operator,
+    typed: Annotated[Told, Query()],
+) -> HTMLResponse:
+    page = await _read(parts, letter_id)
+    return await parts.renderer.page(
+        request,
+        asker,
+        "dead_letter.html",
+        page=page,
+        view=page.view,
+        letter=page.letter,
+        here=address("dead-letters", letter_id),
+        words=STATE_WORDS,
+        told=typed.words(),
+        targets=_targets(parts, page.letter),
+    )
 
 
 async def _read(parts: Parts, letter_id: str) -> LetterPage:

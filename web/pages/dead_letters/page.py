@@ -4,15 +4,15 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from jobtrail.models.dead_letters.dead_letter import LetterFilter
 from jobtrail.operations.dead_letter_view import reason_words
-from jobtrail.web.auth.identity import Identity
 from jobtrail.web.charts.dead_letters import STATE_WORDS, hours_chart, hours_spark, state_shares
 from jobtrail.web.dead_letters.trial import Trial, try_out
+from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.pages.dead_letters.told import Told
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId, address
@@ -38,69 +38,60 @@ class OneGroupQuery(Told):
     """The queue it would go to."""
 
 
-def dead_letters_page_router(parts: Parts) -> APIRouter:
-    """Make the pages.
+router = APIRouter(include_in_schema=False)
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
-    operator = Depends(parts.authenticator.operator)
+@router.get("/dead-letters")
+async def groups(
+    parts: AppParts, request: Request, asker: Operator, typed: Annotated[GroupQuery, Query()]
+) -> HTMLResponse:
+    page = await parts.causes.list(unsettled_only=not typed.all, limit=GROUPS_PER_PAGE, cursor=typed.cursor or None)
+    here = f"/dead-letters{query(all=typed.all)}"
+    return await parts.renderer.page(
+        request,
+        asker,
+        "dead_letters.html",
+        groups=page.rows,
+        show_all=bool(typed.all),
+        first=here if typed.cursor else None,
+        older=f"/dead-letters{query(all=typed.all, cursor=page.next)}" if page.next else None,
+        spark=hours_spark,
+        reason_words=reason_words,
+        shares=state_shares,
+        queues=parts.settings.captured_queues,
+    )
 
-    @router.get("/dead-letters")
-    async def groups(
-        request: Request, asker: Annotated[Identity, operator], typed: Annotated[GroupQuery, Query()]
-    ) -> HTMLResponse:
-        page = await parts.causes.list(unsettled_only=not typed.all, limit=GROUPS_PER_PAGE, cursor=typed.cursor or None)
-        here = f"/dead-letters{query(all=typed.all)}"
-        return await parts.renderer.page(
-            request,
-            asker,
-            "dead_letters.html",
-            groups=page.rows,
-            show_all=bool(typed.all),
-            first=here if typed.cursor else None,
-            older=f"/dead-letters{query(all=typed.all, cursor=page.next)}" if page.next else None,
-            spark=hours_spark,
-            reason_words=reason_words,
-            shares=state_shares,
-            queues=parts.settings.captured_queues,
-        )
 
-    @router.get("/dead-letters/groups/{group_id}")
-    async def group(
-        request: Request,
-        group_id: PathId,
-        asker: Annotated[Identity, operator],
-        typed: Annotated[OneGroupQuery, Query()],
-    ) -> HTMLResponse:
-        found, letters, trial = await asyncio.gather(
-            parts.causes.get(group_id),
-            parts.letters.list(LetterFilter(cause_id=group_id), limit=LETTERS_SHOWN),
-            _trial(parts, group_id, typed),
-        )
-        return await parts.renderer.page(
-            request,
-            asker,
-            "dead_letters_group.html",
-            group=found,
-            here=address("dead-letters", "groups", group_id),
-            letters=letters.rows,
-            has_more=letters.next is not None,
-            chart=hours_chart(found, datetime.now(UTC)),
-            shares=state_shares(found),
-            words=STATE_WORDS,
-            reason_words=reason_words(found.cause.reason),
-            trial=trial,
-            typed=typed,
-            told=typed.words(),
-            targets=_targets(parts, found.cause.origin),
-        )
-
-    return router
+@router.get("/dead-letters/groups/{group_id}")
+async def group(
+    parts: AppParts,
+    request: Request,
+    group_id: PathId,
+    asker: Operator,
+    typed: Annotated[OneGroupQuery, Query()],
+) -> HTMLResponse:
+    found, letters, trial = await asyncio.gather(
+        parts.causes.get(group_id),
+        parts.letters.list(LetterFilter(cause_id=group_id), limit=LETTERS_SHOWN),
+        _trial(parts, group_id, typed),
+    )
+    return await parts.renderer.page(
+        request,
+        asker,
+        "dead_letters_group.html",
+        group=found,
+        here=address("dead-letters", "groups", group_id),
+        letters=letters.rows,
+        has_more=letters.next is not None,
+        chart=hours_chart(found, datetime.now(UTC)),
+        shares=state_shares(found),
+        words=STATE_WORDS,
+        reason_words=reason_words(found.cause.reason),
+        trial=trial,
+        typed=typed,
+        told=typed.words(),
+        targets=_targets(parts, found.cause.origin),
+    )
 
 
 async def _trial(parts: Parts, group_id: str, typed: OneGroupQuery) -> Trial | None:

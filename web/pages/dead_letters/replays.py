@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from jobtrail.models.dead_letters.dead_letter import LetterState
 from jobtrail.models.dead_letters.replay import STAGES, Replay, ReplayState
-from jobtrail.web.auth.identity import Identity
 from jobtrail.web.charts.dead_letters import Share, shares
 from jobtrail.web.dead_letters.acts import selection_words
+from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.pages.dead_letters.told import Told
-from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId
 from jobtrail.web.render import query
 
@@ -52,52 +51,42 @@ class ReplaysQuery(Told):
     cursor: str = ""
 
 
-def replays_page_router(parts: Parts) -> APIRouter:
-    """Make the pages.
+router = APIRouter(include_in_schema=False)
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
-    operator = Depends(parts.authenticator.operator)
+@router.get("/dead-letters/replays")
+async def replays(
+    parts: AppParts, request: Request, asker: Operator, typed: Annotated[ReplaysQuery, Query()]
+) -> HTMLResponse:
+    page = await parts.replays.list(limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
+    return await parts.renderer.page(
+        request,
+        asker,
+        "replays.html",
+        replays=page.rows,
+        bar=progress,
+        about=selection_words,
+        first="/dead-letters/replays" if typed.cursor else None,
+        older=f"/dead-letters/replays{query(cursor=page.next)}" if page.next else None,
+    )
 
-    @router.get("/dead-letters/replays")
-    async def replays(
-        request: Request, asker: Annotated[Identity, operator], typed: Annotated[ReplaysQuery, Query()]
-    ) -> HTMLResponse:
-        page = await parts.replays.list(limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
-        return await parts.renderer.page(
-            request,
-            asker,
-            "replays.html",
-            replays=page.rows,
-            bar=progress,
-            about=selection_words,
-            first="/dead-letters/replays" if typed.cursor else None,
-            older=f"/dead-letters/replays{query(cursor=page.next)}" if page.next else None,
-        )
 
-    @router.get("/dead-letters/replays/{replay_id}")
-    async def replay(
-        request: Request, replay_id: PathId, asker: Annotated[Identity, operator], typed: Annotated[Told, Query()]
-    ) -> HTMLResponse:
-        found = await parts.replays.get(replay_id)
-        return await parts.renderer.page(
-            request,
-            asker,
-            "replay.html",
-            replay=found,
-            bar=progress(found),
-            stages=stages(found),
-            about=selection_words(found.selection),
-            is_unattended=is_unattended(found, datetime.now(UTC)),
-            told=typed.words(),
-        )
-
-    return router
+@router.get("/dead-letters/replays/{replay_id}")
+async def replay(
+    parts: AppParts, request: Request, replay_id: PathId, asker: Operator, typed: Annotated[Told, Query()]
+) -> HTMLResponse:
+    found = await parts.replays.get(replay_id)
+    return await parts.renderer.page(
+        request,
+        asker,
+        "replay.html",
+        replay=found,
+        bar=progress(found),
+        stages=stages(found),
+        about=selection_words(found.selection),
+        is_unattended=is_unattended(found, datetime.now(UTC)),
+        told=typed.words(),
+    )
 
 
 def progress(replay: Replay) -> Sequence[Share]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
 
 from jobtrail.models.errors import BrokerError, JobTrailError, NotFoundError, SettingError, StoreError, TooLateError
@@ -14,8 +14,7 @@ from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.wire import MAX_NAME_LENGTH
 from jobtrail.operations.schemas.acts import SubmissionSchema
 from jobtrail.store.jobs.jobs import JobRepository
-from jobtrail.web.auth.identity import Identity
-from jobtrail.web.parts import Parts
+from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.paths import PathId, address, local_path
 from jobtrail.web.render import query
 
@@ -49,50 +48,47 @@ OUTCOMES = {
 }
 """By the word that stands in the address: a link can choose among these texts, and bring none of its own."""
 
+router = APIRouter(include_in_schema=False)
 
-def add_acts(router: APIRouter, parts: Parts) -> None:
-    """Add the routes.
 
-    Args:
-        router: To what.
-        parts: The application's parts.
-    """
+@router.post("/jobs/{job_id}/cancel")
+async def cancel(
+    parts: AppParts,
+    job_id: PathId,
+    asker: Operator,
+    next: Annotated[str, Form()] = "",  # the field's name
+) -> RedirectResponse:
+    await parts.jobs.get(job_id)
+    try:
+        await parts.job_acts.cancel(asker, job_id)
+    except JobTrailError as error:
+        return _back_to(job_id, outcome=_refusal(error))
+    await _until(parts.jobs, job_id, lambda job: job.status.is_end)
+    return RedirectResponse(local_path(next), 303) if next else _back_to(job_id, outcome="cancelled")
 
-    @router.post("/jobs/{job_id}/cancel")
-    async def cancel(
-        job_id: PathId,
-        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
-        next: Annotated[str, Form()] = "",  # the field's name
-    ) -> RedirectResponse:
-        await parts.jobs.get(job_id)
-        try:
-            await parts.job_acts.cancel(asker, job_id)
-        except JobTrailError as error:
-            return _back_to(job_id, outcome=_refusal(error))
-        await _until(parts.jobs, job_id, lambda job: job.status.is_end)
-        return RedirectResponse(local_path(next), 303) if next else _back_to(job_id, outcome="cancelled")
 
-    @router.post("/jobs/{job_id}/submit-again")
-    async def submit_again(
-        job_id: PathId,
-        asker: Annotated[Identity, Depends(parts.authenticator.operator)],
-        queue: Annotated[str, Form(min_length=1, max_length=MAX_NAME_LENGTH)],
-        kind: Annotated[Literal["file", "dataset"], Form()],
-    ) -> RedirectResponse:
-        job = await parts.jobs.get(job_id)
-        if queue not in likely_queues(await parts.extractors.instances(job.extractor_id), job.extractor_id):
-            return _back_to(job_id, outcome="no-queue")
-        # What the first request held beside these is not kept.
-        asked = SubmissionSchema(
-            queue=queue, resource_id=job.resource_id, extractor=job.extractor_id, user=job.user_id, type=kind
-        )
-        try:
-            new_id = await parts.job_acts.submit(asker, asked, again=job_id)
-        except JobTrailError as error:
-            return _back_to(job_id, outcome=_refusal(error))
-        if await _until(parts.jobs, new_id, lambda _job: True):
-            return _back_to(new_id, outcome="submitted")
-        return _back_to(job_id, outcome="submitted-unseen", new=new_id)
+@router.post("/jobs/{job_id}/submit-again")
+async def submit_again(
+    parts: AppParts,
+    job_id: PathId,
+    asker: Operator,
+    queue: Annotated[str, Form(min_length=1, max_length=MAX_NAME_LENGTH)],
+    kind: Annotated[Literal["file", "dataset"], Form()],
+) -> RedirectResponse:
+    job = await parts.jobs.get(job_id)
+    if queue not in likely_queues(await parts.extractors.instances(job.extractor_id), job.extractor_id):
+        return _back_to(job_id, outcome="no-queue")
+    # What the first request held beside these is not kept.
+    asked = SubmissionSchema(
+        queue=queue, resource_id=job.resource_id, extractor=job.extractor_id, user=job.user_id, type=kind
+    )
+    try:
+        new_id = await parts.job_acts.submit(asker, asked, again=job_id)
+    except JobTrailError as error:
+        return _back_to(job_id, outcome=_refusal(error))
+    if await _until(parts.jobs, new_id, lambda _job: True):
+        return _back_to(new_id, outcome="submitted")
+    return _back_to(job_id, outcome="submitted-unseen", new=new_id)
 
 
 def _refusal(error: JobTrailError) -> str:

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from jobtrail.models.errors import TooBroadError
 from jobtrail.models.jobs.status import Status
 from jobtrail.operations.job_list import JobList, JobListRequest, list_jobs
 from jobtrail.store.jobs.without_job_id import MAX_COUNTED
-from jobtrail.web.auth.identity import Identity
+from jobtrail.web.dependencies import AppParts, Caller
 from jobtrail.web.pages.jobs.form import JobForm, JobQuery, read_form
 from jobtrail.web.parts import Parts
 
@@ -20,47 +20,37 @@ JOBS_PER_PAGE = 50
 GROUPS_SHOWN = 20
 """Groups of updates that name no job; the others are found by their resource."""
 
+router = APIRouter(include_in_schema=False)
 
-def jobs_page_router(parts: Parts) -> APIRouter:
-    """Make the page.
 
-    Args:
-        parts: The application's parts.
-
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/jobs")
-    async def jobs(
-        request: Request,
-        asker: Annotated[Identity, Depends(parts.authenticator)],
-        typed: Annotated[JobQuery, Query()],
-    ) -> Response:
-        if "" in request.query_params.values():
-            # A browser sends the fields that were left empty too; without them the address is fit for a bookmark.
-            return RedirectResponse(typed.address(cursor=typed.cursor), HTTPStatus.SEE_OTHER)
-        form = read_form(typed, datetime.now(UTC))
-        found, problems = await _read(parts, form)
-        return await parts.renderer.page(
-            request,
-            asker,
-            "jobs.html",
-            status=HTTPStatus.BAD_REQUEST if problems else HTTPStatus.OK,
-            form=form,
-            problems=problems,
-            found=found,
-            statuses=tuple(Status),
-            extractors=[extractor.name for extractor in await parts.extractors.list()],
-            topic=None if typed.cursor or problems else _topic(form),
-            first=typed.address() if typed.cursor else None,
-            older=typed.address(cursor=found.next) if found and found.next else None,
-            groups_shown=GROUPS_SHOWN,
-            most_counted=MAX_COUNTED,
-        )
-
-    return router
+@router.get("/jobs")
+async def jobs(
+    parts: AppParts,
+    request: Request,
+    asker: Caller,
+    typed: Annotated[JobQuery, Query()],
+) -> Response:
+    if "" in request.query_params.values():
+        # A browser sends the fields that were left empty too; without them the address is fit for a bookmark.
+        return RedirectResponse(typed.address(cursor=typed.cursor), HTTPStatus.SEE_OTHER)
+    form = read_form(typed, datetime.now(UTC))
+    found, problems = await _read(parts, form)
+    return await parts.renderer.page(
+        request,
+        asker,
+        "jobs.html",
+        status=HTTPStatus.BAD_REQUEST if problems else HTTPStatus.OK,
+        form=form,
+        problems=problems,
+        found=found,
+        statuses=tuple(Status),
+        extractors=[extractor.name for extractor in await parts.extractors.list()],
+        topic=None if typed.cursor or problems else _topic(form),
+        first=typed.address() if typed.cursor else None,
+        older=typed.address(cursor=found.next) if found and found.next else None,
+        groups_shown=GROUPS_SHOWN,
+        most_counted=MAX_COUNTED,
+    )
 
 
 async def _read(parts: Parts, form: JobForm) -> tuple[JobList | None, Mapping[str, str]]:

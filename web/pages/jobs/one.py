@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterFilter
@@ -16,54 +16,44 @@ from jobtrail.store.jobs.outline import OutlineRepository
 from jobtrail.store.keyset import Page
 from jobtrail.web.auth.identity import Identity
 from jobtrail.web.charts.dead_letters import STATE_WORDS
-from jobtrail.web.pages.jobs.acts import OUTCOMES, add_acts
+from jobtrail.web.dependencies import AppParts, Caller
+from jobtrail.web.pages.jobs.acts import OUTCOMES
 from jobtrail.web.pages.jobs.view import JobReader, JobView, PageQuery
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId
 
 LETTERS_SHOWN = 5
 
+router = APIRouter(include_in_schema=False)
 
-def job_page_router(parts: Parts) -> APIRouter:
-    """Make the page and what its buttons do.
 
-    Args:
-        parts: The application's parts.
-
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
+@router.get("/jobs/{job_id}")
+async def job(
+    parts: AppParts,
+    request: Request,
+    job_id: PathId,
+    asker: Caller,
+    typed: Annotated[PageQuery, Query()],
+) -> HTMLResponse:
+    judge = parts.judge()
     reader = JobReader(parts.jobs, OutlineRepository(parts.database), EventLines(parts.database))
-
-    @router.get("/jobs/{job_id}")
-    async def job(
-        request: Request,
-        job_id: PathId,
-        asker: Annotated[Identity, Depends(parts.authenticator)],
-        typed: Annotated[PageQuery, Query()],
-    ) -> HTMLResponse:
-        judge = parts.judge()
-        view = await reader.read(job_id, typed, judge)
-        letters = await _letters(parts, asker, job_id)
-        return await parts.renderer.page(
-            request,
-            asker,
-            "job.html",
-            view=view,
-            job=view.job,
-            diagnosis=await parts.stuck.why(view.job, judge),
-            pc=percent,
-            statuses=tuple(Status),
-            outcome=OUTCOMES.get(typed.outcome),
-            queues=await _queues(asker, view, judge),
-            letters=letters.rows,
-            more_letters=letters.next is not None,
-            letter_words=STATE_WORDS,
-        )
-
-    add_acts(router, parts)
-    return router
+    view = await reader.read(job_id, typed, judge)
+    letters = await _letters(parts, asker, job_id)
+    return await parts.renderer.page(
+        request,
+        asker,
+        "job.html",
+        view=view,
+        job=view.job,
+        diagnosis=await parts.stuck.why(view.job, judge),
+        pc=percent,
+        statuses=tuple(Status),
+        outcome=OUTCOMES.get(typed.outcome),
+        queues=await _queues(asker, view, judge),
+        letters=letters.rows,
+        more_letters=letters.next is not None,
+        letter_words=STATE_WORDS,
+    )
 
 
 async def _queues(asker: Identity, view: JobView, judge: StallDetector) -> Sequence[str]:

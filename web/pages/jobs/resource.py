@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from jobtrail.models.errors import NotFoundError, RecordError
@@ -16,7 +16,7 @@ from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.jobs import EventFilter
 from jobtrail.store.jobs.resources import ResourceGroup
 from jobtrail.store.jobs.without_job_id import MAX_COUNTED
-from jobtrail.web.auth.identity import Identity
+from jobtrail.web.dependencies import AppParts, Caller
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId, address
 from jobtrail.web.render import query
@@ -61,42 +61,33 @@ class _Opened:
     """Cursor of the next page of updates that name no job."""
 
 
-def resource_page_router(parts: Parts) -> APIRouter:
-    """Make the page.
+router = APIRouter(include_in_schema=False)
 
-    Args:
-        parts: The application's parts.
 
-    Returns:
-        The router.
-    """
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/resources/{resource_id}")
-    async def resource(
-        request: Request,
-        resource_id: PathId,
-        asker: Annotated[Identity, Depends(parts.authenticator)],
-        asked: Annotated[ResourceQuery, Query()],
-    ) -> Response:
-        judge = parts.judge()
-        groups = await read_groups(parts.resources, judge, resource_id)
-        return await parts.renderer.page(
-            request,
-            asker,
-            "resource.html",
-            resource_id=resource_id,
-            here=address("resources", resource_id),
-            back=f"{address('resources', resource_id)}{query(**asked.model_dump(exclude_defaults=True))}",
-            groups=groups,
-            opened=await _open(parts, resource_id, [each.group for each in groups], asked, judge),
-            asked=asked,
-            is_dataset=await _is_dataset(parts, resource_id),
-            cancellable=CANCELLABLE,
-            most_counted=MAX_COUNTED,
-        )
-
-    return router
+@router.get("/resources/{resource_id}")
+async def resource(
+    parts: AppParts,
+    request: Request,
+    resource_id: PathId,
+    asker: Caller,
+    asked: Annotated[ResourceQuery, Query()],
+) -> Response:
+    judge = parts.judge()
+    groups = await read_groups(parts.resources, judge, resource_id)
+    return await parts.renderer.page(
+        request,
+        asker,
+        "resource.html",
+        resource_id=resource_id,
+        here=address("resources", resource_id),
+        back=f"{address('resources', resource_id)}{query(**asked.model_dump(exclude_defaults=True))}",
+        groups=groups,
+        opened=await _open(parts, resource_id, [each.group for each in groups], asked, judge),
+        asked=asked,
+        is_dataset=await _is_dataset(parts, resource_id),
+        cancellable=CANCELLABLE,
+        most_counted=MAX_COUNTED,
+    )
 
 
 async def _open(
