@@ -15,7 +15,7 @@ async def get_parts(request: Request) -> Parts:
 
 async def get_identity(request: Request) -> Identity:
     """Return who asks; the middleware has let them in before any route is chosen, so no route can be left open."""
-    return cast(Identity, request.state.asker)
+    return cast(Identity, request.state.identity)
 
 
 AppParts = Annotated[Parts, Depends(get_parts)]
@@ -23,9 +23,9 @@ Caller = Annotated[Identity, Depends(get_identity)]
 """Anybody whom we know."""
 
 
-async def get_operator(caller: Caller) -> Identity:
+async def get_operator(identity: Caller) -> Identity:
     """Return the operator who asks; anybody else is refused with 403."""
-    return require_operator(caller)
+    return require_operator(identity)
 
 
 Operator = Annotated[Identity, Depends(get_operator)]

@@ -43,6 +43,8 @@ async def error_page(
     """
     # The bar on top counts unread notifications: not where a database may be what is missing.
     is_healthy = status < HTTPStatus.INTERNAL_SERVER_ERROR
-    asker = getattr(request.state, "asker", None) if is_healthy else None
+    identity = getattr(request.state, "identity", None) if is_healthy else None
     title = _TITLES.get(HTTPStatus(status), HTTPStatus(status).phrase)
-    return await renderer.page(request, asker, "error.html", status=status, headers=headers, title=title, detail=detail)
+    return await renderer.page(
+        request, identity, "error.html", status=status, headers=headers, title=title, detail=detail
+    )

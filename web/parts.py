@@ -149,9 +149,9 @@ def make_parts(settings: Settings, database: Database, hub: Hub | None = None) -
     )
 
 
-async def _unread(notifications: NotificationRepository, asker: Identity) -> int | None:
-    return None if asker.user_id is None else await notifications.unread_count(asker.user_id)
+async def _unread(notifications: NotificationRepository, identity: Identity) -> int | None:
+    return None if identity.user_id is None else await notifications.unread_count(identity.user_id)
 
 
-def _csrf_token(asker: Identity) -> str:
-    return asker.csrf_token
+def _csrf_token(identity: Identity) -> str:
+    return identity.csrf_token

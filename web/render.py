@@ -91,7 +91,7 @@ class Renderer:
     async def page(
         self,
         request: Request,
-        asker: Identity | None,
+        identity: Identity | None,
         template: str,
         *,
         status: int = HTTPStatus.OK,
@@ -102,7 +102,7 @@ class Renderer:
 
         Args:
             request: The request.
-            asker: Who asks; None for somebody who is not known yet.
+            identity: Who asks; None for somebody who is not known yet.
             template: The template's file name.
             status: The HTTP status.
             headers: Further headers.
@@ -119,10 +119,10 @@ class Renderer:
             .get_template(template)
             .render(
                 path=request.url.path,
-                asker=asker,
-                unread=None if asker is None else await self._unread(asker),
-                unsettled=None if asker is None else await self._unsettled(asker),
-                csrf_token="" if asker is None else self._csrf_token(asker),
+                identity=identity,
+                unread=None if identity is None else await self._unread(identity),
+                unsettled=None if identity is None else await self._unsettled(identity),
+                csrf_token="" if identity is None else self._csrf_token(identity),
                 now=datetime.now(UTC),
                 **context,
             )

@@ -34,23 +34,23 @@ router = APIRouter(tags=["jobs"])
     summary="Submit a job",
     **documented(examples.SUBMITTED, 400, 404, 413, 415, status=HTTPStatus.ACCEPTED),
 )
-async def submit_job(parts: AppParts, asked: SubmissionSchema, asker: Operator) -> Response:
+async def submit_job(parts: AppParts, asked: SubmissionSchema, identity: Operator) -> Response:
     """Puts a request into the workers' queue; 404 tells that there is no such queue.
 
     The job can be read as soon as the consumer has stored its first update.
     """
-    job_id = await _acts(parts).submit(asker, asked)
+    job_id = await _acts(parts).submit(identity, asked)
     made = SubmittedSchema(job_id=job_id, queue=asked.queue, resource_id=asked.resource_id)
     return answer(made, {"Location": address("api", "v1", "jobs", job_id)}, HTTPStatus.ACCEPTED)
 
 
 @router.post("/jobs/{job_id}/cancel", summary="Cancel a job", **documented(examples.CANCELLED, 400, 404, 409))
 async def cancel_job(
-    parts: AppParts, job_id: PathId, asked: Annotated[AskedCancellation, Query()], asker: Operator
+    parts: AppParts, job_id: PathId, asked: Annotated[AskedCancellation, Query()], identity: Operator
 ) -> Response:
     """Takes a request back that no worker has taken yet; 409 tells that it is too late."""
     try:
-        result = await _acts(parts).cancel(asker, job_id, asked.queue)
+        result = await _acts(parts).cancel(identity, job_id, asked.queue)
     except (UnreachableError, NotFoundError, TooLateError):
         raise
     except JobTrailError as error:

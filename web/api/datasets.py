@@ -113,13 +113,13 @@ async def log(parts: AppParts, request: Request, asked: Annotated[AskedLog, Quer
 
 
 @router.get("/datasets/{dataset_id}", summary="Show a dataset", **documented(examples.STORY, 400, 404))
-async def dataset(parts: AppParts, dataset_id: PathId, asker: Caller) -> Response:
+async def dataset(parts: AppParts, dataset_id: PathId, identity: Caller) -> Response:
     """Its whole story in time order: log, what its sources said, jobs, batch jobs, notifications, messages.
 
     A viewer is not shown what other users were told.
     """
     story = await parts.dataset_stories.tell(dataset_id)
-    seen = replace(story, moments=[moment for moment in story.moments if asker.may_see_told(moment.told_to)])
+    seen = replace(story, moments=[moment for moment in story.moments if identity.may_see_told(moment.told_to)])
     return answer(StorySchema.told(seen, datetime.now(UTC)))
 
 

@@ -32,8 +32,8 @@ async def incidents(parts: AppParts, request: Request, asked: Annotated[AskedInc
 @router.post(
     "/{incident_id}/acknowledge", summary="Acknowledge an incident", **documented(examples.ACKNOWLEDGED, 400, 404)
 )
-async def acknowledge(parts: AppParts, incident_id: PathId, asker: Operator) -> Response:
+async def acknowledge(parts: AppParts, incident_id: PathId, identity: Operator) -> Response:
     """Notes that somebody knows of it; who did so first stays."""
-    incident = await parts.incidents.acknowledge(incident_id, asker.name)
-    await parts.audit.note(asker, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})
+    incident = await parts.incidents.acknowledge(incident_id, identity.name)
+    await parts.audit.note(identity, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})
     return answer(IncidentSchema.model_validate(incident))

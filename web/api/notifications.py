@@ -44,10 +44,10 @@ async def notifications(
     parts: AppParts,
     request: Request,
     asked: Annotated[AskedNotifications, Query()],
-    asker: Caller,
+    identity: Caller,
 ) -> Response:
     """The latest first."""
-    user_id = _visible_to(asker, asked.user)
+    user_id = _visible_to(identity, asked.user)
     page = await parts.notifications.list(user_id, unread_only=asked.unread, limit=asked.limit, cursor=asked.cursor)
     unread = None if user_id is None else await parts.notifications.unread_count(user_id)
     return answer(
@@ -58,13 +58,13 @@ async def notifications(
 @router.post(
     "/notifications/read-all", summary="Mark all notifications as read", **documented(examples.MARKED_READ, 400)
 )
-async def read_all(parts: AppParts, asked: Annotated[AskedUser, Query()], asker: Operator) -> Response:
+async def read_all(parts: AppParts, asked: Annotated[AskedUser, Query()], identity: Operator) -> Response:
     """All of one user's."""
-    user_id = asked.user or asker.user_id
+    user_id = asked.user or identity.user_id
     if user_id is None:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "Whose? Your token has no user, so `user` must name one.")
     marked = await parts.notifications.mark_all_read(user_id, datetime.now(UTC))
-    await parts.audit.note(asker, "notifications.read", target=user_id, details={"marked": str(marked)})
+    await parts.audit.note(identity, "notifications.read", target=user_id, details={"marked": str(marked)})
     return answer(MarkedReadSchema(marked=marked))
 
 
@@ -73,19 +73,19 @@ async def read_all(parts: AppParts, asked: Annotated[AskedUser, Query()], asker:
     summary="Mark a notification as read",
     **documented(examples.NOTIFICATION, 400, 404),
 )
-async def read(parts: AppParts, notification_id: PathId, asker: Operator) -> Response:
+async def read(parts: AppParts, notification_id: PathId, identity: Operator) -> Response:
     """One that was read before keeps its time."""
     notification = await parts.notifications.mark_read(notification_id, datetime.now(UTC))
-    await parts.audit.note(asker, "notification.read", target=notification_id)
+    await parts.audit.note(identity, "notification.read", target=notification_id)
     return answer(NotificationSchema.model_validate(notification))
 
 
-def _visible_to(asker: Identity, user_id: str | None) -> str | None:
+def _visible_to(identity: Identity, user_id: str | None) -> str | None:
     """Tell whose notifications somebody gets; None for everybody's."""
-    if asker.role is Role.OPERATOR:
-        return user_id or asker.user_id
-    if asker.user_id is None:
+    if identity.role is Role.OPERATOR:
+        return user_id or identity.user_id
+    if identity.user_id is None:
         raise HTTPException(HTTPStatus.FORBIDDEN, "Your token has no user, so there are no notifications for it.")
-    if user_id not in (None, asker.user_id):
+    if user_id not in (None, identity.user_id):
         raise HTTPException(HTTPStatus.FORBIDDEN, "A viewer's token shows only its own user's notifications.")
-    return asker.user_id
+    return identity.user_id

@@ -56,12 +56,12 @@ async def outbox(parts: AppParts, asked: Annotated[AskedOutbox, Query()]) -> Res
 
 
 @router.post("/retry", summary="Try messages again", **documented(examples.RETRIED, 400, 404, 413, 415))
-async def retry(parts: AppParts, asker: Operator, asked: RetrySchema | None = None) -> Response:
+async def retry(parts: AppParts, identity: Operator, asked: RetrySchema | None = None) -> Response:
     """Those that were given up, with all their attempts before them. What was one message stays one."""
     keys = asked.keys if asked else None
     retried = await parts.outbox.retry(keys)
     if keys and not retried:
         detail = "None of these keys is that of a message that waits or was given up."
         raise HTTPException(HTTPStatus.NOT_FOUND, detail)
-    await parts.audit.note(asker, "outbox.retry", target=" ".join(keys or ()), details={"count": str(retried)})
+    await parts.audit.note(identity, "outbox.retry", target=" ".join(keys or ()), details={"count": str(retried)})
     return answer(RetriedSchema(retried=retried))

@@ -1,6 +1,6 @@
 """Who may come in, and who may change something: decided here for every path, before a route is chosen.
 
-A route that is forgotten here is one that needs a known asker, an operator for a change, and a CSRF token in a form.
+A route that is forgotten here is one that needs a known identity, an operator for a change, and a CSRF token in a form.
 """
 
 from hmac import compare_digest
@@ -29,7 +29,7 @@ class AuthMiddleware:
     """Lets in who is known, and lets change who is an operator and means it.
 
     Args:
-        app: What lies behind the door; it finds who asks as `request.state.asker`.
+        app: What lies behind the door; it finds who asks as `request.state.identity`.
         authenticator: Tells who asks.
     """
 
@@ -48,15 +48,15 @@ class AuthMiddleware:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        asker = await self._doorkeeper.recognise(request)
-        if asker is None:
+        identity = await self._doorkeeper.recognise(request)
+        if identity is None:
             await _show_login(request)(scope, receive, send)
             return
-        request.state.asker = asker
+        request.state.identity = identity
         if request.method not in SAFE_METHODS:
             if scope["path"] not in _NO_CHANGE:
-                require_operator(asker)
-            receive = await _meant(request, asker)
+                require_operator(identity)
+            receive = await _meant(request, identity)
         await self._app(scope, receive, send)
 
 
@@ -80,7 +80,7 @@ def _show_login(request: Request) -> RedirectResponse:
     return RedirectResponse(f"/login?next={quote(asked, safe='/')}", HTTPStatus.SEE_OTHER)
 
 
-async def _meant(request: Request, asker: Identity) -> Receive:
+async def _meant(request: Request, identity: Identity) -> Receive:
     """Refuse a change that a browser may have been tricked into.
 
     A bearer token is sent by programs only. JSON without a session comes from a program on this machine: another site's
@@ -99,7 +99,7 @@ async def _meant(request: Request, asker: Identity) -> Receive:
         receive = _again(body, request.receive)
         async with Request(request.scope, _again(body, request.receive)).form() as form:
             shown = str(form.get(CSRF_FIELD, ""))
-    if not compare_digest((shown or "").encode(), asker.csrf_token.encode()):
+    if not compare_digest((shown or "").encode(), identity.csrf_token.encode()):
         raise HTTPException(
             HTTPStatus.FORBIDDEN,
             f"The form is out of date: load the page anew, and send it again. (Programs send a bearer token, or the "

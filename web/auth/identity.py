@@ -100,11 +100,11 @@ def client_address(request: Request) -> str:
     return request.client.host if request.client else UNKNOWN_ORIGIN
 
 
-def require_operator(asker: Identity) -> Identity:
+def require_operator(identity: Identity) -> Identity:
     """Let only operators pass.
 
     Args:
-        asker: Who asks.
+        identity: Who asks.
 
     Returns:
         The same.
@@ -112,9 +112,9 @@ def require_operator(asker: Identity) -> Identity:
     Raises:
         HTTPException: 403, for anybody else.
     """
-    if asker.role is not Role.OPERATOR:
+    if identity.role is not Role.OPERATOR:
         raise HTTPException(HTTPStatus.FORBIDDEN, "This needs a token with the role operator.")
-    return asker
+    return identity
 
 
 def unauthorized(detail: str, challenge: str = "Bearer") -> HTTPException:

@@ -42,16 +42,16 @@ async def log_in(
     parts.login_tries.forgive(address)
     response = RedirectResponse(local_path(after), HTTPStatus.SEE_OTHER)
     await parts.sessions.begin(response, known.id, now)
-    asker = Identity(name=known.name, role=known.role, user_id=known.user_id, origin=address)
-    await parts.audit.note(asker, "login")
+    identity = Identity(name=known.name, role=known.role, user_id=known.user_id, origin=address)
+    await parts.audit.note(identity, "login")
     return response
 
 
 @router.post("/logout")
-async def log_out(parts: AppParts, request: Request, asker: Caller) -> Response:
+async def log_out(parts: AppParts, request: Request, identity: Caller) -> Response:
     response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
     await parts.sessions.end(request, response, datetime.now(UTC))
-    await parts.audit.note(asker, "logout")
+    await parts.audit.note(identity, "logout")
     return response
 
 

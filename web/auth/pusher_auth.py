@@ -31,25 +31,25 @@ router = APIRouter()
 
 
 @router.post("/pusher/auth")
-async def authorize(parts: AppParts, request: Request, asker: Caller) -> Mapping[str, str]:
+async def authorize(parts: AppParts, request: Request, identity: Caller) -> Mapping[str, str]:
     if parts.pusher is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, "Pusher is off: JOBTRAIL_PUSHER_URL is not set.")
     socket_id, channel = _subscription(await _fields(request))
-    if not await _may_see(asker, channel, parts.datasets):
-        log.info("Channel refused", action="web.channel_refused", channel=channel, token=asker.name)
+    if not await _may_see(identity, channel, parts.datasets):
+        log.info("Channel refused", action="web.channel_refused", channel=channel, token=identity.name)
         raise HTTPException(HTTPStatus.FORBIDDEN, "This token may not see that channel.")
     signed: Mapping[str, str] = parts.pusher.authenticate(channel, socket_id)
     return signed
 
 
-async def _may_see(asker: Identity, channel: str, datasets: DatasetRepository) -> bool:
-    if asker.user_id is not None and channel == user_channel(asker.user_id):
+async def _may_see(identity: Identity, channel: str, datasets: DatasetRepository) -> bool:
+    if identity.user_id is not None and channel == user_channel(identity.user_id):
         return True
     dataset_id = dataset_of(channel)
     if not dataset_id:
         return False
-    return asker.role is Role.OPERATOR or (
-        asker.user_id is not None and await _concerns(datasets, dataset_id, asker.user_id)
+    return identity.role is Role.OPERATOR or (
+        identity.user_id is not None and await _concerns(datasets, dataset_id, identity.user_id)
     )
 
 

@@ -67,7 +67,7 @@ class LetterActs:
 
     async def replay(
         self,
-        asker: Identity,
+        identity: Identity,
         selection: LetterFilter,
         *,
         target: str | None,
@@ -80,12 +80,12 @@ class LetterActs:
         details |= {"to": target} if target else {}
         details |= {"rate": f"{rate:g}/s"} if rate else {}
         details |= {"repeated": "included"} if include_repeated else {}
-        async with self._noted(asker, "letters.replay", details=details) as record:
+        async with self._noted(identity, "letters.replay", details=details) as record:
             replay = await start_replay(
                 self._database,
                 selection,
-                who=asker.name,
-                origin=asker.origin,
+                who=identity.name,
+                origin=identity.origin,
                 target=target,
                 rate=rate,
                 staged=staged,
@@ -95,11 +95,11 @@ class LetterActs:
             record.details["count"] = str(replay.total)
         return replay
 
-    async def cancel(self, asker: Identity, replay_id: str) -> Replay:
+    async def cancel(self, identity: Identity, replay_id: str) -> Replay:
         """Ask a replay to stop before its next batch.
 
         Args:
-            asker: Who wants that.
+            identity: Who wants that.
             replay_id: The replay.
 
         Returns:
@@ -110,33 +110,33 @@ class LetterActs:
             TooLateError: It is at its end.
             StoreError: The database can't be reached.
         """
-        async with self._noted(asker, "replay.cancel", target=replay_id):
+        async with self._noted(identity, "replay.cancel", target=replay_id):
             replay = await self._replays.ask_to_cancel(replay_id)
             if replay.state.is_end and not replay.cancel:
                 raise TooLateError(f"replay {replay_id} has ended already: {replay.state.value}")
         return replay
 
-    async def discard(self, asker: Identity, selection: LetterFilter, reason: str) -> int:
+    async def discard(self, identity: Identity, selection: LetterFilter, reason: str) -> int:
         """Put letters into the archive; see `operations.dead_letter_acts.discard_letters`."""
         details = {"letters": selection_words(selection), "reason": reason[:_LONGEST_WORDS]}
-        async with self._noted(asker, "letters.discard", target=_target(selection), details=details) as record:
+        async with self._noted(identity, "letters.discard", target=_target(selection), details=details) as record:
             count = await discard_letters(self._database, selection, reason)
             record.details["count"] = str(count)
         return count
 
-    async def restore(self, asker: Identity, selection: LetterFilter) -> int:
+    async def restore(self, identity: Identity, selection: LetterFilter) -> int:
         """Take letters out of the archive; see `operations.dead_letter_acts.restore_letters`."""
         details = {"letters": selection_words(selection)}
-        async with self._noted(asker, "letters.restore", target=_target(selection), details=details) as record:
+        async with self._noted(identity, "letters.restore", target=_target(selection), details=details) as record:
             count = await restore_letters(self._database, selection)
             record.details["count"] = str(count)
         return count
 
-    async def edit(self, asker: Identity, letter_id: str, change: LetterChange) -> DeadLetter:
+    async def edit(self, identity: Identity, letter_id: str, change: LetterChange) -> DeadLetter:
         """Change what a replay of a letter will send.
 
         Args:
-            asker: Who wants that.
+            identity: Who wants that.
             letter_id: The letter.
             change: What differs.
 
@@ -152,20 +152,22 @@ class LetterActs:
         changed = [name for name, is_in in (("body", change.body is not None),) if is_in]
         changed += [*change.fields, *(f"header {name}" for name in change.headers)]
         details = {"changed": ", ".join(changed)[:_LONGEST_WORDS]}
-        async with self._noted(asker, "letters.edit", target=letter_id, details=details):
+        async with self._noted(identity, "letters.edit", target=letter_id, details=details):
             letter = await self._letters.get(letter_id)
-            return await self._letters.edit(letter_id, _edit(letter, change, asker.name))
+            return await self._letters.edit(letter_id, _edit(letter, change, identity.name))
 
-    async def revert(self, asker: Identity, letter_id: str) -> DeadLetter:
+    async def revert(self, identity: Identity, letter_id: str) -> DeadLetter:
         """Let a replay of a letter send its own bytes again; raises what `edit` does."""
-        async with self._noted(asker, "letters.edit", target=letter_id, details={"changed": "back to its own bytes"}):
+        async with self._noted(
+            identity, "letters.edit", target=letter_id, details={"changed": "back to its own bytes"}
+        ):
             return await self._letters.edit(letter_id, None)
 
-    async def note(self, asker: Identity, cause_id: str, text: str | None) -> None:
+    async def note(self, identity: Identity, cause_id: str, text: str | None) -> None:
         """Note how a group was mended.
 
         Args:
-            asker: Who did it.
+            identity: Who did it.
             cause_id: The group.
             text: How; None, or nothing but blanks, takes the note away.
 
@@ -174,16 +176,16 @@ class LetterActs:
             StoreError: The database can't be reached.
         """
         words = (text or "").strip()
-        fix = Fix(note=words, who=asker.name, at=datetime.now(UTC)) if words else None
+        fix = Fix(note=words, who=identity.name, at=datetime.now(UTC)) if words else None
         details = {"note": redact(words)[:_LONGEST_WORDS] if words else "taken away"}
-        async with self._noted(asker, "letters.note", target=cause_id, details=details):
+        async with self._noted(identity, "letters.note", target=cause_id, details=details):
             await self._causes.note(cause_id, fix)
 
-    async def take_in(self, asker: Identity, body: bytes) -> int:
+    async def take_in(self, identity: Identity, body: bytes) -> int:
         """Import letters that were exported.
 
         Args:
-            asker: Who wants that.
+            identity: Who wants that.
             body: The lines.
 
         Returns:
@@ -193,20 +195,20 @@ class LetterActs:
             SettingError: A line is no letter; nothing was imported.
             StoreError: The database can't be reached.
         """
-        async with self._noted(asker, "letters.import") as record:
+        async with self._noted(identity, "letters.import") as record:
             letters = await asyncio.to_thread(_read, body)
             count = await self._letters.insert(letters)
             record.details |= {"count": str(count), "lines": str(len(letters))}
         return count
 
-    async def note_export(self, asker: Identity, selection: LetterFilter) -> None:
+    async def note_export(self, identity: Identity, selection: LetterFilter) -> None:
         """Note that somebody takes letters out, secrets and all."""
-        async with self._noted(asker, "letters.export", details={"letters": selection_words(selection)}):
+        async with self._noted(identity, "letters.export", details={"letters": selection_words(selection)}):
             pass
 
     @asynccontextmanager
     async def _noted(
-        self, asker: Identity, act: str, *, target: str = "", details: Mapping[str, str] | None = None
+        self, identity: Identity, act: str, *, target: str = "", details: Mapping[str, str] | None = None
     ) -> AsyncIterator[_Record]:
         record = _Record(target, dict(details or {}))
         try:
@@ -216,11 +218,11 @@ class LetterActs:
         except JobTrailError as error:
             outcome = Outcome.FAILED if isinstance(error, BrokerError) else Outcome.REFUSED
             told = record.details | {"why": str(error)[:_LONGEST_WORDS]}
-            await self._audit.note(asker, act, target=record.target, outcome=outcome, details=told)
+            await self._audit.note(identity, act, target=record.target, outcome=outcome, details=told)
             raise
         finally:
             self._count.forget()
-        await self._audit.note(asker, act, target=record.target, details=record.details)
+        await self._audit.note(identity, act, target=record.target, details=record.details)
 
 
 def selection_words(selection: LetterFilter) -> str:

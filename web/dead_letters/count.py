@@ -23,11 +23,11 @@ class LetterCount:
         self._asked_s = 0.0
         self._task: asyncio.Task[int] | None = None
 
-    async def read(self, asker: Identity) -> int | None:
+    async def read(self, identity: Identity) -> int | None:
         """Count them.
 
         Args:
-            asker: Who sees the page.
+            identity: Who sees the page.
 
         Returns:
             How many there are, `KEPT_S` ago at the most; None for those whom it does not concern.
@@ -35,7 +35,7 @@ class LetterCount:
         Raises:
             StoreError: The database can't be reached.
         """
-        if asker.role is not Role.OPERATOR:
+        if identity.role is not Role.OPERATOR:
             return None
         now_s = time.monotonic()
         if self._task is None or now_s - self._asked_s > KEPT_S or not _is_good(self._task):

@@ -70,13 +70,13 @@ router = APIRouter()
 async def live(
     parts: AppParts,
     request: Request,
-    asker: Caller,
+    identity: Caller,
     topic: Annotated[list[TopicName], Query(min_length=1, max_length=_MAX_TOPICS)],
 ) -> EventStream:
     for each in topic:
         user_id = id_in(each, USER)
-        if user_id is not None and asker.role is not Role.OPERATOR and user_id != asker.user_id:
+        if user_id is not None and identity.role is not Role.OPERATOR and user_id != identity.user_id:
             raise HTTPException(HTTPStatus.FORBIDDEN, "Notifications are shown to their user only.")
         if is_for_operators(each):
-            require_operator(asker)
+            require_operator(identity)
     return EventStream(parts.hub.telling(Pulse(set(topic))), partial(is_welcome, parts.authenticator, request))

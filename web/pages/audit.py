@@ -26,14 +26,14 @@ router = APIRouter(include_in_schema=False)
 async def audit(
     parts: AppParts,
     request: Request,
-    asker: Operator,
+    identity: Operator,
     typed: Annotated[AuditQuery, Query()],
 ) -> Response:
     wanted = AuditFilter(act=typed.act.strip() or None)
     page = await parts.audit_records.list(wanted, limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "audit.html",
         act=wanted.act,
         records=page.rows,

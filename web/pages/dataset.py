@@ -43,14 +43,14 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/datasets/{dataset_id}")
-async def dataset(parts: AppParts, request: Request, dataset_id: PathId, asker: Caller, story: str = "") -> Response:
+async def dataset(parts: AppParts, request: Request, dataset_id: PathId, identity: Caller, story: str = "") -> Response:
     told = await parts.dataset_stories.tell(dataset_id)
-    moments = [moment for moment in told.moments if asker.may_see_told(moment.told_to)]
+    moments = [moment for moment in told.moments if identity.may_see_told(moment.told_to)]
     lines = list(_lines(moments))
     shown = lines if story == "all" else lines[-MOMENTS_SHOWN:]
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "dataset.html",
         dataset=told.dataset,
         status_since=told.status_since,
@@ -60,7 +60,7 @@ async def dataset(parts: AppParts, request: Request, dataset_id: PathId, asker: 
         batch_jobs=_batch_jobs(moments),
         logs=[moment for moment in reversed(moments) if moment.kind is MomentKind.LOG],
         notifications=[moment for moment in reversed(moments) if moment.kind is MomentKind.NOTIFICATION],
-        messages=await _messages(parts, dataset_id, asker),
+        messages=await _messages(parts, dataset_id, identity),
         days=[Day(name=name, lines=list(group)) for name, group in groupby(shown, key=_day)],
         hidden=len(lines) - len(shown),
     )
@@ -71,9 +71,9 @@ async def _jobs(parts: Parts, dataset_id: str) -> Sequence[ListedJob]:
     return await judged(parts.judge(), page.jobs)
 
 
-async def _messages(parts: Parts, dataset_id: str, asker: Identity) -> Sequence[OutboxEntry]:
+async def _messages(parts: Parts, dataset_id: str, identity: Identity) -> Sequence[OutboxEntry]:
     entries = await parts.outbox.of_dataset(dataset_id)
-    return [entry for entry in reversed(entries) if asker.may_see_told(entry.user_id)]
+    return [entry for entry in reversed(entries) if identity.may_see_told(entry.user_id)]
 
 
 def _batch_jobs(moments: Iterable[Moment]) -> Sequence[Moment]:

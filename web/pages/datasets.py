@@ -85,24 +85,24 @@ router = APIRouter(include_in_schema=False)
 async def datasets(
     parts: AppParts,
     request: Request,
-    asker: Caller,
+    identity: Caller,
     typed: Annotated[DatasetQuery, Query()],
 ) -> Response:
     if typed.id.strip():
         return RedirectResponse(address("datasets", typed.id.strip()), HTTPStatus.SEE_OTHER)
     now = datetime.now(UTC)
     asked = _judge(typed, now)
-    if asked.view is DatasetView.MESSAGES and asker.role is not Role.OPERATOR:
+    if asked.view is DatasetView.MESSAGES and identity.role is not Role.OPERATOR:
         raise HTTPException(HTTPStatus.FORBIDDEN, "Only operators see the messages of others.")
     page = None if asked.problem else await _read(parts, asked)
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "datasets.html",
         status=HTTPStatus.BAD_REQUEST if asked.problem else HTTPStatus.OK,
         asked=asked,
         typed=typed,
-        views=[view for view in DatasetView if view is not DatasetView.MESSAGES or asker.role is Role.OPERATOR],
+        views=[view for view in DatasetView if view is not DatasetView.MESSAGES or identity.role is Role.OPERATOR],
         counts=await parts.dataset_views.counts(stuck_before=now - STUCK_AFTER),
         given_up=await _given_up(parts),
         page=page,

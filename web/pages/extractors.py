@@ -45,7 +45,7 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/extractors")
-async def extractors(parts: AppParts, request: Request, asker: Caller, window: Window = Window.HOUR) -> HTMLResponse:
+async def extractors(parts: AppParts, request: Request, identity: Caller, window: Window = Window.HOUR) -> HTMLResponse:
     found, period, running = await asyncio.gather(
         list_extractors(parts.extractors, parts.settings),
         parts.figures.read(window, parts.judge().now),
@@ -54,7 +54,7 @@ async def extractors(parts: AppParts, request: Request, asker: Caller, window: W
     rows = _rows(found, period, running)
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "extractors.html",
         window=window,
         windows=tuple(Window),
@@ -69,7 +69,7 @@ async def extractor(
     parts: AppParts,
     request: Request,
     name: PathId,
-    asker: Caller,
+    identity: Caller,
     window: Window = Window.HOUR,
 ) -> HTMLResponse:
     known = await _find(parts, name)
@@ -82,7 +82,7 @@ async def extractor(
     figures = period.figures(name)
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "extractor.html",
         name=name,
         known=known,

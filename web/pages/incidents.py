@@ -28,13 +28,13 @@ router = APIRouter(include_in_schema=False)
 async def incidents(
     parts: AppParts,
     request: Request,
-    asker: Caller,
+    identity: Caller,
     typed: Annotated[IncidentQuery, Query()],
 ) -> Response:
     page = await parts.incidents.list(limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "incidents.html",
         incidents=page.rows,
         first=_HERE if typed.cursor else None,
@@ -43,7 +43,7 @@ async def incidents(
 
 
 @router.post(f"{_HERE}/{{incident_id}}/acknowledge")
-async def acknowledge(parts: AppParts, incident_id: PathId, asker: Operator) -> RedirectResponse:
-    incident = await parts.incidents.acknowledge(incident_id, asker.name)
-    await parts.audit.note(asker, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})
+async def acknowledge(parts: AppParts, incident_id: PathId, identity: Operator) -> RedirectResponse:
+    incident = await parts.incidents.acknowledge(incident_id, identity.name)
+    await parts.audit.note(identity, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})
     return RedirectResponse(_HERE, HTTPStatus.SEE_OTHER)

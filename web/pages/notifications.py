@@ -50,14 +50,14 @@ router = APIRouter(include_in_schema=False)
 async def notifications(
     parts: AppParts,
     request: Request,
-    asker: Caller,
+    identity: Caller,
     typed: Annotated[NotificationQuery, Query()],
 ) -> Response:
-    user_id = _whose(asker, typed.user.strip())
-    page = await _read(parts, asker, user_id, typed)
+    user_id = _whose(identity, typed.user.strip())
+    page = await _read(parts, identity, user_id, typed)
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "notifications.html",
         user_id=user_id,
         typed=typed,
@@ -72,7 +72,7 @@ async def notifications(
 @router.post("/notifications/read")
 async def mark_read(
     parts: AppParts,
-    asker: Operator,
+    identity: Operator,
     key: Annotated[str, Form(alias="id")] = "",
     user: Annotated[str, Form()] = "",
     after: Annotated[str, Form(alias="next")] = "/notifications",
@@ -80,22 +80,22 @@ async def mark_read(
     now = datetime.now(UTC)
     if key:
         await parts.notifications.mark_read(key, now)
-        await parts.audit.note(asker, "notification.read", target=key)
+        await parts.audit.note(identity, "notification.read", target=key)
     elif user:
         marked = await parts.notifications.mark_all_read(user, now)
-        await parts.audit.note(asker, "notifications.read", target=user, details={"marked": str(marked)})
+        await parts.audit.note(identity, "notifications.read", target=user, details={"marked": str(marked)})
     return RedirectResponse(local_path(after), HTTPStatus.SEE_OTHER)
 
 
-def _whose(asker: Identity, wanted: str) -> str | None:
+def _whose(identity: Identity, wanted: str) -> str | None:
     """Tell whose notifications are shown; None for everybody's, which only an operator sees."""
-    if wanted and wanted != asker.user_id and asker.role is not Role.OPERATOR:
+    if wanted and wanted != identity.user_id and identity.role is not Role.OPERATOR:
         raise HTTPException(HTTPStatus.FORBIDDEN, "Only operators see the notifications of others.")
-    return wanted or asker.user_id
+    return wanted or identity.user_id
 
 
-async def _read(parts: Parts, asker: Identity, user_id: str | None, typed: NotificationQuery) -> Page[Notification]:
-    if user_id is None and asker.role is not Role.OPERATOR:
+async def _read(parts: Parts, identity: Identity, user_id: str | None, typed: NotificationQuery) -> Page[Notification]:
+    if user_id is None and identity.role is not Role.OPERATOR:
         return Page(rows=[], next=None)
     return await parts.notifications.list(
         user_id, unread_only=bool(typed.unread), limit=ROWS_PER_PAGE, cursor=typed.cursor or None

@@ -15,11 +15,11 @@ router = APIRouter(include_in_schema=False)
 @router.post("/outbox/retry")
 async def retry(
     parts: AppParts,
-    asker: Operator,
+    identity: Operator,
     key: Annotated[str, Form()] = "",
     after: Annotated[str, Form(alias="next")] = "/datasets?view=messages",
 ) -> RedirectResponse:
     # Without a key: all that were given up.
     count = await parts.outbox.retry([key] if key else None)
-    await parts.audit.note(asker, "outbox.retry", target=key, details={"count": str(count)})
+    await parts.audit.note(identity, "outbox.retry", target=key, details={"count": str(count)})
     return RedirectResponse(local_path(after), HTTPStatus.SEE_OTHER)

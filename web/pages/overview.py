@@ -22,17 +22,17 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-async def overview(parts: AppParts, request: Request, asker: Caller, window: Window = Window.HOUR) -> HTMLResponse:
+async def overview(parts: AppParts, request: Request, identity: Caller, window: Window = Window.HOUR) -> HTMLResponse:
     if await parts.workload.is_empty():
-        return await _first_steps(parts, request, asker)
-    return await _overview(parts, request, asker, window)
+        return await _first_steps(parts, request, identity)
+    return await _overview(parts, request, identity, window)
 
 
-async def _first_steps(parts: Parts, request: Request, asker: Identity) -> HTMLResponse:
+async def _first_steps(parts: Parts, request: Request, identity: Identity) -> HTMLResponse:
     url = parts.settings.amqp_url
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "first_steps.html",
         broker=broker_address(url.get_secret_value()) if url else None,
         reply_streams=parts.settings.reply_streams,
@@ -40,7 +40,7 @@ async def _first_steps(parts: Parts, request: Request, asker: Identity) -> HTMLR
     )
 
 
-async def _overview(parts: Parts, request: Request, asker: Identity, window: Window) -> HTMLResponse:
+async def _overview(parts: Parts, request: Request, identity: Identity, window: Window) -> HTMLResponse:
     judge = parts.judge()
     period, day, load, running, failures, extractors = await asyncio.gather(
         parts.figures.read(window, judge.now),
@@ -54,7 +54,7 @@ async def _overview(parts: Parts, request: Request, asker: Identity, window: Win
     offline = [each for each in extractors if not each.online]
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "overview.html",
         window=window,
         windows=tuple(Window),

@@ -39,8 +39,8 @@ def who(settings: Settings, database: Database, token: str | None = None) -> htt
     app = make_routes(make_parts(settings, database))
 
     @app.get("/api/who")
-    async def tell(asker: Caller) -> list[str | None]:
-        return [asker.name, asker.role, asker.user_id, asker.origin]
+    async def tell(identity: Caller) -> list[str | None]:
+        return [identity.name, identity.role, identity.user_id, identity.origin]
 
     return client_of(app, token, address="192.0.2.7")
 

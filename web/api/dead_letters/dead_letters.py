@@ -84,13 +84,13 @@ async def letters(parts: AppParts, request: Request, asked: Annotated[AskedLette
     response_class=Lines,
     responses=_EXPORTED | problems(400, 401, 403, 503),
 )
-async def export(parts: AppParts, asked: Annotated[AskedSelection, Query()], asker: Operator) -> StreamingResponse:
+async def export(parts: AppParts, asked: Annotated[AskedSelection, Query()], identity: Operator) -> StreamingResponse:
     """Bytes, properties and all, line by line (JSON Lines), as `POST /dead-letters/import` takes them.
 
     **Secrets are not masked** in it. Each export is noted in the audit log.
     """
     wanted = asked.wanted()
-    await parts.letter_acts.note_export(asker, wanted)
+    await parts.letter_acts.note_export(identity, wanted)
     headers = {"Content-Disposition": 'attachment; filename="dead-letters.jsonl"'}
     return Lines(_exported(parts.letters, wanted), headers=headers)
 
@@ -113,18 +113,18 @@ async def dry_run(parts: AppParts, asked: AskedDryRun) -> Response:
 
 
 @router.post("/discard", summary="Discard dead letters", **documented(examples.COUNT, 400, 409, 413, 415))
-async def discard(parts: AppParts, asked: AskedDiscard, asker: Operator) -> Response:
+async def discard(parts: AppParts, asked: AskedDiscard, identity: Operator) -> Response:
     """Puts letters that are open, or of unknown outcome, into the archive, from which they can be restored.
 
     409 tells that a replay has some of them in its hands, and who asked for it.
     """
-    return answer(CountSchema(count=await parts.letter_acts.discard(asker, asked.wanted(), asked.why)))
+    return answer(CountSchema(count=await parts.letter_acts.discard(identity, asked.wanted(), asked.why)))
 
 
 @router.post("/restore", summary="Restore dead letters", **documented(examples.COUNT, 400, 413, 415))
-async def restore(parts: AppParts, asked: SelectionSchema, asker: Operator) -> Response:
+async def restore(parts: AppParts, asked: SelectionSchema, identity: Operator) -> Response:
     """Takes letters out of the archive: they are open again."""
-    return answer(CountSchema(count=await parts.letter_acts.restore(asker, asked.wanted())))
+    return answer(CountSchema(count=await parts.letter_acts.restore(identity, asked.wanted())))
 
 
 @router.post(
@@ -133,13 +133,13 @@ async def restore(parts: AppParts, asked: SelectionSchema, asker: Operator) -> R
     openapi_extra={"requestBody": {"required": True, "content": {MEDIA_TYPE: _LINES}}},
     **documented(examples.COUNT, 400, 413),
 )
-async def take_in(parts: AppParts, request: Request, asker: Operator) -> Response:
+async def take_in(parts: AppParts, request: Request, identity: Operator) -> Response:
     """Takes letters that were exported, up to 16 MiB at a time, and tells how many are new; all of them are open.
 
     A letter that is known is passed over, so the same lines can be sent again. Where one line is no letter, nothing
     is imported.
     """
-    return answer(CountSchema(count=await parts.letter_acts.take_in(asker, await request.body())))
+    return answer(CountSchema(count=await parts.letter_acts.take_in(identity, await request.body())))
 
 
 # What has a name of its own goes before what has any id.
@@ -150,22 +150,22 @@ async def letter(parts: AppParts, letter_id: PathId) -> Response:
 
 
 @router.put("/{letter_id}/edit", summary="Edit a dead letter", **documented(examples.LETTER, 400, 404, 409, 413, 415))
-async def edit(parts: AppParts, letter_id: PathId, asked: EditSchema, asker: Operator) -> Response:
+async def edit(parts: AppParts, letter_id: PathId, asked: EditSchema, identity: Operator) -> Response:
     """Changes what a replay will send; the letter keeps its own bytes. An edit is made on top of the one before.
 
     409 tells that it was sent already, or is about to be, or is closed.
     """
     change = LetterChange(body=asked.body, fields=asked.fields, headers=asked.headers)
-    await parts.letter_acts.edit(asker, letter_id, change)
+    await parts.letter_acts.edit(identity, letter_id, change)
     return await _shown(parts, letter_id)
 
 
 @router.delete(
     "/{letter_id}/edit", summary="Take back a dead letter's edit", **documented(examples.LETTER, 400, 404, 409)
 )
-async def revert(parts: AppParts, letter_id: PathId, asker: Operator) -> Response:
+async def revert(parts: AppParts, letter_id: PathId, identity: Operator) -> Response:
     """Lets a replay send the letter's own bytes again."""
-    await parts.letter_acts.revert(asker, letter_id)
+    await parts.letter_acts.revert(identity, letter_id)
     return await _shown(parts, letter_id)
 
 

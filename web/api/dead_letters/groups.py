@@ -49,7 +49,7 @@ async def group(parts: AppParts, group_id: PathId) -> Response:
     summary="Note how a group was mended",
     **documented(examples.GROUP, 400, 404, 413, 415),
 )
-async def note(parts: AppParts, group_id: PathId, asked: NoteSchema, asker: Operator) -> Response:
+async def note(parts: AppParts, group_id: PathId, asked: NoteSchema, identity: Operator) -> Response:
     """So that whoever meets the same again finds what helped the last time."""
-    await parts.letter_acts.note(asker, group_id, asked.note)
+    await parts.letter_acts.note(identity, group_id, asked.note)
     return answer(GroupSchema.of(await parts.causes.get(group_id)))

@@ -28,7 +28,7 @@ async def replays(parts: AppParts, request: Request, asked: Annotated[AskedPage,
     summary="Replay dead letters",
     **documented(examples.REPLAY, 400, 404, 409, 413, 415, status=HTTPStatus.ACCEPTED),
 )
-async def start(parts: AppParts, asked: AskedReplay, asker: Operator) -> Response:
+async def start(parts: AppParts, asked: AskedReplay, identity: Operator) -> Response:
     """Sends letters again that are open, or of unknown outcome; those that are captured later are none of them.
 
     The service of dead letters (`jobtrail deadletters capture`, part of `jobtrail up`) runs it; ask `Location` how
@@ -36,7 +36,7 @@ async def start(parts: AppParts, asked: AskedReplay, asker: Operator) -> Respons
     hands, and who asked for that: no letter is sent twice.
     """
     replay = await parts.letter_acts.replay(
-        asker,
+        identity,
         asked.wanted(),
         target=asked.to,
         rate=asked.rate,
@@ -54,6 +54,6 @@ async def replay(parts: AppParts, replay_id: PathId) -> Response:
 
 
 @router.post("/{replay_id}/cancel", summary="Cancel a replay", **documented(examples.REPLAY, 400, 404, 409))
-async def cancel(parts: AppParts, replay_id: PathId, asker: Operator) -> Response:
+async def cancel(parts: AppParts, replay_id: PathId, identity: Operator) -> Response:
     """Before its next batch; what was sent stays sent. 409 tells that it has ended already."""
-    return answer(ReplaySchema.of(await parts.letter_acts.cancel(asker, replay_id)))
+    return answer(ReplaySchema.of(await parts.letter_acts.cancel(identity, replay_id)))

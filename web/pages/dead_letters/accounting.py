@@ -50,14 +50,14 @@ router = APIRouter(include_in_schema=False)
 async def conservation(
     parts: AppParts,
     request: Request,
-    asker: Operator,
+    identity: Operator,
     typed: Annotated[ConservationQuery, Query()],
 ) -> HTMLResponse:
     window = typed.window if typed.window in WINDOWS else "24h"
     audit = await parts.audits.read(datetime.now(UTC) - WINDOWS[window])
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "conservation.html",
         audit=audit,
         ledgers=ledgers(audit),

@@ -58,11 +58,11 @@ async def dry_run(asked: Annotated[Act, Form()]) -> RedirectResponse:
 
 
 @router.post("/dead-letters/replay")
-async def replay(parts: AppParts, asker: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
+async def replay(parts: AppParts, identity: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
     wanted = asked.wanted(datetime.now(UTC))
     try:
         begun = await parts.letter_acts.replay(
-            asker,
+            identity,
             wanted,
             target=asked.to.strip() or None,
             rate=_rate(asked.rate),
@@ -77,24 +77,24 @@ async def replay(parts: AppParts, asker: Operator, asked: Annotated[Act, Form()]
 
 
 @router.post("/dead-letters/discard")
-async def discard(parts: AppParts, asker: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
+async def discard(parts: AppParts, identity: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
     wanted = asked.wanted(datetime.now(UTC))
     try:
-        count = await parts.letter_acts.discard(asker, wanted, asked.why)
+        count = await parts.letter_acts.discard(identity, wanted, asked.why)
     except BusyError:
         return _on(f"/dead-letters/held{query(**_selected(asked))}")
     return _on(led_back(local_path(asked.next), "discarded", count))
 
 
 @router.post("/dead-letters/restore")
-async def restore(parts: AppParts, asker: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
-    count = await parts.letter_acts.restore(asker, asked.wanted(datetime.now(UTC)))
+async def restore(parts: AppParts, identity: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
+    count = await parts.letter_acts.restore(identity, asked.wanted(datetime.now(UTC)))
     return _on(led_back(local_path(asked.next), "restored", count))
 
 
 @router.post("/dead-letters/import")
-async def take_in(parts: AppParts, asker: Operator, file: Annotated[UploadFile, File()]) -> RedirectResponse:
-    count = await parts.letter_acts.take_in(asker, await file.read())
+async def take_in(parts: AppParts, identity: Operator, file: Annotated[UploadFile, File()]) -> RedirectResponse:
+    count = await parts.letter_acts.take_in(identity, await file.read())
     return _on(led_back(LETTERS, "imported", count))
 
 
@@ -102,13 +102,13 @@ async def take_in(parts: AppParts, asker: Operator, file: Annotated[UploadFile, 
 async def held(
     parts: AppParts,
     request: Request,
-    asker: Operator,
+    identity: Operator,
     asked: Annotated[Selection, Query()],
 ) -> Response:
     holder, words = await _holder(parts, asked.wanted(datetime.now(UTC)))
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "dead_letters_held.html",
         replay=holder,
         words=words,
@@ -118,17 +118,17 @@ async def held(
 
 @router.post("/dead-letters/groups/{group_id}/note")
 async def note(
-    parts: AppParts, group_id: PathId, asker: Operator, note: Annotated[str, Form(max_length=2000)] = ""
+    parts: AppParts, group_id: PathId, identity: Operator, note: Annotated[str, Form(max_length=2000)] = ""
 ) -> RedirectResponse:
-    await parts.letter_acts.note(asker, group_id, note)
+    await parts.letter_acts.note(identity, group_id, note)
     return _on(led_back(address("dead-letters", "groups", group_id), "noted" if note.strip() else "unnoted"))
 
 
 @router.post("/dead-letters/replays/{replay_id}/cancel")
-async def cancel(parts: AppParts, replay_id: PathId, asker: Operator) -> RedirectResponse:
+async def cancel(parts: AppParts, replay_id: PathId, identity: Operator) -> RedirectResponse:
     here = address("dead-letters", "replays", replay_id)
     try:
-        await parts.letter_acts.cancel(asker, replay_id)
+        await parts.letter_acts.cancel(identity, replay_id)
     except TooLateError:
         return _on(led_back(here, "too-late"))
     return _on(led_back(here, "cancelling"))
@@ -136,21 +136,21 @@ async def cancel(parts: AppParts, replay_id: PathId, asker: Operator) -> Redirec
 
 @router.post("/dead-letters/{letter_id}/edit")
 async def edit(
-    parts: AppParts, letter_id: PathId, asker: Operator, asked: Annotated[EditForm, Form()]
+    parts: AppParts, letter_id: PathId, identity: Operator, asked: Annotated[EditForm, Form()]
 ) -> RedirectResponse:
     here = address("dead-letters", letter_id)
     try:
-        await parts.letter_acts.edit(asker, letter_id, await _change(parts, letter_id, asked))
+        await parts.letter_acts.edit(identity, letter_id, await _change(parts, letter_id, asked))
     except TooLateError:
         return _on(led_back(here, "closed"))
     return _on(led_back(here, "edited"))
 
 
 @router.post("/dead-letters/{letter_id}/revert")
-async def revert(parts: AppParts, letter_id: PathId, asker: Operator) -> RedirectResponse:
+async def revert(parts: AppParts, letter_id: PathId, identity: Operator) -> RedirectResponse:
     here = address("dead-letters", letter_id)
     try:
-        await parts.letter_acts.revert(asker, letter_id)
+        await parts.letter_acts.revert(identity, letter_id)
     except TooLateError:
         return _on(led_back(here, "closed"))
     return _on(led_back(here, "reverted"))

@@ -47,13 +47,13 @@ async def letter(
     parts: AppParts,
     request: Request,
     letter_id: PathId,
-    asker: Operator,
+    identity: Operator,
     typed: Annotated[Told, Query()],
 ) -> HTMLResponse:
     page = await _read(parts, letter_id)
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "dead_letter.html",
         page=page,
         view=page.view,

@@ -42,7 +42,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/dead-letters/letters")
 async def letters(
-    parts: AppParts, request: Request, asker: Operator, typed: Annotated[ListQuery, Query()]
+    parts: AppParts, request: Request, identity: Operator, typed: Annotated[ListQuery, Query()]
 ) -> HTMLResponse:
     form = read_form(LetterQuery(**typed.model_dump(exclude={"told", "count"})), datetime.now(UTC))
     page: Page[DeadLetter] = Page(rows=[], next=None)
@@ -50,7 +50,7 @@ async def letters(
         page = await parts.letters.list(form.wanted, limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "dead_letters_list.html",
         form=form,
         letters=page.rows,
@@ -68,13 +68,13 @@ async def letters(
 
 @router.get("/dead-letters/archive")
 async def archive(
-    parts: AppParts, request: Request, asker: Operator, typed: Annotated[ArchiveQuery, Query()]
+    parts: AppParts, request: Request, identity: Operator, typed: Annotated[ArchiveQuery, Query()]
 ) -> HTMLResponse:
     wanted = LetterFilter(states=(LetterState.DISCARDED,))
     page = await parts.letters.list(wanted, limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "dead_letters_archive.html",
         letters=page.rows,
         first=ARCHIVE if typed.cursor else None,
@@ -88,13 +88,13 @@ async def archive(
 
 @router.get("/dead-letters/dry-run")
 async def dry_run(
-    parts: AppParts, request: Request, asker: Operator, typed: Annotated[DryRunQuery, Query()]
+    parts: AppParts, request: Request, identity: Operator, typed: Annotated[DryRunQuery, Query()]
 ) -> HTMLResponse:
     wanted = typed.wanted(datetime.now(UTC))
     target = typed.to.strip() or None
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "dead_letters_dry_run.html",
         hidden={name: value for name, value in typed.fields().items() if name != "to"},
         trial=await try_out(parts.settings, parts.database, wanted, target),

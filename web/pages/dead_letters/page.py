@@ -43,13 +43,13 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/dead-letters")
 async def groups(
-    parts: AppParts, request: Request, asker: Operator, typed: Annotated[GroupQuery, Query()]
+    parts: AppParts, request: Request, identity: Operator, typed: Annotated[GroupQuery, Query()]
 ) -> HTMLResponse:
     page = await parts.causes.list(unsettled_only=not typed.all, limit=GROUPS_PER_PAGE, cursor=typed.cursor or None)
     here = f"/dead-letters{query(all=typed.all)}"
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "dead_letters.html",
         groups=page.rows,
         show_all=bool(typed.all),
@@ -67,7 +67,7 @@ async def group(
     parts: AppParts,
     request: Request,
     group_id: PathId,
-    asker: Operator,
+    identity: Operator,
     typed: Annotated[OneGroupQuery, Query()],
 ) -> HTMLResponse:
     found, letters, trial = await asyncio.gather(
@@ -77,7 +77,7 @@ async def group(
     )
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "dead_letters_group.html",
         group=found,
         here=address("dead-letters", "groups", group_id),

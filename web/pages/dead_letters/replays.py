@@ -56,12 +56,12 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/dead-letters/replays")
 async def replays(
-    parts: AppParts, request: Request, asker: Operator, typed: Annotated[ReplaysQuery, Query()]
+    parts: AppParts, request: Request, identity: Operator, typed: Annotated[ReplaysQuery, Query()]
 ) -> HTMLResponse:
     page = await parts.replays.list(limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "replays.html",
         replays=page.rows,
         bar=progress,
@@ -73,12 +73,12 @@ async def replays(
 
 @router.get("/dead-letters/replays/{replay_id}")
 async def replay(
-    parts: AppParts, request: Request, replay_id: PathId, asker: Operator, typed: Annotated[Told, Query()]
+    parts: AppParts, request: Request, replay_id: PathId, identity: Operator, typed: Annotated[Told, Query()]
 ) -> HTMLResponse:
     found = await parts.replays.get(replay_id)
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "replay.html",
         replay=found,
         bar=progress(found),

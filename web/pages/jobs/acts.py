@@ -55,12 +55,12 @@ router = APIRouter(include_in_schema=False)
 async def cancel(
     parts: AppParts,
     job_id: PathId,
-    asker: Operator,
+    identity: Operator,
     next: Annotated[str, Form()] = "",  # the field's name
 ) -> RedirectResponse:
     await parts.jobs.get(job_id)
     try:
-        await parts.job_acts.cancel(asker, job_id)
+        await parts.job_acts.cancel(identity, job_id)
     except JobTrailError as error:
         return _back_to(job_id, outcome=_refusal(error))
     await _until(parts.jobs, job_id, lambda job: job.status.is_end)
@@ -71,7 +71,7 @@ async def cancel(
 async def submit_again(
     parts: AppParts,
     job_id: PathId,
-    asker: Operator,
+    identity: Operator,
     queue: Annotated[str, Form(min_length=1, max_length=MAX_NAME_LENGTH)],
     kind: Annotated[Literal["file", "dataset"], Form()],
 ) -> RedirectResponse:
@@ -83,7 +83,7 @@ async def submit_again(
         queue=queue, resource_id=job.resource_id, extractor=job.extractor_id, user=job.user_id, type=kind
     )
     try:
-        new_id = await parts.job_acts.submit(asker, asked, again=job_id)
+        new_id = await parts.job_acts.submit(identity, asked, again=job_id)
     except JobTrailError as error:
         return _back_to(job_id, outcome=_refusal(error))
     if await _until(parts.jobs, new_id, lambda _job: True):

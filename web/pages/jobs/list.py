@@ -27,7 +27,7 @@ router = APIRouter(include_in_schema=False)
 async def jobs(
     parts: AppParts,
     request: Request,
-    asker: Caller,
+    identity: Caller,
     typed: Annotated[JobQuery, Query()],
 ) -> Response:
     if "" in request.query_params.values():
@@ -37,7 +37,7 @@ async def jobs(
     found, problems = await _read(parts, form)
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "jobs.html",
         status=HTTPStatus.BAD_REQUEST if problems else HTTPStatus.OK,
         form=form,

@@ -32,16 +32,16 @@ async def job(
     parts: AppParts,
     request: Request,
     job_id: PathId,
-    asker: Caller,
+    identity: Caller,
     typed: Annotated[PageQuery, Query()],
 ) -> HTMLResponse:
     judge = parts.judge()
     reader = JobReader(parts.jobs, OutlineRepository(parts.database), EventLines(parts.database))
     view = await reader.read(job_id, typed, judge)
-    letters = await _letters(parts, asker, job_id)
+    letters = await _letters(parts, identity, job_id)
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "job.html",
         view=view,
         job=view.job,
@@ -49,23 +49,23 @@ async def job(
         pc=percent,
         statuses=tuple(Status),
         outcome=OUTCOMES.get(typed.outcome),
-        queues=await _queues(asker, view, judge),
+        queues=await _queues(identity, view, judge),
         letters=letters.rows,
         more_letters=letters.next is not None,
         letter_words=STATE_WORDS,
     )
 
 
-async def _queues(asker: Identity, view: JobView, judge: StallDetector) -> Sequence[str]:
+async def _queues(identity: Identity, view: JobView, judge: StallDetector) -> Sequence[str]:
     """Return where an operator may submit the job again; empty for others, and while it has not ended."""
-    if asker.role is not Role.OPERATOR or not view.job.status.is_end:
+    if identity.role is not Role.OPERATOR or not view.job.status.is_end:
         return ()
     return likely_queues(await judge.instances(view.job.extractor_id), view.job.extractor_id)
 
 
-async def _letters(parts: Parts, asker: Identity, job_id: str) -> Page[DeadLetter]:
+async def _letters(parts: Parts, identity: Identity, job_id: str) -> Page[DeadLetter]:
     """Read the newest dead letters of a job, for an operator: they hold what others sent."""
-    if asker.role is not Role.OPERATOR:
+    if identity.role is not Role.OPERATOR:
         return Page(rows=[], next=None)
     return await parts.letters.list(LetterFilter(job_id=job_id), limit=LETTERS_SHOWN)
 

@@ -69,14 +69,14 @@ async def resource(
     parts: AppParts,
     request: Request,
     resource_id: PathId,
-    asker: Caller,
+    identity: Caller,
     asked: Annotated[ResourceQuery, Query()],
 ) -> Response:
     judge = parts.judge()
     groups = await read_groups(parts.resources, judge, resource_id)
     return await parts.renderer.page(
         request,
-        asker,
+        identity,
         "resource.html",
         resource_id=resource_id,
         here=address("resources", resource_id),
