@@ -5,10 +5,10 @@ from copy import deepcopy
 from datetime import UTC, datetime
 
 from jobtrail.deadletters.outgoing import replies, sent_message_id, target_of
-from jobtrail.deadletters.reading import UNTOLD
 from jobtrail.models.datasets.judgement import DryRun, Judgement, Verdict
 from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter, LetterFilter, LetterKind
 from jobtrail.models.dead_letters.fingerprint import fold_error
+from jobtrail.models.dead_letters.reasons import DeadLetterReason
 from jobtrail.models.errors import DecodeError
 from jobtrail.models.heartbeat import decode_heartbeat
 from jobtrail.models.jobs.job import JobState, fold
@@ -112,8 +112,8 @@ class DryRunner:
             return Judgement(
                 verdict=Verdict.FAILS, reason=f"{error.reason}: {fold_error(error.detail)}", detail=error.detail
             )
-        words = "only its receiver can tell" if letter.cause.reason == UNTOLD else f"only {target} can tell"
-        return Judgement(verdict=Verdict.UNTOLD, reason=words)
+        receiver = "its receiver" if letter.cause.reason == DeadLetterReason.UNSTATED else target
+        return Judgement(verdict=Verdict.UNTOLD, reason=f"only {receiver} can tell")
 
     def _judge(self, letter: DeadLetter, read: StatusUpdate | Request | Judgement) -> Judgement:
         if isinstance(read, Judgement):

@@ -9,10 +9,10 @@ import structlog
 
 from jobtrail.broker.channel import Delivery
 from jobtrail.broker.properties import changed, decode
-from jobtrail.deadletters.reading import GAVE_UP, Found, caused, read_letter
+from jobtrail.deadletters.reading import Found, caused, read_letter
 from jobtrail.models.dead_letters.dead_letter import Cause, DeadLetter, LetterKind
+from jobtrail.models.dead_letters.reasons import DeadLetterReason
 from jobtrail.models.errors import DecodeError
-from jobtrail.models.jobs.wire import DeadLetterReason
 from jobtrail.models.redaction import redact
 from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database
@@ -61,7 +61,9 @@ class LetterMaker:
         """
         now = datetime.now(UTC)
         letters = [self._read(delivery, now) for delivery in batch]
-        errors = await self._job_errors([letter for letter in letters if letter.cause.reason == GAVE_UP])
+        errors = await self._job_errors(
+            [letter for letter in letters if letter.cause.reason == DeadLetterReason.GAVE_UP]
+        )
         versions = await self._versions({letter.cause.extractor_id for letter in letters if letter.cause.extractor_id})
         for letter in letters:
             caused(letter, error=errors.get(letter.job_id or ""), version=versions.get(letter.cause.extractor_id))

@@ -29,6 +29,7 @@ from jobtrail.models.dead_letters.headers import (
     letter_header,
     text_header,
 )
+from jobtrail.models.dead_letters.reasons import DeadLetterReason
 from jobtrail.models.errors import DecodeError
 from jobtrail.models.jobs.wire import MAX_INT64
 from jobtrail.models.redaction import redact
@@ -36,10 +37,6 @@ from jobtrail.models.settings import Settings
 from jobtrail.models.topology import error_queue
 from jobtrail.publisher.request import Request
 
-GAVE_UP = "gave_up"
-"""The reason of a job request that a worker gave up on."""
-UNTOLD = "untold"
-"""The reason of a message of which nobody says why it is there."""
 _ERROR_PREFIX = error_queue("")
 
 
@@ -160,7 +157,7 @@ def _broker_death(headers: Mapping[str, object]) -> _Death | None:
     keys = newest.get("routing-keys")
     return _Death(
         text_header(newest, "queue") or "",
-        text_header(newest, "reason") or UNTOLD,
+        text_header(newest, "reason") or DeadLetterReason.UNSTATED,
         _way(deaths) if len(deaths) > 1 else "",
         at=at if isinstance(at, datetime) else None,
         count=_count(count) or 1,
@@ -171,15 +168,16 @@ def _broker_death(headers: Mapping[str, object]) -> _Death | None:
 
 def _way(deaths: Sequence[Mapping[str, object]]) -> str:
     """Tell the way of a message that went wrong in several places, the first one first."""
-    steps = [f"{death.get('reason', UNTOLD)} in {death.get('queue', '?')}" for death in reversed(deaths)]
-    return ", then ".join(steps)
+    unstated = DeadLetterReason.UNSTATED
+    return ", then ".join(f"{each.get('reason', unstated)} in {each.get('queue', '?')}" for each in reversed(deaths))
 
 
 def _worker_death(found: Found, fields: Mapping[str, object]) -> _Death:
     if found.queue.startswith(_ERROR_PREFIX):
         count = (_count(fields.get("retry_count")) or 0) + 1
-        return _Death(found.queue.removeprefix(_ERROR_PREFIX), GAVE_UP, "", count=count, routing_key=found.routing_key)
-    return _Death("", UNTOLD, "", exchange=found.exchange, routing_key=found.routing_key)
+        origin = found.queue.removeprefix(_ERROR_PREFIX)
+        return _Death(origin, DeadLetterReason.GAVE_UP, "", count=count, routing_key=found.routing_key)
+    return _Death("", DeadLetterReason.UNSTATED, "", exchange=found.exchange, routing_key=found.routing_key)
 
 
 def _kind(death: _Death, found: Found, fields: Mapping[str, object], settings: Settings) -> LetterKind:

@@ -112,7 +112,7 @@ class HeartbeatInbox:
         Args:
             batch: The batch.
             instance_id: Whose heartbeat.
-            reason: Why, as a `models.jobs.wire.DeadLetterReason`.
+            reason: Why, as a `models.dead_letters.reasons.DeadLetterReason`.
             error: What exactly is wrong.
 
         Returns:

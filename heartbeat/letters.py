@@ -4,8 +4,8 @@ from jobtrail.broker.properties import decode
 from jobtrail.heartbeat.inbox import Reject
 from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterKind
 from jobtrail.models.dead_letters.headers import REPLAY_HEADER, letter_header, text_header
+from jobtrail.models.dead_letters.reasons import DeadLetterReason
 from jobtrail.models.dead_letters.refused import refused_letter
-from jobtrail.models.jobs.wire import DeadLetterReason
 from jobtrail.models.settings import Settings
 
 _STUB_BYTES = 4096

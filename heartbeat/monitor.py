@@ -17,8 +17,8 @@ from jobtrail.heartbeat.inbox import Batch, HeartbeatInbox, Reject
 from jobtrail.heartbeat.letters import letter_of, stub_of
 from jobtrail.heartbeat.metrics import MonitorMetrics
 from jobtrail.heartbeat.subscription import HeartbeatSubscription, subscribed
+from jobtrail.models.dead_letters.reasons import DeadLetterReason
 from jobtrail.models.errors import BrokerError, JobTrailError, OwnershipLostError, StoreError
-from jobtrail.models.jobs.wire import DeadLetterReason
 from jobtrail.models.settings import Settings
 from jobtrail.runtime.backoff import Backoff
 from jobtrail.runtime.health import Health, HealthServer

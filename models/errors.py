@@ -77,7 +77,7 @@ class DecodeError(JobTrailError):
     """A message that can't be processed.
 
     Args:
-        reason: One of `models.jobs.wire.DeadLetterReason`.
+        reason: One of `models.dead_letters.reasons.DeadLetterReason`.
         detail: What exactly is wrong, in words, without secrets.
     """
 

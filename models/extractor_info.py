@@ -5,8 +5,8 @@ from functools import lru_cache
 
 from pydantic_core import from_json, to_json
 
+from jobtrail.models.dead_letters.reasons import DeadLetterReason
 from jobtrail.models.errors import DecodeError
-from jobtrail.models.jobs.wire import DeadLetterReason
 from jobtrail.models.redaction import MASK, redact
 
 MAX_INFO_BYTES = 1024 * 1024

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from jobtrail.models.dead_letters.reasons import DeadLetterReason
 from jobtrail.models.errors import DecodeError
 from jobtrail.models.extractor_info import info_json
 from jobtrail.models.jobs.wire import (
     MAX_ID_LENGTH,
     MAX_INT64,
-    DeadLetterReason,
     load_object,
     number,
     optional_text,

@@ -11,7 +11,7 @@ from jobtrail.deadletters.outgoing import target_of
 from jobtrail.deadletters.properties import Json, readable
 from jobtrail.models.datasets.judgement import Judgement
 from jobtrail.models.dead_letters.dead_letter import DeadLetter
-from jobtrail.models.jobs.wire import DeadLetterReason
+from jobtrail.models.dead_letters.reasons import reason_words
 from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.dead_letters import LetterRepository
@@ -19,26 +19,6 @@ from jobtrail.store.jobs.jobs import JobRepository
 
 SHOWN_BYTES = 64 * 1024
 """Bytes of a body that are shown."""
-
-REASON_WORDS: dict[str, str] = {
-    DeadLetterReason.EMPTY: "The message has no body.",
-    DeadLetterReason.NOT_JSON: "The body is no JSON, neither in UTF-8 nor in Latin-1.",
-    DeadLetterReason.TOO_DEEP: "The JSON is nested too deeply to be read.",
-    DeadLetterReason.TOO_LARGE: "The body is larger than JOBTRAIL_MAX_BODY_BYTES allows.",
-    DeadLetterReason.NOT_OBJECT: "The body is JSON, but no object.",
-    DeadLetterReason.MISSING_FIELD: "A field that every message needs is missing, null or blank.",
-    DeadLetterReason.WRONG_TYPE: "A field has a value of the wrong type.",
-    DeadLetterReason.OUT_OF_RANGE: "A number or a text's length is beyond what can be stored.",
-    DeadLetterReason.BAD_TIME: "The time is no time.",
-    DeadLetterReason.UNSTORABLE: "The database refused the document, alone and again.",
-    "gave_up": "Its worker gave up on this job request.",
-    "rejected": "A consumer rejected it, and did not want it again.",
-    "expired": "It waited longer than its time to live.",
-    "maxlen": "Its queue was full.",
-    "delivery_limit": "It was delivered again and again without being acknowledged.",
-    "untold": "Nothing in the message says why it is there.",
-}
-"""The reasons in words."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -101,18 +81,6 @@ async def look_at(settings: Settings, database: Database, letter_id: str) -> Let
         judgement=judgement,
         has_job=bool(jobs),
     )
-
-
-def reason_words(reason: str) -> str:
-    """Say a reason in words.
-
-    Args:
-        reason: The reason.
-
-    Returns:
-        A sentence.
-    """
-    return REASON_WORDS.get(reason, f"The broker says: {reason}.")
 
 
 def content_of(body: bytes, properties: bytes) -> Content:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from jobtrail.models.dead_letters.reasons import DeadLetterReason
 from jobtrail.models.errors import DecodeError
-from jobtrail.models.jobs.wire import MAX_ID_LENGTH, MAX_NAME_LENGTH, DeadLetterReason, load_object
+from jobtrail.models.jobs.wire import MAX_ID_LENGTH, MAX_NAME_LENGTH, load_object
 from jobtrail.publisher.outgoing import encodable, fits_short_string
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from typing import Any
 from bson.errors import BSONError
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
+from jobtrail.models.dead_letters.reasons import DeadLetterReason
 from jobtrail.models.errors import DecodeError
-from jobtrail.models.jobs.wire import DeadLetterReason
 from jobtrail.models.redaction import redact
 from jobtrail.store.database import REFUSALS
 

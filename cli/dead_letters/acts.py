@@ -128,12 +128,12 @@ def discard(
     from jobtrail.cli.dead_letters.moves import discard as put_away
     from jobtrail.cli.interruptible import run_interruptible
     from jobtrail.models.dead_letters.dead_letter import UNSETTLED
+    from jobtrail.models.dead_letters.reasons import DeadLetterReason
     from jobtrail.models.errors import SettingError
-    from jobtrail.operations.dead_letter_view import REASON_WORDS
 
     if not why.strip():
         raise SettingError("--reason must say why they are discarded")
-    if why.strip() in REASON_WORDS:
+    if why.strip() in set(DeadLetterReason):
         raise SettingError(f"--reason says why they are discarded; those of the reason {why} are: --with-reason {why}")
     selection = confirmed(which, "Discard", UNSETTLED, yes=yes)
     count = run_interruptible(put_away(selection, words=which.words(), reason=why))

@@ -16,8 +16,8 @@ from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import BAD, GOOD, QUIET, WARNING
 from jobtrail.cli.output.status_list import WIDE, print_next
 from jobtrail.models.dead_letters.dead_letter import CauseGroup, Fix
+from jobtrail.models.dead_letters.reasons import reason_words
 from jobtrail.models.times import relative
-from jobtrail.operations.dead_letter_view import reason_words
 from jobtrail.operations.schemas.dead_letters import GroupListSchema, GroupSchema
 from jobtrail.store.dead_letters.causes import CauseRepository
 from jobtrail.store.keyset import Page

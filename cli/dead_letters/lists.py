@@ -12,9 +12,9 @@ from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import BAD, QUIET, word_text
 from jobtrail.cli.output.status_list import WIDE, Columns, Line, print_lines, print_next
 from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter, LetterFilter, LetterState
+from jobtrail.models.dead_letters.reasons import reason_words
 from jobtrail.models.errors import SettingError
 from jobtrail.models.times import relative
-from jobtrail.operations.dead_letter_view import reason_words
 from jobtrail.operations.schemas.dead_letters import LetterListSchema
 from jobtrail.store.dead_letters.causes import CauseRepository
 from jobtrail.store.dead_letters.dead_letters import LetterRepository

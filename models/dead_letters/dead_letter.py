@@ -57,7 +57,7 @@ class Cause:
     origin: str
     """The queue they had been in before; empty where that is not known."""
     reason: str
-    """A `models.jobs.wire.DeadLetterReason`, RabbitMQ's own reason, or `gave_up`."""
+    """A `models.dead_letters.reasons.DeadLetterReason`, RabbitMQ's own reason, or `gave_up`."""
     error: str
     """The error, with ids, numbers and paths folded."""
     extractor_id: str

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 REASON_HEADER = "jobtrail-reason"
-"""A `models.jobs.wire.DeadLetterReason`."""
+"""A `models.dead_letters.reasons.DeadLetterReason`."""
 ERROR_HEADER = "jobtrail-error"
 QUEUE_HEADER = "jobtrail-queue"
 EXCHANGE_HEADER = "jobtrail-exchange"

@@ -32,7 +32,7 @@ def refused_letter(
 
     Args:
         queue: The queue or stream that it was in.
-        reason: A `models.jobs.wire.DeadLetterReason`.
+        reason: A `models.dead_letters.reasons.DeadLetterReason`.
         error: What exactly is wrong, in words.
         body: The message's body, as it came.
         properties: Its properties, as they came.

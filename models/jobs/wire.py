@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 
 from pydantic_core import from_json
 
+from jobtrail.models.dead_letters.reasons import DeadLetterReason
 from jobtrail.models.errors import DecodeError
 from jobtrail.models.jobs.status import Status, parse_status
 from jobtrail.models.redaction import redact
@@ -20,31 +20,6 @@ MAX_ID_LENGTH = 128
 """Characters of a job id; the other ids may be longer (`MAX_NAME_LENGTH`)."""
 MAX_NAME_LENGTH = 512
 MAX_INT64 = 2**63 - 1
-
-
-class DeadLetterReason(StrEnum):
-    """Why a message could not be processed."""
-
-    EMPTY = "empty"
-    """The body has no bytes."""
-    NOT_JSON = "not_json"
-    """The body is not JSON, in UTF-8 or Latin-1."""
-    TOO_DEEP = "too_deep"
-    """The JSON is nested too deeply to be read."""
-    TOO_LARGE = "too_large"
-    """The body is larger than the limit."""
-    NOT_OBJECT = "not_object"
-    """The body is JSON but no object."""
-    MISSING_FIELD = "missing_field"
-    """A field that every update needs is missing, null or blank."""
-    WRONG_TYPE = "wrong_type"
-    """A field has a value of the wrong type."""
-    OUT_OF_RANGE = "out_of_range"
-    """A number or a text's length is beyond what can be stored."""
-    BAD_TIME = "bad_time"
-    """The time is no time."""
-    UNSTORABLE = "unstorable"
-    """The database refused the document, alone and again."""
 
 
 @dataclass(slots=True, kw_only=True)

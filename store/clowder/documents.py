@@ -13,9 +13,10 @@ from uuid import UUID
 
 from bson import ObjectId
 
+from jobtrail.models.dead_letters.reasons import DeadLetterReason
 from jobtrail.models.errors import DecodeError
 from jobtrail.models.jobs.status import Status, parse_status, status_of_word
-from jobtrail.models.jobs.wire import MAX_ID_LENGTH, MAX_NAME_LENGTH, DeadLetterReason, StatusUpdate, parse_time
+from jobtrail.models.jobs.wire import MAX_ID_LENGTH, MAX_NAME_LENGTH, StatusUpdate, parse_time
 from jobtrail.models.redaction import redact
 
 MAX_STATUS_BYTES = 3 * 1024 * 1024

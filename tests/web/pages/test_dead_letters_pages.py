@@ -66,9 +66,7 @@ async def test_groups_are_told_in_words_with_what_helped_last_time(
     [missing, large] = sorted(
         page.one(id="groups").all("li"), key=lambda each: "1024" in each.text or "<n>" in each.text
     )
-    assert missing.text.startswith(
-        "1 of 1 A field that every message needs is missing, null or blank. start is missing"
-    )
+    assert missing.text.startswith("1 of 1 A required field is missing, null or blank. start is missing")
     assert large.text.startswith("5 of 5 The body is larger than JOBTRAIL_MAX_BODY_BYTES allows.")
     assert "from replies by ncsa.test" in large.text
     assert large.one("svg", of="spark").one("title").text == "5 letters captured in the last 48 hours"

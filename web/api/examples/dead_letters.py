@@ -18,9 +18,10 @@ from jobtrail.models.dead_letters.dead_letter import (
     LetterState,
     Sending,
 )
+from jobtrail.models.dead_letters.reasons import reason_words
 from jobtrail.models.dead_letters.replay import Replay, ReplayState
 from jobtrail.models.position import Position
-from jobtrail.operations.dead_letter_view import LetterView, content_of, reason_words
+from jobtrail.operations.dead_letter_view import LetterView, content_of
 from jobtrail.operations.schemas.accounting import AuditSchema
 from jobtrail.operations.schemas.dead_letters import (
     CountSchema,

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from jobtrail.models.dead_letters.dead_letter import LetterFilter
-from jobtrail.operations.dead_letter_view import reason_words
+from jobtrail.models.dead_letters.reasons import reason_words
 from jobtrail.web.charts.dead_letters import STATE_WORDS, hours_chart, hours_spark, state_shares
 from jobtrail.web.dead_letters.trial import Trial, try_out
 from jobtrail.web.dependencies import AppParts, Operator
