@@ -1,1 +1,1 @@
-"""Dead letters: capture, group, judge, edit, replay, discard."""
+"""Dead letters: capture, dry run, edit, replay and its outcomes, message accounting."""

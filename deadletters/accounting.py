@@ -1,4 +1,4 @@
-"""The conservation audit: each message that was taken is found once, hour by hour.
+"""Message accounting: every message that was taken is found exactly once, hour by hour.
 
 A stream's messages are an event, a duplicate or a dead letter each, with a number of its own. Of a queue that is
 captured, and of the reply queues of the time before streams, only counts are compared.
@@ -29,7 +29,7 @@ from jobtrail.store.log.positions import read_positions
 
 _LOOKS = 4
 _LOOK_AGAIN_S = 1.0
-"""A dead letter that is neither in its queue nor stored may be on its way: it is looked for again after so long."""
+"""A dead letter that is neither queued nor stored may be on its way, so a second look follows after so long."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -62,16 +62,7 @@ class Audit:
 
 
 async def audit(settings: Settings, database: Database, since: datetime) -> Audit:
-    """Compare what was taken from the streams and queues with what is found of it.
-
-    Args:
-        settings: The settings.
-        database: The trail's database.
-        since: The hour in which this lies is the first one.
-
-    Returns:
-        What was found.
-    """
+    """Compare what was taken from the streams and queues, from the hour of `since` on, with what is found of it."""
     positions = await read_positions(database)
     streams = {*settings.reply_streams, *(position.stream for position in positions)}
     of_streams = await _audit_streams(database, streams, since)
@@ -131,14 +122,7 @@ def _balanced(found: Sequence[tuple[HourlyCount, QueueFindings]], letters_waitin
 
 
 def alert_of(balance: Balance) -> Alert:
-    """Make the alert of a balance that is wrong; the same words for the same difference.
-
-    Args:
-        balance: The balance.
-
-    Returns:
-        The alert.
-    """
+    """Make the alert of a balance that is wrong; equal differences have equal texts, so that one is sent once."""
     hour = f"{balance.tally.hour:%Y-%m-%d %H:00} UTC"
     return Alert(
         kind=AlertKind.MESSAGES_MISSING,

@@ -1,4 +1,4 @@
-"""Letters as lines of JSON, for other places and back: bytes, properties and all, secrets included."""
+"""Dead letters as JSON Lines, for export and import: bytes and properties, secrets included."""
 
 import base64
 import json
@@ -17,14 +17,7 @@ FORMAT = "jobtrail.dead-letter/1"
 
 
 def export_line(letter: DeadLetter) -> str:
-    """Write a letter as a line.
-
-    Args:
-        letter: The letter, bytes included.
-
-    Returns:
-        One JSON object, without a line break.
-    """
+    """Write a dead letter, bytes included, as one JSON object without a line break."""
     cause = letter.cause
     fields: dict[str, Json] = {
         "format": FORMAT,
@@ -56,23 +49,17 @@ def export_line(letter: DeadLetter) -> str:
 
 
 def read_lines(lines: Iterable[str]) -> Iterator[DeadLetter]:
-    """Read letters from lines; each is open, whatever it was.
-
-    Args:
-        lines: The lines; blank ones are passed over.
-
-    Yields:
-        The letters; each has a key, so that one that is imported twice is recognised.
+    """Read dead letters from lines, blank ones skipped; each is open, and has a key by which a second import knows it.
 
     Raises:
-        SettingError: A line is no letter; the message names it.
+        SettingError: A line is not an exported dead letter; the message names the line.
     """
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 yield _read(json.loads(line))
             except (ValueError, KeyError, TypeError, JobTrailError) as error:
-                raise SettingError(f"line {number} is no exported dead letter: {_words(error)}") from error
+                raise SettingError(f"line {number} is not an exported dead letter: {_words(error)}") from error
 
 
 def _read(fields: dict[str, Json]) -> DeadLetter:
@@ -115,10 +102,10 @@ def _read(fields: dict[str, Json]) -> DeadLetter:
 
 
 def _properties(fields: dict[str, Json]) -> bytes:
-    """Take the bytes, unless somebody has changed the properties that they stand beside."""
+    """Take the bytes, unless the readable properties beside them were edited."""
     told = fields["properties"]
     if not isinstance(told, dict):
-        raise SettingError("its properties are no object")
+        raise SettingError("its properties are not an object")
     told = with_todays_names(told)
     if "properties_base64" in fields:
         packed = base64.b64decode(_text(fields, "properties_base64"))
@@ -134,7 +121,7 @@ def _count(value: Json) -> int | None:
 def _text(fields: dict[str, Json], name: str) -> str:
     value = fields[name]
     if not isinstance(value, str):
-        raise SettingError(f"{name} is no text")
+        raise SettingError(f"{name} is not a text")
     return value
 
 

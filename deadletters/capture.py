@@ -1,4 +1,4 @@
-"""Captures the messages of one dead-letter queue: stored first, then acknowledged. So none is lost.
+"""Captures the messages of one dead-letter queue: each is stored, then acknowledged, so none is lost.
 
 What was stored while its acknowledgement did not arrive comes again. It is recognised by its key, where it has one;
 else it is stored once more, and marked (`store.dead_letters.repeats`).
@@ -32,15 +32,7 @@ _LOOK_S = 1.0
 
 
 class Capture:
-    """Captures one queue over one connection.
-
-    Args:
-        queue: The queue.
-        settings: The settings.
-        database: The trail's database.
-        metrics: What is counted.
-        stop: Set when the process should leave.
-    """
+    """Captures one queue over one connection."""
 
     def __init__(
         self, queue: str, settings: Settings, database: Database, metrics: CaptureMetrics, stop: asyncio.Event
@@ -58,13 +50,11 @@ class Capture:
         """Whether anything was stored in this session."""
 
     async def open(self) -> None:
-        """Connect and begin to take messages.
+        """Connect and start taking messages.
 
         Raises:
             BusyError: Another process captures the queue.
-            NotFoundError: There is no such queue yet.
-            BrokerError: The broker can't be reached or refuses.
-            StoreError: The database can't be reached.
+            NotFoundError: The queue does not exist yet.
         """
         await self._connection.open()
         # A quorum queue of RabbitMQ 3.10 knows no exclusive consumer, and other people's queues have their arguments.
@@ -81,12 +71,10 @@ class Capture:
         log.info("capturing", action="dead_letters.capturing", queue=self._queue)
 
     async def run(self) -> None:
-        """Capture until told to stop; what is being stored then is acknowledged, the rest stays in the queue.
+        """Capture until `stop` is set; the batch in hand is stored and acknowledged, the rest stays in the queue.
 
         Raises:
-            BrokerError: The connection was lost.
             OwnershipLostError: Another process captures the queue now.
-            StoreError: The database can't be reached.
         """
         channel = self._channel
         if channel is None:
@@ -105,7 +93,7 @@ class Capture:
                 await pause(_LOOK_S, self._inbox.arrived, self._stop, channel.lost, self._connection.lost)
 
     async def close(self) -> None:
-        """Close the connection; what is unacknowledged goes back to the queue."""
+        """Close the connection; unacknowledged messages return to the queue."""
         self._metrics.connected.set(0)
         self._metrics.unacknowledged.set(0)
         await self._connection.close()
@@ -120,7 +108,7 @@ class Capture:
         try:
             await channel.declare_queue(self._queue, passive=True)
         except NotFoundError as error:
-            raise NotFoundError(f"there is no queue {self._queue!r} on the broker yet") from error
+            raise NotFoundError(f"queue {self._queue!r} does not exist on the broker yet") from error
         await channel.close()
 
     async def _store(self, batch: Sequence[Delivery]) -> None:
@@ -131,7 +119,7 @@ class Capture:
         self._metrics.store_seconds.observe(time.perf_counter() - begun)
 
     async def _store_isolating(self, captured: Sequence[CapturedLetter]) -> None:
-        """Store letters; if the database refuses one of them for good, only that one loses what was read out of it."""
+        """Store a batch; of a dead letter that the database refuses for good, only the bytes are kept."""
         try:
             stored = await self._trail.store(captured)
         except DecodeError as error:
@@ -142,7 +130,10 @@ class Capture:
                 return
             (refused,) = captured
             log.error(
-                "letter is unstorable as read", action="dead_letters.unstorable", queue=self._queue, error=str(error)
+                "Dead letter is not storable as read",
+                action="dead_letters.unstorable",
+                queue=self._queue,
+                error=str(error),
             )
             refused.letter = unstorable(refused.letter, error)
             stored = await self._trail.store(captured)

@@ -1,4 +1,4 @@
-"""Judges beforehand what a replay would come to: today's decoder, checks and state machine, without committing."""
+"""Predicts what a replay would do, with the current decoder, checks and state machine; nothing is written."""
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -24,13 +24,7 @@ OnProgress = Callable[[int], None]
 
 
 class DryRunner:
-    """Judges letters one after the other: each as if those before it had been replayed.
-
-    Args:
-        settings: The settings.
-        database: The trail's database; it is only read.
-        target: The queue that they would go to; None for where they came from.
-    """
+    """Judges dead letters in order, each as if those before it had been replayed, to `target` or each to its origin."""
 
     def __init__(self, settings: Settings, database: Database, target: str | None = None) -> None:
         self._settings = settings
@@ -43,18 +37,7 @@ class DryRunner:
         self._stored: set[MessageKey] = set()
 
     async def run(self, selection: LetterFilter, on_progress: OnProgress = lambda _count: None) -> DryRun:
-        """Judge all letters of a selection that can be replayed.
-
-        Args:
-            selection: Which letters.
-            on_progress: Told how many have been judged.
-
-        Returns:
-            What they would come to.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Judge all letters of a selection that can be replayed."""
         result = DryRun()
         async for letters in self._letters.stream(selection.among(UNSETTLED)):
             for letter, judgement in zip(letters, await self.judge(letters), strict=True):
@@ -63,23 +46,13 @@ class DryRunner:
         return result
 
     async def judge(self, letters: Sequence[DeadLetter]) -> list[Judgement]:
-        """Judge letters.
-
-        Args:
-            letters: The letters, bytes included.
-
-        Returns:
-            What each would come to.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Judge dead letters, bytes included."""
         read = [self._read(letter) for letter in letters]
         await self._learn(letters, read)
         return [self._judge(letter, each) for letter, each in zip(letters, read, strict=True)]
 
     async def _learn(self, letters: Sequence[DeadLetter], read: Sequence[StatusUpdate | Request | Judgement]) -> None:
-        """Find out what is stored of the letters' messages and jobs."""
+        """Look up which of the messages are stored, and the state of their jobs."""
         messages = {
             (each.job_id, sent_message_id(letter))
             for letter, each in zip(letters, read, strict=True)
@@ -94,13 +67,13 @@ class DryRunner:
             self._jobs |= {job.job_id: deepcopy(job) for job in await self._repository.some(unknown)}
 
     def _read(self, letter: DeadLetter) -> StatusUpdate | Request | Judgement:
-        """Decode a letter as whoever gets it would; or say why that can't be done."""
+        """Decode a dead letter as its receiver would, or say why that is not possible."""
         body = letter.outgoing[0]
         target = target_of(letter, self._target, self._settings)
         limit = self._settings.max_body_bytes
         try:
             if not target:
-                return Judgement(verdict=Verdict.UNTOLD, reason="it is not known where it came from")
+                return Judgement(verdict=Verdict.UNTOLD, reason="its origin is unknown")
             if target in self._replies or letter.kind is LetterKind.UPDATE:
                 return decode_status_update(body, max_bytes=limit)
             if target == self._settings.heartbeat_queue:
@@ -143,18 +116,11 @@ class DryRunner:
 
 
 def summary_words(counts: Mapping[Verdict, int]) -> str:
-    """Say in one line what a dry run found.
-
-    Args:
-        counts: Letters by verdict.
-
-    Returns:
-        Such as `would apply 9, duplicate 1, still fail 2`.
-    """
+    """Summarize a dry run in one line, such as `would apply 9, duplicate 1, still fail 2`."""
     words = {
         Verdict.APPLIES: "would apply",
         Verdict.DUPLICATE: "duplicate",
         Verdict.FAILS: "still fail",
-        Verdict.UNTOLD: "can't be told",
+        Verdict.UNTOLD: "unknown",
     }
     return ", ".join(f"{words[verdict]} {counts.get(verdict, 0):,}" for verdict in Verdict if counts.get(verdict, 0))

@@ -1,4 +1,4 @@
-"""Edits what a replay of a letter will send: a field, the whole body, headers. The letter keeps its own bytes."""
+"""Edits what a replay will send: fields, the whole body, headers. The dead letter keeps its own bytes."""
 
 import json
 from collections.abc import Mapping
@@ -12,14 +12,7 @@ from jobtrail.models.redaction import MASK, redact
 
 
 def masked_body(body: bytes) -> str | None:
-    """Make the text of a body in which secrets are masked, for people.
-
-    Args:
-        body: The bytes.
-
-    Returns:
-        The text; None where it is none, in UTF-8.
-    """
+    """Decode a body and mask its secrets, for people; None if it is not UTF-8."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -30,19 +23,12 @@ def masked_body(body: bytes) -> str | None:
 def with_fields(
     letter: DeadLetter, fields: Mapping[str, Json | None], headers: Mapping[str, Json | None], by: str
 ) -> Edit:
-    """Change single fields of a JSON body, and headers.
+    """Change fields of a JSON body, and headers, on top of an earlier edit.
 
-    Args:
-        letter: The letter; what was edited before is edited further.
-        fields: Values by field; a dotted name goes into objects. None takes a field away.
-        headers: Values by header; None takes one away.
-        by: Who does it.
-
-    Returns:
-        The edit.
+    A dotted name reaches into objects; the value None removes a field or a header.
 
     Raises:
-        SettingError: The body is no JSON object, or a name leads through something that is none.
+        SettingError: The body is not a JSON object, or a name leads through something that is not one.
     """
     body, properties = letter.outgoing
     if fields:
@@ -51,19 +37,10 @@ def with_fields(
 
 
 def with_body(letter: DeadLetter, text: str, headers: Mapping[str, Json | None], by: str) -> Edit:
-    """Replace the body by a text that somebody made of `masked_body`: where it is still masked, the secret stays.
-
-    Args:
-        letter: The letter.
-        text: The new body.
-        headers: Values by header; None takes one away.
-        by: Who does it.
-
-    Returns:
-        The edit.
+    """Replace the body by a text that was edited from `masked_body`; secrets that are still masked stay.
 
     Raises:
-        SettingError: A masked secret can't be told from others.
+        SettingError: It is ambiguous which secret a mask stands for.
     """
     body, properties = letter.outgoing
     return _edit(_unmasked(text, body), properties, headers, by)
@@ -73,16 +50,16 @@ def _edit(body: bytes, packed: bytes, headers: Mapping[str, Json | None], by: st
     try:
         return Edit(body=body, properties=changed(packed, headers=headers), by=by, at=datetime.now(UTC))
     except (TypeError, ValueError) as error:
-        raise SettingError(f"this can't be a header: {redact(str(error))}") from error
+        raise SettingError(f"invalid header: {redact(str(error))}") from error
 
 
 def _object(body: bytes) -> dict[str, Json]:
     try:
         value = json.loads(body if _is_utf8(body) else body.decode("latin-1"))
     except (ValueError, RecursionError) as error:
-        raise SettingError(f"the body is no JSON: edit it whole ({redact(str(error))})") from error
+        raise SettingError(f"the body is not valid JSON: edit it as a whole ({redact(str(error))})") from error
     if not isinstance(value, dict):
-        raise SettingError("the body is JSON, but no object: edit it whole")
+        raise SettingError("the body is JSON, but not an object: edit it as a whole")
     return value
 
 
@@ -93,7 +70,7 @@ def _changed(value: dict[str, Json], fields: Mapping[str, Json | None]) -> dict[
         for step in path:
             inner = place.get(step, {}) if new is None else place.setdefault(step, {})
             if not isinstance(inner, dict):
-                raise SettingError(f"{name}: {step} is no object")
+                raise SettingError(f"{name}: {step} is not an object")
             place = inner
         if new is None:
             place.pop(last, None)
@@ -103,7 +80,7 @@ def _changed(value: dict[str, Json], fields: Mapping[str, Json | None]) -> dict[
 
 
 def _unmasked(text: str, original: bytes) -> bytes:
-    """Put the secrets back that a text was shown without."""
+    """Put back the secrets that were masked in the text."""
     shown = masked_body(original)
     if shown is None or shown == original.decode():
         return text.encode()
@@ -114,7 +91,7 @@ def _unmasked(text: str, original: bytes) -> bytes:
     except (ValueError, RecursionError):
         edited = text.encode()
     if edited.count(MASK.encode()) > original.count(MASK.encode()):
-        raise SettingError(f"write out the secret for which {MASK} stands: here it can't be told which one that is")
+        raise SettingError(f"write out the secret that {MASK} stands for: it is ambiguous which one is meant")
     return edited
 
 

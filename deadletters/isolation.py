@@ -25,11 +25,7 @@ _TRIES_ALONE = 2
 
 
 class Isolation:
-    """Isolates the letters of replays.
-
-    Args:
-        replays: Where they are settled.
-    """
+    """Isolates the letters of replays."""
 
     def __init__(self, replays: ReplayRepository) -> None:
         self._replays = replays
@@ -48,12 +44,7 @@ class Isolation:
             await self.set_aside(replay_id, {letter_id: str(error)})
 
     async def set_aside(self, replay_id: str, reasons: Mapping[str, str]) -> None:
-        """Settle letters that can't be sent: they may be edited and replayed, or discarded.
-
-        Args:
-            replay_id: The replay that holds them.
-            reasons: Why, by letter.
-        """
+        """Settle letters that can't be sent: they may be edited and replayed, or discarded."""
         now = datetime.now(UTC)
         sendings = {letter_id: Sending(replay_id=replay_id, at=now, target="") for letter_id in reasons}
         await self._replays.note_sent(replay_id, sendings)

@@ -33,13 +33,7 @@ _FINGERPRINT_BYTES = 8
 
 
 class LetterMaker:
-    """Makes the letters of one queue.
-
-    Args:
-        queue: The queue.
-        settings: The settings.
-        database: The trail's database.
-    """
+    """Makes the letters of one queue."""
 
     def __init__(self, queue: str, settings: Settings, database: Database) -> None:
         self._queue = queue
@@ -48,17 +42,7 @@ class LetterMaker:
         self._extractors = ExtractorRepository(database)
 
     async def make(self, batch: Sequence[Delivery]) -> Sequence[CapturedLetter]:
-        """Make a letter of each message.
-
-        Args:
-            batch: The messages.
-
-        Returns:
-            The letters, in order; whatever a message is, it is a letter.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Make a dead letter of each message, whatever it is."""
         now = datetime.now(UTC)
         letters = [self._read(delivery, now) for delivery in batch]
         errors = await self._job_errors(
@@ -77,7 +61,7 @@ class LetterMaker:
             letter = self._looked_into(delivery, now)
         except Exception as error:
             # Whatever somebody sent that we did not think of: to end here would be to begin again with it for ever.
-            log.exception("letter can't be looked into", action="dead_letters.unreadable", queue=self._queue)
+            log.exception("Message could not be read", action="dead_letters.unreadable", queue=self._queue)
             letter = _plain(self._queue, delivery.body, delivery.raw, now, f"{type(error).__name__}: {error}")
         if letter.key is None:
             letter.fingerprint = fingerprint(letter.body, letter.properties)
@@ -96,7 +80,7 @@ class LetterMaker:
         return read_letter(found, self._settings)
 
     async def _job_errors(self, letters: Sequence[DeadLetter]) -> dict[str, str]:
-        """Find out what the jobs of requests that were given up said at their end: it may be stored a moment later."""
+        """Read the final messages of the jobs whose requests were given up; they may be stored a moment later."""
         ids = {letter.job_id for letter in letters if letter.job_id is not None}
         if not ids:
             return {}
@@ -115,15 +99,7 @@ class LetterMaker:
 
 
 def unstorable(letter: DeadLetter, error: DecodeError) -> DeadLetter:
-    """Make a letter anew without anything that was read out of its message, all of which the database may refuse.
-
-    Args:
-        letter: The letter that the database refused.
-        error: Its words.
-
-    Returns:
-        The letter with its bytes, which can always be stored, and the reason `unstorable`.
-    """
+    """Reduce a dead letter that the database refused to its bytes, with the reason `unstorable`."""
     plain = _plain(letter.cause.queue, letter.body, letter.properties, letter.captured_at, error.detail)
     plain.fingerprint = letter.fingerprint or fingerprint(letter.body, letter.properties)
     plain.maybe_repeated = letter.maybe_repeated
@@ -132,15 +108,7 @@ def unstorable(letter: DeadLetter, error: DecodeError) -> DeadLetter:
 
 
 def fingerprint(body: bytes, properties: bytes) -> bytes:
-    """Make the short hash by which a letter without a key is compared with another one.
-
-    Args:
-        body: Its body.
-        properties: Its properties, as they came.
-
-    Returns:
-        The same bytes for each delivery of a message.
-    """
+    """Hash a message without a key, so that equal ones are recognized; the same for each delivery of a message."""
     digest = blake2b(body, digest_size=_FINGERPRINT_BYTES)
     digest.update(changed(properties, headers=_BROKERS_COUNTS))
     return digest.digest()

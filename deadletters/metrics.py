@@ -9,11 +9,7 @@ _STORE_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
 
 
 class DeadLetterMetrics:
-    """The counters; one set per process.
-
-    Args:
-        registry: Where they are registered.
-    """
+    """The counters; one set per process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.unsettled = Gauge("jobtrail_dead_letters_unsettled", "Letters to be looked at", registry=registry)
@@ -48,11 +44,7 @@ class CaptureMetrics:
 
 
 class CapturesMetrics:
-    """The counters of all queues that a process captures; one set per process.
-
-    Args:
-        registry: Where they are registered.
-    """
+    """The counters of all queues that a process captures; one set per process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, words: str, *labels: str) -> Counter:
@@ -75,11 +67,7 @@ class CapturesMetrics:
         self._store_seconds = histogram("store_seconds", "Time to store one batch", _STORE_SECONDS)
 
     def of(self, queue: str) -> CaptureMetrics:
-        """Return the counters of one queue.
-
-        Args:
-            queue: The queue.
-        """
+        """Return the counters of one queue."""
         return CaptureMetrics(
             queue=queue,
             received=self._received.labels(queue),

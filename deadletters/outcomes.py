@@ -1,4 +1,4 @@
-"""Finds out what became of letters that were sent again.
+"""Finds out what became of replayed dead letters.
 
 A status update is resolved once it is stored; a job request once its job ends well. A letter that comes back is noted
 where it is captured (`store.dead_letters.capture`). Of other messages nothing is heard but that they come back.
@@ -29,13 +29,7 @@ _Heard = tuple[LetterState, str]
 
 
 class OutcomeJudge:
-    """Settles letters whose outcome has become known, or has been awaited for too long.
-
-    Args:
-        settings: For how long outcomes are awaited, and the streams of updates.
-        database: The trail's database.
-        replays: Where they are settled; None for as everybody does it.
-    """
+    """Settles dead letters whose outcome is known, or has been awaited for too long."""
 
     def __init__(self, settings: Settings, database: Database, replays: ReplayRepository | None = None) -> None:
         self._timeout = timedelta(seconds=settings.replay_outcome_timeout_s)
@@ -49,17 +43,7 @@ class OutcomeJudge:
         self._jobs_told: dict[str, str | None] = {}
 
     async def judge(self, replay_id: str | None = None) -> int:
-        """Look at letters that are awaited: at some thousands, and the next time at those behind them.
-
-        Args:
-            replay_id: Only those of this replay.
-
-        Returns:
-            How many were settled.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Check up to `MAX_JUDGED` pending dead letters, the next call those after them; count the settled ones."""
         settled = looked_at = 0
         while looked_at < MAX_JUDGED:
             letters = await self._replays.awaited(limit=_JUDGED_TOGETHER, replay_id=replay_id, after=self._after)
@@ -73,11 +57,7 @@ class OutcomeJudge:
         return settled
 
     def is_observable(self, letter: DeadLetter) -> bool:
-        """Tell whether anything can be heard of a letter but that it comes back.
-
-        Args:
-            letter: A letter that was sent.
-        """
+        """Tell whether success can be observed too, and not only that the dead letter comes back."""
         target = letter.sendings[-1].target if letter.sendings else ""
         if letter.kind is LetterKind.UPDATE:
             return bool(target) and (target == letter.cause.origin or target in self._replies)
@@ -93,7 +73,7 @@ class OutcomeJudge:
         for letter in letters:
             heard = _stored(letter, messages, stored) or _ended(letter, jobs)
             if heard is None and now - _last_heard(letter, jobs) > self._timeout:
-                heard = LetterState.UNKNOWN, "nothing was heard of it"
+                heard = LetterState.UNKNOWN, "no outcome within the time limit"
             if heard is not None:
                 settlements.append(
                     Settlement(letter_id=letter.id, replay_id=letter.replay_id or "", outcome=heard[0], detail=heard[1])
@@ -101,7 +81,7 @@ class OutcomeJudge:
         return settlements
 
     async def _message(self, letter: DeadLetter) -> MessageKey:
-        """Tell as which message a letter is stored."""
+        """Tell which stored message a dead letter would be."""
         if letter.job_id is not None and letter.edit is None:
             return letter.job_id, sent_message_id(letter)
         if letter.id not in self._jobs_told:
@@ -131,7 +111,7 @@ def _stored(
 
 
 def _ended(letter: DeadLetter, jobs: Mapping[str, JobState]) -> _Heard | None:
-    """Tell how the attempt ended that the replay began; None while it has not."""
+    """Tell how the attempt that the replay started has ended; None while it runs."""
     job = jobs.get(letter.job_id or "") if letter.kind is LetterKind.REQUEST else None
     if job is None:
         return None

@@ -1,4 +1,4 @@
-"""What a replay sends: a letter's bytes, made fit for the queue that they go back to."""
+"""What a replay sends: the bytes of a dead letter, made fit for their target queue."""
 
 import json
 import re
@@ -42,7 +42,7 @@ class OutgoingLetter:
 
     letter_id: str
     target: str
-    """The queue it goes to; empty where nobody knows one."""
+    """The queue it goes to; empty if unknown."""
     body: bytes
     properties: bytes
     """As in `Letter`."""
@@ -52,7 +52,7 @@ class OutgoingLetter:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Unsendable:
-    """A letter that no broker takes as it is."""
+    """A dead letter that no broker accepts as it is."""
 
     letter_id: str
     detail: str
@@ -60,16 +60,7 @@ class Unsendable:
 
 
 def target_of(letter: DeadLetter, target: str | None, settings: Settings) -> str:
-    """Tell where a replay sends a letter.
-
-    Args:
-        letter: The letter.
-        target: The queue that was asked for; None for where it came from.
-        settings: For the streams of updates.
-
-    Returns:
-        The queue or the stream; empty where it is not known where the letter came from.
-    """
+    """Choose the queue or stream for a dead letter: `target`, else its origin; empty if that is unknown."""
     origin = letter.cause.origin
     if not target and letter.kind is LetterKind.UPDATE and _is_read_no_more(origin, settings):
         return settings.reply_to(letter.job_id or letter.id)
@@ -82,36 +73,17 @@ def replies(settings: Settings) -> frozenset[str]:
 
 
 def sent_message_id(letter: DeadLetter) -> str:
-    """Tell by which message id the consumer recognises a status update that was a letter.
-
-    Args:
-        letter: The letter; its body is not needed.
-
-    Returns:
-        Its own message id; one made of the letter's id where it has none.
-    """
+    """Return the message id by which the consumer recognizes a replayed update; the body is not needed."""
     return ids(letter.outgoing[1])[0] or f"letter/{letter.id}"
 
 
 def outgoing(
     letter: DeadLetter, *, replay_id: str, who: str, target: str | None, settings: Settings, correlation_id: str | None
 ) -> OutgoingLetter | Unsendable:
-    """Make what is sent for a letter.
-
-    Args:
-        letter: The letter, bytes included.
-        replay_id: The replay.
-        who: Who asked for it.
-        target: The queue it goes to; None for where it came from.
-        settings: For the streams of updates, also for a request's mark if the request names no queue for its updates.
-        correlation_id: The mark that the submitter gave its job, where that is known.
-
-    Returns:
-        The message; or why there can be none.
-    """
+    """Make the message for a dead letter; `correlation_id` is the one that the submitter gave its job, if known."""
     to = target_of(letter, target, settings)
     if not fits_short_string(to):
-        return Unsendable(letter_id=letter.id, detail="the name of the queue that it came from is none")
+        return Unsendable(letter_id=letter.id, detail="its origin is not a valid queue name")
     body, raw = letter.outgoing
     try:
         properties = _properties(letter, raw, replay_id, correlation_id)
@@ -128,7 +100,7 @@ def outgoing(
 
 
 def _is_read_no_more(origin: str, settings: Settings) -> bool:
-    """Tell whether updates used to be read from a queue or a stream: before 0.2, or with other partitions."""
+    """Tell whether updates are no longer read from there: a queue of versions before 0.2, or other partitions."""
     if origin in (FORMER_REPLY_QUEUE, settings.reply_queue):
         return True
     partition = re.escape(settings.reply_stream) + r"(\.\d+)?"

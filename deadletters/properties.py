@@ -28,27 +28,15 @@ _MARKS = (*_READERS, "table")
 
 
 def readable(properties: pika.BasicProperties) -> dict[str, Json]:
-    """Make JSON of properties, for people; secrets are masked.
+    """Make JSON of properties for people, secrets masked.
 
-    Args:
-        properties: The properties.
-
-    Returns:
-        Those that are set, by name; within headers, bytes as `{"base64": …}`, times as `{"time": …}` and
-        decimals as `{"decimal": …}`.
+    Bytes become `{"base64": …}`, times `{"time": …}`, decimals `{"decimal": …}`.
     """
     return {name: _masked(value) for name, value in exported(properties).items()}
 
 
 def exported(properties: pika.BasicProperties) -> dict[str, Json]:
-    """Make JSON of properties that `imported` reads back, secrets included.
-
-    Args:
-        properties: The properties.
-
-    Returns:
-        Those that are set, by name.
-    """
+    """Make JSON of properties that `imported` reads back, secrets included."""
     values = {name: value for name, value in vars(properties).items() if value is not None and value not in ("", {})}
     if "timestamp" in values:
         values["timestamp"] = _moment(values["timestamp"])
@@ -61,20 +49,14 @@ def with_todays_names(fields: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def imported(fields: Mapping[str, object]) -> pika.BasicProperties:
-    """Read properties from JSON.
-
-    Args:
-        fields: As `exported` makes them.
-
-    Returns:
-        The properties.
+    """Read properties from the JSON that `exported` makes.
 
     Raises:
-        SettingError: There is no such property, or its value is not what it should be.
+        SettingError: A property does not exist, or its value is not valid.
     """
     unknown = set(fields).difference(NAMES)
     if unknown:
-        raise SettingError(f"there is no AMQP property {min(unknown)!r}")
+        raise SettingError(f"unknown AMQP property {min(unknown)!r}")
     properties = pika.BasicProperties()
     try:
         for name, field in fields.items():
@@ -83,7 +65,7 @@ def imported(fields: Mapping[str, object]) -> pika.BasicProperties:
             setattr(properties, name, _seconds(value) if is_time else value)
         encode(properties)
     except (ValueError, TypeError, InvalidOperation) as error:
-        raise SettingError(f"these are no AMQP properties: {redact(str(error))}") from error
+        raise SettingError(f"invalid AMQP properties: {redact(str(error))}") from error
     return properties
 
 

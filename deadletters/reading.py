@@ -1,8 +1,8 @@
-"""Makes a letter of a message that was found in a dead-letter queue: where it comes from, why it is there, what it is.
+"""Reads a message from a dead-letter queue: its origin, the reason, its kind.
 
 Sources: our own headers (`models.dead_letters.headers`), RabbitMQ's guide on dead lettering (`x-death`, newest death
-first), and pyClowder 3.0.8, whose workers publish a job request that they give up on to `error.<queue>`, with no word
-of why.
+first), and pyClowder 3.0.8, whose workers publish a job request that they give up on to `error.<queue>`, without a
+reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,7 +57,7 @@ class Found:
 
 @dataclass(slots=True, frozen=True)
 class _Death:
-    """Where and why a message went wrong, as it is told by its headers or its queue."""
+    """Where and why a message failed, according to its headers or its queue."""
 
     origin: str
     reason: str
@@ -70,15 +70,7 @@ class _Death:
 
 
 def read_letter(found: Found, settings: Settings) -> DeadLetter:
-    """Make a letter.
-
-    Args:
-        found: The message.
-        settings: For the names of queues, and for how large a body may be that is looked into.
-
-    Returns:
-        The letter, whose error and cause may still be completed (`caused`).
-    """
+    """Make a dead letter, whose error and fingerprint `caused` may still complete."""
     headers: Mapping[str, object] = found.properties.headers or {}
     fields = readable_fields(found.body, settings.max_body_bytes)
     death = _our_death(headers) or _broker_death(headers) or _worker_death(found, fields)
@@ -117,13 +109,7 @@ def read_letter(found: Found, settings: Settings) -> DeadLetter:
 
 
 def caused(letter: DeadLetter, *, error: str | None = None, version: str | None = None) -> None:
-    """Put a letter into its group, with what else became known of it.
-
-    Args:
-        letter: The letter.
-        error: What was wrong, where its headers don't tell.
-        version: The sender's version, where the message doesn't tell.
-    """
+    """Put a dead letter into its group, with the error and version that the message itself does not state."""
     letter.error = letter.error or redact(error or "")
     letter.cause = replace(
         letter.cause, error=fold_error(letter.error), version=letter.cause.version or (version or "")
@@ -167,7 +153,7 @@ def _broker_death(headers: Mapping[str, object]) -> _Death | None:
 
 
 def _way(deaths: Sequence[Mapping[str, object]]) -> str:
-    """Tell the way of a message that went wrong in several places, the first one first."""
+    """Describe the path of a message that failed in several places, the first one first."""
     unstated = DeadLetterReason.UNSTATED
     return ", then ".join(f"{each.get('reason', unstated)} in {each.get('queue', '?')}" for each in reversed(deaths))
 
@@ -202,7 +188,7 @@ def _job_id(fields: Mapping[str, object], kind: LetterKind) -> str | None:
 
 
 def _key(letter: DeadLetter) -> str | None:
-    """Tell by what a letter is recognised, should its message come twice: a crash may repeat what has no answer."""
+    """Make the key that recognizes a message that comes twice: a crash repeats what was not acknowledged."""
     body = blake2b(letter.body, digest_size=8)
     if letter.origin_seq is not None:
         return f"{letter.cause.origin}/{letter.origin_seq}/{body.hexdigest()}"
@@ -222,5 +208,5 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _count(value: object) -> int | None:
-    """Take a number for a count, if it is one that can be."""
+    """Return the value if it is a valid count."""
     return value if isinstance(value, int) and 0 < value < MAX_INT64 else None

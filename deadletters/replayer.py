@@ -1,10 +1,9 @@
-"""Runs one replay: claims letters batch by batch, sends them, and notes it; in stages, if it was asked to.
+"""Runs one replay: claims dead letters batch by batch, sends them and records it; in stages, if requested.
 
-It may be killed at any moment. Whoever goes on finds the letters that are held and the receipts on the broker, and
-knows which of them were sent. Messages that their queue has are never sent twice, others are never left out.
-A letter that no broker takes as it is stops none of the others (`deadletters.isolation`).
-That one process at a time sends is seen to by the broker (`deadletters.staging`); what a predecessor that only seems
-dead still writes into the database is guarded by the letters' states.
+It may be killed at any moment. The next process finds the held dead letters, and the receipts on the broker that tell
+which were sent: none is sent twice, none is left out. One that no broker accepts does not stop the others
+(`deadletters.isolation`). The broker lets one process at a time send (`deadletters.staging`); late writes of a
+predecessor that only seemed dead fail at the states of the dead letters.
 """
 
 import asyncio
@@ -37,9 +36,9 @@ T = TypeVar("T")
 U = TypeVar("U")
 OnReplay = Callable[[Replay], None]
 BATCH_COUNT = 1000
-"""Letters that are claimed and sent together at the most."""
+"""Maximum batch of dead letters."""
 LOOK_S = 5.0
-"""Seconds for which a stage waits for letters of which nothing is heard but that they come back."""
+"""Seconds that a stage waits for dead letters whose success cannot be observed."""
 _POLL_S = 0.2
 
 
@@ -49,7 +48,7 @@ class _Halt(Exception):  # noqa: N818  # it is no error, but the end of a replay
 
 @dataclass(slots=True, frozen=True)
 class _ReplayBatch:
-    """Letters that are sent together, and what is sent for them."""
+    """One batch of dead letters, and the messages for them."""
 
     letters: Sequence[DeadLetter]
     messages: Sequence[OutgoingLetter]
@@ -62,14 +61,7 @@ class _ReplayBatch:
 
 
 class Replayer:
-    """Runs replays, one at a time.
-
-    Args:
-        settings: The settings.
-        database: The trail's database.
-        stop: Set when the process should leave; the replay is then gone on with by another one.
-        on_progress: Told how far a replay is.
-    """
+    """Runs replays, one at a time; once `stop` is set, another process continues."""
 
     def __init__(
         self, settings: Settings, database: Database, stop: asyncio.Event, on_progress: OnReplay = lambda _replay: None
@@ -89,11 +81,7 @@ class Replayer:
     async def run(self, replay_id: str) -> bool:
         """Run a replay to its end, through outages of the broker and the database.
 
-        Args:
-            replay_id: The replay.
-
-        Returns:
-            Whether it is at its end; False when another process runs it, or this one was told to leave.
+        False means that it has not ended: another process runs it, or `stop` was set.
         """
         backoff = Backoff(most_s=self._settings.retry_max_wait_s)
         while not self._stop.is_set():
@@ -131,7 +119,7 @@ class Replayer:
         return True
 
     async def _note_arrived(self, replay: Replay, staging: Staging) -> None:
-        """Note what a predecessor had sent when it was killed."""
+        """Record what a killed predecessor had sent."""
         held = await self._replays.all_held(replay.id)
         arrived = await staging.received() if held else set()
         await self._note_sent(replay, [letter for letter in held if letter.id in arrived])
@@ -155,7 +143,7 @@ class Replayer:
         return None
 
     async def _next(self, replay: Replay, room: int) -> _ReplayBatch | None:
-        """Take the next letters into the hands; None where there are no more."""
+        """Claim the next dead letters; None if there are no more."""
         letters = await self._replays.held(replay.id)
         if not letters:
             self._isolation.one_by_one = False
@@ -163,10 +151,7 @@ class Replayer:
         return await self._prepare(replay, letters[:1] if self._isolation.one_by_one else letters) if letters else None
 
     async def _room(self, replay: Replay) -> int:
-        """Tell how many letters may be sent before outcomes are waited for; wait for those of a stage that is full.
-
-        None may be where somebody wants it to stop meanwhile.
-        """
+        """Return how many may be sent in this stage, once the one before has its outcomes; 0 if cancelled meanwhile."""
         if not replay.staged:
             return BATCH_COUNT
         for stage in STAGES:
@@ -177,9 +162,9 @@ class Replayer:
         return BATCH_COUNT
 
     async def _is_stage_passed(self, replay: Replay) -> bool:
-        """Wait until it is known what became of all that was sent; return whether it goes on then."""
+        """Wait for the outcomes of what was sent; return whether the replay may continue."""
         began = asyncio.get_running_loop().time()
-        waiting = f"waiting for what becomes of {_first(replay.sent)}"
+        waiting = f"waiting for the outcome of {_first(replay.sent)}"
         await self._replays.tell(replay.id, ReplayState.RUNNING, waiting)
         while not self._stop.is_set():
             await self._judge.judge(replay.id)
@@ -192,7 +177,7 @@ class Replayer:
                 return False
             waited_s = asyncio.get_running_loop().time() - began
             if now.counts.get(LetterState.UNKNOWN) and await self._can_be_heard_of(replay, LetterState.UNKNOWN):
-                raise _Halt("nothing was heard of letters of this stage; nothing more was sent")
+                raise _Halt("some outcomes of this stage are unknown; nothing more was sent")
             if not now.pending or (waited_s > LOOK_S and not await self._can_be_heard_of(replay, LetterState.REPLAYED)):
                 await self._replays.tell(replay.id, ReplayState.RUNNING)
                 return True
@@ -208,7 +193,7 @@ class Replayer:
         return min(BATCH_COUNT, room, by_rate)
 
     async def _prepare(self, replay: Replay, letters: Sequence[DeadLetter]) -> _ReplayBatch:
-        """Make what is sent."""
+        """Make the messages of a batch."""
         marks = await self._jobs.correlation_ids(
             {letter.job_id for letter in letters if letter.kind is LetterKind.REQUEST and letter.job_id is not None}
         )
@@ -230,7 +215,7 @@ class Replayer:
         )
 
     async def _send(self, replay: Replay, batch: _ReplayBatch, staging: Staging) -> _ReplayBatch | None:
-        """Send a batch, and note it; return the next one where it is in hand by then."""
+        """Send a batch and record it; return the next one if it is ready by then."""
         self._keep_rate(replay, len(batch.letters))
         await self._isolation.set_aside(replay.id, batch.unsendable)
         await self._bind(batch.messages, staging)
@@ -247,17 +232,17 @@ class Replayer:
         await staging.forget()
         if refused:
             raise _Halt(
-                f"the broker refused {len(refused):,} letters: their queue is full or gone; nothing more was sent"
+                f"the broker refused {len(refused):,} dead letters: their queue is full or gone; nothing more was sent"
             )
         return ahead
 
     async def _claim_ahead(self, replay: Replay, batch: _ReplayBatch) -> None:
-        """Claim the next batch, after a full one; a smaller one is a stage's, a rate's, or a part of what is held."""
+        """Claim the next batch after a full one; a smaller one was limited by a stage, a rate or size."""
         if batch.is_full:
             await self._replays.claim_more(replay, BATCH_COUNT, self._runner)
 
     async def _read_ahead(self, replay: Replay, batch: _ReplayBatch) -> _ReplayBatch | None:
-        """Read what was claimed ahead; an older letter that was opened again meanwhile is left to `_next`."""
+        """Read the batch that was claimed ahead; `_next` takes older ones that were reopened meanwhile."""
         if not batch.is_full:
             return None
         letters = await self._replays.held(replay.id, after=batch.letters[-1].id)
@@ -266,7 +251,7 @@ class Replayer:
     async def _bind(self, messages: Sequence[OutgoingLetter], staging: Staging) -> None:
         for target in dict.fromkeys(message.target for message in messages):
             if not target:
-                raise _Halt("it is not known where a letter came from: name the queue that it should go to")
+                raise _Halt("the origin of a dead letter is unknown: name a target queue")
             try:
                 await staging.bind(target)
             except (NotFoundError, BusyError) as error:
@@ -296,7 +281,7 @@ class Replayer:
         await self._replays.note_sent(replay.id, sendings)
 
     async def _is_time(self) -> bool:
-        """Tell whether the rate allows the next batch; wait for it, but not for long: somebody may want it to stop."""
+        """Tell whether the rate allows the next batch; wait only briefly, so that a cancellation is noticed."""
         wait_s = self._next_at - asyncio.get_running_loop().time()
         if wait_s > 0:
             await pause(min(wait_s, _POLL_S), self._stop)
@@ -308,7 +293,7 @@ class Replayer:
 
 
 async def _both(one: Awaitable[T], other: Awaitable[U]) -> tuple[T, U]:
-    """Do two things at the same time, each to its end, also where the other one fails; the first one's error counts."""
+    """Run both to their end, even if the other fails; the first one's error is raised."""
     first, second = await asyncio.gather(one, other, return_exceptions=True)
     if isinstance(first, BaseException):
         raise first
@@ -318,4 +303,4 @@ async def _both(one: Awaitable[T], other: Awaitable[U]) -> tuple[T, U]:
 
 
 def _first(count: int) -> str:
-    return "the first letter" if count == 1 else f"the first {count:,}"
+    return "the first dead letter" if count == 1 else f"the first {count:,}"

@@ -1,4 +1,4 @@
-"""Dead letters as a service: captures queues, goes on with replays, settles outcomes, audits, removes what is old."""
+"""The dead-letter service: captures queues, continues replays, settles outcomes, accounts for messages, cleans up."""
 
 import asyncio
 import gc
@@ -37,10 +37,10 @@ from jobtrail.store.notifications.outbox import OutboxRepository
 log = structlog.get_logger()
 
 _JUDGE_FIRST_S, _JUDGE_MOST_S = 0.5, 5.0
-"""Seconds between two looks at letters whose outcome is awaited; longer and longer while nothing is heard."""
+"""Seconds between two checks of pending outcomes; the pause grows while nothing changes."""
 _LOOK_FOR_REPLAYS_S = 1.0
 _SPARE_S = 2.0
-"""Seconds after which a spare, and who waits for a queue to be declared, tries again."""
+"""Seconds after which a spare tries again, and a queue that does not exist is looked for again."""
 _AUDIT_EVERY_S = 3600.0
 _AUDITED = timedelta(hours=25)
 _EXPIRE_EVERY_S = 600.0
@@ -49,16 +49,7 @@ _EXPIRE_EVERY_S = 600.0
 async def run_dead_letters(
     settings: Settings, stop: asyncio.Event, on_ready: Callable[[int], None] = lambda _port: None
 ) -> None:
-    """Care for dead letters until told to stop, through outages of the broker and the database.
-
-    Args:
-        settings: The settings; both URLs must be set.
-        stop: Ends it.
-        on_ready: Called once with the port of the health page.
-
-    Raises:
-        SettingError: A setting is unusable.
-    """
+    """Run the service until `stop` is set, through outages; `on_ready` gets the port of the health page."""
     registry = CollectorRegistry()
     async with Database(settings.require_mongo_url(), settings.database) as database:
         service = DeadLetterService(settings, database, registry, stop)
@@ -71,14 +62,7 @@ async def run_dead_letters(
 
 
 class DeadLetterService:
-    """One process's work; `run_dead_letters` sets it up.
-
-    Args:
-        settings: The settings.
-        database: The trail's database.
-        registry: Where metrics are registered.
-        stop: Ends it.
-    """
+    """One process's work; `run_dead_letters` sets it up."""
 
     def __init__(
         self, settings: Settings, database: Database, registry: CollectorRegistry, stop: asyncio.Event
@@ -93,12 +77,12 @@ class DeadLetterService:
         self._outcomes = OutcomeJudge(settings, database)
 
     def health(self) -> Health:
-        """Say how each queue does."""
+        """Report the state of each captured queue."""
         own = self._states[self._settings.dead_letter_queue]
         return Health(ok=own in ("capturing", "spare"), details={"queues": self._states})
 
     async def run(self) -> None:
-        """Work until told to stop."""
+        """Work until `stop` is set."""
         async with asyncio.TaskGroup() as group:
             for queue in self._settings.captured_queues:
                 group.create_task(self._capture(queue))
@@ -139,9 +123,9 @@ class DeadLetterService:
     async def _every(
         self, interval_s: float, work: Callable[[], Awaitable[bool | None]], *, most_s: float | None = None
     ) -> None:
-        """Do something again and again; while the database or the broker is away it is tried again later.
+        """Repeat work; while the database or the broker is away, try again later.
 
-        Where `most_s` is given, the pause doubles up to it as long as the work returns that it found nothing to do.
+        With `most_s`, the pause doubles up to it while the work finds nothing to do.
         """
         pause_s = interval_s
         while not self._stop.is_set():
@@ -154,7 +138,7 @@ class DeadLetterService:
             await pause(pause_s, self._stop)
 
     async def _go_on(self, group: asyncio.TaskGroup) -> None:
-        """Go on with the replays that nobody runs, side by side: one that waits for outcomes keeps no other waiting."""
+        """Continue unattended replays concurrently, so that one that waits for outcomes delays no other."""
         for replay in await ReplayRepository(self._database).under_way():
             if replay.id not in self._replaying:
                 self._replaying.add(replay.id)
@@ -182,7 +166,7 @@ class DeadLetterService:
             log.info("closed letters removed", action="dead_letters.expired", count=count)
 
     async def _audit(self) -> None:
-        """Audit the last day, unless another process did within the hour; tell each difference once."""
+        """Account for the last day, unless another process did within the hour; alert once per difference."""
         lease = Lease(self._database, "conservation audit", ttl_s=_AUDIT_EVERY_S * 0.9)
         if await lease.acquire() is not None:
             return
@@ -196,14 +180,6 @@ class DeadLetterService:
 
 
 def capture_settings(settings: Settings, queues: Sequence[str]) -> Settings:
-    """Add queues that were named on the command line.
-
-    Args:
-        settings: The settings.
-        queues: The queues.
-
-    Returns:
-        Settings whose queues they are too.
-    """
+    """Add the queues of the command line to those of the settings."""
     named = ",".join(filter(None, [settings.capture_queues, *queues]))
     return settings.model_copy(update={"capture_queues": named})

@@ -1,9 +1,9 @@
-"""The broker's side of a replay: messages go to their queue and, in the same routing step, a copy to the receipts.
+"""The broker's side of a replay: one routing step puts a message into its queue and a copy into the receipts.
 
-AMQP gives no answer to the question whether a message that was published before a crash has arrived. So each replay
-has an exchange of its own, to which the target queue and a queue of receipts are bound: the broker puts a message into
-both or into none. Whoever goes on after a crash reads the receipts, and sends what is not among them. A lock that ends
-with the connection makes sure that the predecessor is gone from the broker by then, and not just slow.
+AMQP does not tell whether a message that was published before a crash has arrived. So each replay has an exchange to
+which the target queue and a queue of receipts are bound: the broker puts a message into both or into neither. After a
+crash the next process reads the receipts and sends the rest. A lock that ends with the connection makes sure that the
+predecessor is gone from the broker, and not just slow.
 
 See docs/decisions/0016-replays.md for what is left: a broker that is killed between the two writes.
 """
@@ -24,10 +24,6 @@ class Staging:
     """One replay's exchange and receipts. Use it as a context manager.
 
     Its one connection holds the lock, sends, and takes away what is no longer needed: without the lock it does nothing.
-
-    Args:
-        amqp_url: The broker.
-        replay_id: The replay.
     """
 
     def __init__(self, amqp_url: str, replay_id: str) -> None:
@@ -36,10 +32,9 @@ class Staging:
         self._bound: set[str] = set()
 
     async def __aenter__(self) -> "Staging":
-        """Connect, take the lock, and declare what is needed.
+        """Connect, take the lock, and declare exchange and receipts.
 
         Raises:
-            BrokerError: The broker can't be reached or refuses.
             BusyError: Another process runs this replay.
         """
         try:
@@ -58,39 +53,31 @@ class Staging:
         await self._sender.close()
 
     async def bind(self, target: str) -> None:
-        """Make a queue or a stream one that messages can be sent to; to be called before each batch.
-
-        Args:
-            target: The queue.
+        """Bind a queue or stream, before each batch.
 
         Raises:
-            NotFoundError: There is no such queue.
-            BusyError: It is for one connection only.
-            BrokerError: The connection is lost.
+            NotFoundError: The queue does not exist.
+            BusyError: It is exclusive to another connection.
         """
         channel = await self._sender.connection.channel()
         try:
             # Each time: a queue that was deleted, and declared anew, has lost its binding.
             await channel.bind(target, self._name, target)
         except NotFoundError as error:
-            raise NotFoundError(f"there is no queue {target!r} on the broker") from error
+            raise NotFoundError(f"queue {target!r} does not exist on the broker") from error
         if target not in self._bound:
             await channel.bind(self._name, self._name, target)
             self._bound.add(target)
         await channel.close()
 
     async def send(self, messages: Sequence[OutgoingLetter]) -> set[str]:
-        """Send messages, and wait until the broker has confirmed or refused each.
+        """Send messages to bound targets; return the dead letters whose queue refused them, being full or gone.
 
-        Args:
-            messages: The messages; their targets are bound.
-
-        Returns:
-            The letters whose messages were refused: their queue is full, or gone. They may be among the receipts.
+        These may be among the receipts nevertheless.
 
         Raises:
             PoisonError: The broker closed the connection over one of them.
-            BrokerError: One was neither confirmed nor refused, or returned; which ones arrived is told by the receipts.
+            BrokerError: Some were not confirmed; the receipts tell which arrived.
         """
         ready: list[Message] = []
         of: list[str | None] = []
@@ -111,14 +98,7 @@ class Staging:
         return {letter for letter in (of[place] for place in refused) if letter is not None}
 
     async def received(self) -> set[str]:
-        """Read the receipts.
-
-        Returns:
-            The letters whose messages have arrived in their queue since `forget`.
-
-        Raises:
-            BrokerError: The connection is lost.
-        """
+        """Read the receipts: the dead letters whose messages have arrived since `forget`."""
         letters: set[str] = set()
         channel = await self._sender.connection.channel()
         while (receipt := await channel.get(self._name)) is not None:
@@ -129,17 +109,9 @@ class Staging:
         return letters
 
     async def forget(self) -> None:
-        """Throw the receipts away: it is noted what they say.
-
-        Raises:
-            BrokerError: The connection is lost.
-        """
+        """Purge the receipts, once they are recorded."""
         await self._sender.purge(self._name)
 
     async def remove(self) -> None:
-        """Remove exchange and receipts: the replay is at its end.
-
-        Raises:
-            BrokerError: The connection is lost.
-        """
+        """Remove exchange and receipts at the end of the replay."""
         await self._sender.remove(exchange=self._name, queue=self._name)

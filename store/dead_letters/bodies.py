@@ -9,29 +9,17 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from jobtrail.store.database import Database, Document
 
 PART_BYTES = 8 * 1024 * 1024
-"""A body of more bytes is kept in parts of so many."""
+"""A larger body is split into parts of this size."""
 
 
 class LetterBodies:
-    """Takes large bodies out of letters' documents, and puts them back.
-
-    Args:
-        database: The trail's database.
-    """
+    """Takes large bodies out of documents, and puts them back."""
 
     def __init__(self, database: Database) -> None:
         self._parts = database.collection("dead_letter_parts")
 
     async def take_out(self, document: Document, session: AsyncClientSession) -> Document:
-        """Store a large body in parts.
-
-        Args:
-            document: A letter's document; a small body stays in it.
-            session: The transaction's session.
-
-        Returns:
-            The document, without the body where that is large.
-        """
+        """Store a large body in parts, and return the document without it; a small one stays."""
         body = bytes(document["body"])  # type: ignore[call-overload]
         if len(body) <= PART_BYTES:
             return document
@@ -41,24 +29,12 @@ class LetterBodies:
         return document | {"body": Binary(b"")}
 
     async def put_back(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Read a large body.
-
-        Args:
-            document: A letter's document.
-
-        Returns:
-            The document with its whole body.
-        """
+        """Return the document with its whole body."""
         if document["size_bytes"] <= PART_BYTES:
             return document
         parts = self._parts.find({"letter": document["_id"]}).sort("number", 1)
         return {**document, "body": b"".join([bytes(part["data"]) async for part in parts])}  # type: ignore[call-overload]
 
     async def remove(self, ids: list[ObjectId], session: AsyncClientSession) -> None:
-        """Remove the large bodies of letters.
-
-        Args:
-            ids: The letters.
-            session: The transaction's session.
-        """
+        """Remove the large bodies of dead letters."""
         await self._parts.delete_many({"letter": {"$in": ids}}, session=session)

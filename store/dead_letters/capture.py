@@ -1,7 +1,7 @@
-"""Captured messages become letters, in the transaction that counts them in their queue's position.
+"""Stores captured messages as dead letters, in the transaction that counts them in the position of their queue.
 
 The position tells how many messages of a queue were taken, not which ones: a queue has no offsets. It numbers the
-letters, and it is the fence: who captures a queue puts a name of its own into it, and only under that name is stored.
+dead letters, and it is the fence: each session writes its name into it, and stores only while that name stands.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,17 +32,11 @@ class CapturedLetter:
 
     letter: DeadLetter
     redelivered: bool
-    """Whether the broker had handed it out before."""
+    """Whether the broker had delivered it before."""
 
 
 class LetterTrail:
-    """Stores what one session captures from one queue.
-
-    Args:
-        database: The trail's database.
-        queue: The queue.
-        fingerprint: By what letters without a key are compared.
-    """
+    """Stores what one session captures from one queue."""
 
     def __init__(self, database: Database, queue: str, fingerprint: Fingerprint) -> None:
         self._database = database
@@ -61,11 +55,7 @@ class LetterTrail:
         await self._writer.close()
 
     async def take_over(self) -> None:
-        """Become the one that stores the queue's letters: a transaction that a predecessor left open is ended.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Become the only writer for the queue; a predecessor's open transaction is ended."""
         await self._writer.take_over(self._id)
         with translated():
             if await self._positions.find_one({"_id": self._id}, {"_id": 1}) is None:
@@ -79,18 +69,11 @@ class LetterTrail:
         self._repeats = LetterRepeats(self._database, self._queue, self._seq)
 
     async def store(self, captured: Sequence[CapturedLetter]) -> StoredBatch:
-        """Store letters, whole or not at all; after an error other than `DecodeError` a new session is needed.
-
-        Args:
-            captured: The messages, in order.
-
-        Returns:
-            How many were stored, how many of them may be repetitions, and how many are known by their key.
+        """Store a batch, whole or not at all; after an error other than `DecodeError` a new session is needed.
 
         Raises:
             OwnershipLostError: Another process captures the queue now.
-            DecodeError: A document can't be stored, whatever one tries.
-            StoreError: The database can't be reached or refused; they may be stored or not.
+            DecodeError: The database refuses a document for good.
         """
         letters = [each.letter for each in captured]
         await self._repeats.mark([each.letter for each in captured if each.redelivered and _is_unmarked(each.letter)])
@@ -122,7 +105,7 @@ class LetterTrail:
         return stored
 
     async def _move(self, numbers: range, at: datetime, session: AsyncClientSession) -> None:
-        """Change the position, first of all writes: of two that capture the queue only one gets further."""
+        """Move the position before any other write: of two sessions on the queue only one gets further."""
         ours: Document = {"_id": self._id, "session": self._session, "seq": numbers[0] - 1}
         change: Document = {"$set": {"seq": numbers[-1], "received_at": at}}
         moved = await self._positions.update_one(ours, change, session=session)
@@ -130,7 +113,7 @@ class LetterTrail:
             raise OwnershipLostError(f"another process captures {self._queue} now")
 
     async def _begin(self) -> None:
-        """Make the queue's position; earlier versions had none, and their numbers go on."""
+        """Create the position; the numbering of earlier versions, which had none, continues."""
         last_seq = 0
         for name, field in (("dead_letters", "seq"), ("dead_letter_archive", "seq"), ("tallies", "last_seq")):
             last: Mapping[str, Any] | None = await self._database.collection(name).find_one(
@@ -143,7 +126,7 @@ class LetterTrail:
         await self._positions.update_one({"_id": self._id}, {"$setOnInsert": new}, upsert=True)
 
     async def _find_parents(self, letters: Sequence[DeadLetter], session: AsyncClientSession) -> None:
-        """Find the former letters of job requests: workers pass on no headers, so it is told by the job."""
+        """Find the parents of job requests by their job, as workers do not pass on headers."""
         orphans = [
             letter
             for letter in letters

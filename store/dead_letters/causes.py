@@ -1,4 +1,4 @@
-"""Groups of dead letters by cause: counted where letters are written and moved, and read without counting."""
+"""Groups of dead letters with one fingerprint: counted on every write and move, so that reading counts nothing."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,13 +20,7 @@ _LATEST_FIRST = SortOrder(field="last_seen", direction=-1)
 
 
 async def count_new(database: Database, letters: Sequence[DeadLetter], session: AsyncClientSession) -> None:
-    """Count new letters in their groups; groups that are new are made.
-
-    Args:
-        database: The trail's database.
-        letters: The letters.
-        session: The transaction's session.
-    """
+    """Count new dead letters in their groups; create the groups that are new."""
     by_cause: dict[str, list[DeadLetter]] = {}
     for letter in letters:
         by_cause.setdefault(letter.cause_id, []).append(letter)
@@ -64,31 +58,14 @@ def _counted(cause_id: str, letters: Sequence[DeadLetter]) -> UpdateOne:
 
 
 class CauseRepository:
-    """The groups, in the collections `dead_letter_causes` and `dead_letter_hours`.
-
-    Args:
-        database: The trail's database.
-    """
+    """The groups, in the collections `dead_letter_causes` and `dead_letter_hours`."""
 
     def __init__(self, database: Database) -> None:
         self._causes = database.collection("dead_letter_causes")
         self._hours = database.collection("dead_letter_hours")
 
     async def list(self, *, unsettled_only: bool, limit: int, cursor: str | None = None) -> Page[CauseGroup]:
-        """Read one page of groups, those with the newest letters first.
-
-        Args:
-            unsettled_only: Only groups with letters about which something is to be done.
-            limit: Groups per page.
-            cursor: The `next` of the page before.
-
-        Returns:
-            The page; each group with its letters per hour.
-
-        Raises:
-            SettingError: The cursor is none of ours.
-            StoreError: The database can't be reached.
-        """
+        """Read one page of groups with their hourly counts, those with the newest dead letters first."""
         query: Document = {}
         if unsettled_only:
             query["$or"] = [{f"counts.{state.value}": {"$gt": 0}} for state in UNSETTLED]
@@ -96,17 +73,10 @@ class CauseRepository:
         return Page(rows=await self._with_hours(page.rows), next=page.next)
 
     async def get(self, cause_id: str) -> CauseGroup:
-        """Read one group.
-
-        Args:
-            cause_id: Its id.
-
-        Returns:
-            The group, with its letters per hour.
+        """Read one group with its hourly counts.
 
         Raises:
-            NotFoundError: There is none.
-            StoreError: The database can't be reached.
+            NotFoundError: It does not exist.
         """
         with translated():
             document = await self._causes.find_one({"_id": cause_id})
@@ -116,15 +86,10 @@ class CauseRepository:
         return group
 
     async def note(self, cause_id: str, fix: Fix | None) -> None:
-        """Note how a group was mended.
-
-        Args:
-            cause_id: The group.
-            fix: The note; None takes it away.
+        """Note how a group was fixed; None removes the note.
 
         Raises:
-            NotFoundError: There is no such group.
-            StoreError: The database can't be reached.
+            NotFoundError: The group does not exist.
         """
         change: Document = {"$unset": {"fix": ""}}
         if fix is not None:
@@ -135,14 +100,7 @@ class CauseRepository:
             raise NotFoundError(f"there is no group of dead letters {cause_id!r}")
 
     async def unsettled(self) -> int:
-        """Count the letters about which something is to be done, of all groups.
-
-        Returns:
-            How many there are.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Count the open dead letters of all groups."""
         counts = [{"$ifNull": [f"$counts.{state.value}", 0]} for state in UNSETTLED]
         with translated():
             found = await self._causes.aggregate([{"$group": {"_id": None, "count": {"$sum": {"$add": counts}}}}])

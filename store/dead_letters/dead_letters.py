@@ -40,11 +40,7 @@ _IMPORTED_TOGETHER = 500
 
 
 class LetterRepository:
-    """The letters, in the collection `dead_letters`.
-
-    Args:
-        database: The trail's database.
-    """
+    """The dead letters, in the collection `dead_letters`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -52,17 +48,10 @@ class LetterRepository:
         self._bodies = LetterBodies(database)
 
     async def get(self, letter_id: str) -> DeadLetter:
-        """Read one letter, bytes included.
-
-        Args:
-            letter_id: Its id.
-
-        Returns:
-            The letter.
+        """Read one dead letter, bytes included.
 
         Raises:
-            NotFoundError: There is none.
-            StoreError: The database can't be reached.
+            NotFoundError: It does not exist.
         """
         with translated():
             document = await self._letters.find_one({"_id": object_id(letter_id)})
@@ -71,20 +60,10 @@ class LetterRepository:
             return letter_from(await self._bodies.put_back(document))
 
     async def list(self, wanted: LetterFilter, *, limit: int, cursor: str | None = None) -> Page[DeadLetter]:
-        """Read one page of letters without their bytes, the newest first.
-
-        Args:
-            wanted: Which letters.
-            limit: Letters per page.
-            cursor: The `next` of the page before.
-
-        Returns:
-            The page.
+        """Read one page, the newest first, without their bytes.
 
         Raises:
-            SettingError: The cursor is none of ours.
-            TooBroadError: Too much had to be looked through.
-            StoreError: The database can't be reached.
+            TooBroadError: The search took longer than `_SEARCH_TIME_S`.
         """
         # With all states named, an index gives them in order, whichever are wanted.
         query = letter_query(wanted if wanted.states else replace(wanted, states=tuple(LetterState)))
@@ -100,17 +79,7 @@ class LetterRepository:
         return Page(rows=[letter_from(document) for document in page.rows], next=page.next)
 
     async def stream(self, wanted: LetterFilter) -> AsyncIterator[Sequence[DeadLetter]]:
-        """Read letters, bytes included, the oldest first.
-
-        Args:
-            wanted: Which letters.
-
-        Yields:
-            Some of them at a time.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read dead letters in chunks, bytes included, the oldest first."""
         waiting: list[DeadLetter] = []
         size_bytes = 0
         with translated():
@@ -124,34 +93,16 @@ class LetterRepository:
             yield waiting
 
     async def count(self, wanted: LetterFilter) -> int:
-        """Count letters.
-
-        Args:
-            wanted: Which letters.
-
-        Returns:
-            How many there are.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Count dead letters."""
         with translated():
             return await self._letters.count_documents(letter_query(wanted))
 
     async def edit(self, letter_id: str, edit: Edit | None) -> DeadLetter:
-        """Change what a replay of a letter will send; the letter itself keeps its bytes.
-
-        Args:
-            letter_id: Its id.
-            edit: What to send instead; None for the letter's own bytes again.
-
-        Returns:
-            The letter as it is now.
+        """Change what a replay will send; None restores the dead letter's own bytes.
 
         Raises:
-            NotFoundError: There is none.
-            TooLateError: It was sent already, or is about to be, or is closed.
-            StoreError: The database can't be reached.
+            NotFoundError: It does not exist.
+            TooLateError: It is closed, held by a replay, or was sent.
         """
         change: Document = {"$unset": {"edit": ""}} if edit is None else {"$set": {"edit": edit_document(edit)}}
         unsettled = {"$in": [state.value for state in UNSETTLED]}
@@ -160,50 +111,19 @@ class LetterRepository:
             done = await self._letters.update_one(query, change)
         letter = await self.get(letter_id)
         if not done.matched_count:
-            raise TooLateError(f"the letter {letter_id} is {letter.state.value}: it can't be edited any more")
+            raise TooLateError(f"dead letter {letter_id} is {letter.state.value}: it can't be edited any more")
         return letter
 
     async def discard(self, wanted: LetterFilter, reason: str) -> int:
-        """Put letters into the archive.
-
-        Args:
-            wanted: Which letters; of them those that are open, or of unknown outcome.
-            reason: Why.
-
-        Returns:
-            How many were put there, `MAX_MOVED` at the most; call it again until there are no more.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Archive up to `MAX_MOVED` open dead letters; call it again until it returns fewer."""
         return await self._move(wanted, UNSETTLED, LetterState.DISCARDED, {"$set": {"note": reason}})
 
     async def restore(self, wanted: LetterFilter) -> int:
-        """Take letters out of the archive.
-
-        Args:
-            wanted: Which letters; of them those that were discarded.
-
-        Returns:
-            How many are open again, of up to `store.dead_letters.moves.MAX_MOVED`.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Reopen up to `MAX_MOVED` archived dead letters; call it again until it returns fewer."""
         return await self._move(wanted, (LetterState.DISCARDED,), LetterState.OPEN, {"$unset": {"note": ""}})
 
     async def insert(self, letters: Sequence[DeadLetter]) -> int:
-        """Add letters from elsewhere.
-
-        Args:
-            letters: The letters, each with a key; those whose key is known are passed over.
-
-        Returns:
-            How many are new.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Add imported dead letters; return how many are new by their key."""
         added = 0
         for at in range(0, len(letters), _IMPORTED_TOGETHER):
             some = letters[at : at + _IMPORTED_TOGETHER]
@@ -225,16 +145,9 @@ class LetterRepository:
         return len(moved)
 
     async def expire(self, before: datetime) -> int:
-        """Remove closed letters, and leave an entry of each in the archive: all but the bytes.
+        """Remove dead letters that were closed before then, and leave an entry without bytes in the archive.
 
-        Args:
-            before: Those that were closed before this time.
-
-        Returns:
-            How many were removed, of up to `store.dead_letters.moves.MAX_MOVED`.
-
-        Raises:
-            StoreError: The database can't be reached.
+        Returns how many; call it again until it returns none.
         """
         return await self._database.transact(lambda session: self._expire(before, session))
 
@@ -268,16 +181,7 @@ class LetterRepository:
 async def new_letters(
     database: Database, letters: Sequence[DeadLetter], session: AsyncClientSession
 ) -> Sequence[DeadLetter]:
-    """Pass over letters that are known by their key, or come twice among these.
-
-    Args:
-        database: The trail's database.
-        letters: The letters.
-        session: The transaction's session.
-
-    Returns:
-        The new ones, each with an id of its own.
-    """
+    """Give ids to new dead letters; those whose key is known, or comes twice, are left out."""
     keys = [letter.key for letter in letters if letter.key is not None]
     known: set[str | None] = set()
     if keys:
@@ -299,13 +203,7 @@ async def new_letters(
 
 
 async def write_letters(database: Database, letters: Sequence[DeadLetter], session: AsyncClientSession) -> None:
-    """Write new letters, and count them in their groups.
-
-    Args:
-        database: The trail's database.
-        letters: The letters.
-        session: The transaction's session.
-    """
+    """Write new dead letters, and count them in their groups."""
     if not letters:
         return
     bodies = LetterBodies(database)

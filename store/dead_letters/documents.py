@@ -25,19 +25,12 @@ _CAUSE_FIELDS = ("queue", "origin", "reason", "folded", "extractor_id", "version
 WITHOUT_BYTES = {"body": 0, "edit.body": 0}
 """The projection for lists."""
 FREE: Document = {"held_by": None}
-"""The condition of a letter that no replay holds. One that is held keeps the state it had, because a change of state
-changes the indexes, and a change that changes none is three times as fast."""
+"""The condition of a dead letter that no replay holds. A held one keeps its state, because a change of state changes
+the indexes, and a change that changes none is three times as fast."""
 
 
 def letter_document(letter: DeadLetter) -> Document:
-    """Make the `dead_letters` document of a letter; fields without a value are left out.
-
-    Args:
-        letter: The letter; its body goes elsewhere where it is large (`store.dead_letters.bodies`).
-
-    Returns:
-        The document.
-    """
+    """Make a `dead_letters` document; a large body goes elsewhere (`store.dead_letters.bodies`)."""
     document: Document = {
         "_id": ObjectId(letter.id),
         "cause_id": letter.cause_id,
@@ -74,7 +67,7 @@ def letter_document(letter: DeadLetter) -> Document:
 
 
 def letter_from(document: Mapping[str, Any]) -> DeadLetter:
-    """Read a letter back from its document, with or without its bytes."""
+    """Read a dead letter from its document, with or without its bytes."""
     get = document.get
     held_by = get("held_by")
     return DeadLetter(
@@ -112,7 +105,7 @@ def letter_from(document: Mapping[str, Any]) -> DeadLetter:
 
 
 def cause_fields(cause: Cause) -> Document:
-    """Make the fields of a cause, as they stand in letters and groups."""
+    """Make the fields of a cause, as dead letters and groups have them."""
     values = (cause.queue, cause.origin, cause.reason, cause.error, cause.extractor_id, cause.version)
     return dict(zip(_CAUSE_FIELDS, values, strict=True))
 
@@ -123,7 +116,7 @@ def edit_document(edit: Edit) -> Document:
 
 
 def sending_document(sending: Sending) -> Document:
-    """Make one entry of a letter's sendings."""
+    """Make one entry of `sendings`."""
     return {
         "replay_id": sending.replay_id,
         "at": sending.at,
@@ -134,14 +127,7 @@ def sending_document(sending: Sending) -> Document:
 
 
 def letter_query(wanted: LetterFilter) -> Document:
-    """Make the query for letters.
-
-    Args:
-        wanted: Which letters.
-
-    Returns:
-        The query.
-    """
+    """Make the query for a selection."""
     query: Document = {}
     if wanted.ids is not None:
         query["_id"] = {"$in": [object_id(each) for each in wanted.ids]}
@@ -179,7 +165,7 @@ def _in_states(states: Sequence[LetterState]) -> Document:
 
 
 def object_id(text: str) -> ObjectId:
-    """Read a letter's id; one that is none becomes an id that no letter has."""
+    """Read an id; an invalid one becomes an id that no dead letter has."""
     try:
         return ObjectId(text)
     except InvalidId:
@@ -187,15 +173,7 @@ def object_id(text: str) -> ObjectId:
 
 
 def group_from(document: Mapping[str, Any], hours: Sequence[int] = ()) -> CauseGroup:
-    """Read a group from its document.
-
-    Args:
-        document: The document.
-        hours: Its letters per hour.
-
-    Returns:
-        The group.
-    """
+    """Read a group from its document."""
     fix = document.get("fix")
     return CauseGroup(
         id=document["_id"],

@@ -1,6 +1,6 @@
-"""Moves letters from state to state, and counts them in their groups and replays, all in one transaction.
+"""Moves dead letters between states, and counts them in their groups and replays, in one transaction.
 
-The counts are kept because counting a million letters takes a second, and the pages of groups are to open at once.
+The counts are kept because counting a million dead letters takes a second, and the pages of groups must open at once.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from jobtrail.store.database import Database, Document
 from jobtrail.store.dead_letters.documents import object_id, sending_document
 
 MAX_MOVED = 1000
-"""Letters that are moved in one transaction at the most."""
+"""Maximum of one transaction."""
 _COUNTED_BY_REPLAYS = (LetterState.REPLAYED, LetterState.RESOLVED, LetterState.FAILED_AGAIN, LetterState.UNKNOWN)
 
 
@@ -30,18 +30,9 @@ async def move_letters(
     change: Mapping[str, object] | None = None,
     limit: int = MAX_MOVED,
 ) -> Sequence[Any]:
-    """Move letters to a state.
+    """Move up to `limit` dead letters to a state, the oldest first, and return their ids.
 
-    Args:
-        database: The trail's database.
-        session: The transaction's session.
-        query: Which letters; it must name the states that they may come from, and leave out those that are held.
-        to: The state.
-        change: What else changes, as an update with operators.
-        limit: Letters at the most, the oldest first.
-
-    Returns:
-        The ids of those that were moved.
+    The query must name the states they may come from, and exclude held ones. `change` is an update with operators.
     """
     letters = database.collection("dead_letters")
     found = letters.find(query, {"cause_id": 1, "state": 1, "replay_id": 1}, session=session).sort("_id", 1)
@@ -64,14 +55,7 @@ async def move_letters(
 async def move_sent(
     database: Database, session: AsyncClientSession, replay_id: str, sendings: Mapping[str, Sending]
 ) -> None:
-    """Move letters that a replay holds, and has sent.
-
-    Args:
-        database: The trail's database.
-        session: The transaction's session.
-        replay_id: The replay.
-        sendings: By letter; what is not held by it any more stays as it is.
-    """
+    """Move dead letters that a replay holds and has sent; those that it no longer holds stay."""
     alike: dict[Sending, list[ObjectId]] = {}
     for letter_id, sending in sendings.items():
         alike.setdefault(sending, []).append(object_id(letter_id))
@@ -106,7 +90,7 @@ async def _count_in_replays(
     to: LetterState,
     replay_id: str | None,
 ) -> None:
-    """Count what became of the letters that a replay has sent."""
+    """Count the outcomes of a replay."""
     if to not in _COUNTED_BY_REPLAYS:
         return
     moved = Counter((replay_id or document.get("replay_id"), document["state"]) for document in documents)

@@ -1,4 +1,4 @@
-"""Dead letters of messages that a service of ours refuses, stored without any queue in between."""
+"""Stores the dead letters of messages that our own services refuse, without a queue in between."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,21 +13,12 @@ from jobtrail.store.refusals import refusals
 
 _TOGETHER = 500
 _TOGETHER_BYTES = 8 * 1024 * 1024
-"""What one transaction writes at the most, but for a single larger letter."""
+"""Maximum of one transaction, except for a single larger dead letter."""
 _TRIES = 5
 
 
 async def write_refused(database: Database, letters: Sequence[DeadLetter], session: AsyncClientSession) -> int:
-    """Store letters in a transaction that is about more, such as how far a stream has been read.
-
-    Args:
-        database: The trail's database.
-        letters: The letters, as `refused_letter` makes them; those that are known by their key are passed over.
-        session: The transaction's session.
-
-    Returns:
-        How many were new.
-    """
+    """Store dead letters of `refused_letter` within a larger transaction; return how many are new by their key."""
     new = await new_letters(database, letters, session)
     await write_letters(database, new, session)
     await note_returns(database, new, session)
@@ -35,17 +26,9 @@ async def write_refused(database: Database, letters: Sequence[DeadLetter], sessi
 
 
 async def store_refused(database: Database, letters: Sequence[DeadLetter]) -> Sequence[tuple[DeadLetter, str]]:
-    """Store letters for themselves; one that the database never takes does not keep the others back.
+    """Store dead letters in transactions of their own; return those that the database refuses, with its words.
 
-    Args:
-        database: The trail's database.
-        letters: As above. It may be called again with the same ones, where each has a key.
-
-    Returns:
-        Those that can't be stored, whatever one tries, each with the database's words.
-
-    Raises:
-        StoreError: The database can't be reached, or gave up; some may be stored.
+    May be called again with the same ones if each has a key.
     """
     refused: list[tuple[DeadLetter, str]] = []
     for some in _parted(letters):
@@ -54,7 +37,7 @@ async def store_refused(database: Database, letters: Sequence[DeadLetter]) -> Se
 
 
 async def _store(database: Database, letters: Sequence[DeadLetter]) -> Sequence[tuple[DeadLetter, str]]:
-    """Store some letters together; where the database refuses them, each half for itself, and so on."""
+    """Store some together; if the database refuses them, each half on its own, and so on."""
     try:
         await _transact(database, letters)
         return ()

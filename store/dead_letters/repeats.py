@@ -1,8 +1,7 @@
-"""Captured letters that may be repetitions of earlier ones.
+"""Marks captured dead letters that may be repetitions of earlier ones.
 
-A queue does not tell its reader which acknowledgements arrived. So a message that comes again may be one that an
-earlier session stored, or one that it was handed and did not come to store. Without an id nobody can tell. It is
-stored, and marked where an equal letter is on record.
+A queue does not tell its reader which acknowledgements arrived. So a redelivered message may have been stored by an
+earlier session, or not. Without an id there is no way to tell: it is stored, and marked if an equal one is on record.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from jobtrail.store.database import Database, Document, translated
 from jobtrail.store.dead_letters.bodies import LetterBodies
 
 _WINDOW = 2 * MAX_PREFETCH
-"""Letters before the session's first one that may have come again: more than the broker hands out without an answer."""
+"""Dead letters before the session's first one that may come again: more than the broker delivers unacknowledged."""
 _TOGETHER = 500
 
 Fingerprint = Callable[[bytes, bytes], bytes]
@@ -24,15 +23,10 @@ Fingerprint = Callable[[bytes, bytes], bytes]
 
 
 class LetterRepeats:
-    """Pairs the redelivered letters of one session with equal ones that earlier sessions stored.
+    """Pairs the redelivered dead letters of one session with equal ones that earlier sessions stored.
 
-    An earlier letter is the first of one repetition per session at the most: where six come again after three were
-    stored, three are repetitions and three are new. A letter that is a repetition itself is nobody's first.
-
-    Args:
-        database: The trail's database.
-        queue: The queue.
-        last_seq: The number of the last letter that an earlier session stored.
+    An earlier one is paired at most once per session: if six come again after three were stored, three are repetitions
+    and three are new. A repetition is never paired with another one.
     """
 
     def __init__(self, database: Database, queue: str, last_seq: int) -> None:
@@ -46,14 +40,7 @@ class LetterRepeats:
         self._firsts: dict[bytes, list[str]] = {}
 
     async def mark(self, letters: Sequence[DeadLetter]) -> None:
-        """Mark letters that may be repetitions.
-
-        Args:
-            letters: Redelivered letters without a key, in order; each letter once per session.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Mark possible repetitions among redelivered dead letters without a key, in order, each once per session."""
         fingerprints = {letter.fingerprint for letter in letters if letter.fingerprint is not None}
         await self._find(fingerprints - self._firsts.keys())
         for letter in letters:
@@ -61,7 +48,7 @@ class LetterRepeats:
             letter.maybe_repeated = firsts.pop() if firsts else None
 
     async def _find(self, fingerprints: set[bytes]) -> None:
-        """Find the equal letters on record, the latest last: that one is the likeliest to come again."""
+        """Find equal ones on record, the latest last: it is the most likely to come again."""
         if not fingerprints or not self._last_seq:
             return
         query = self._earlier | {"fingerprint": {"$in": list(fingerprints)}}
@@ -72,14 +59,7 @@ class LetterRepeats:
 
 
 async def add_fingerprints(database: Database, queue: str, last_seq: int, fingerprint: Fingerprint) -> None:
-    """Give the latest letters of a queue their fingerprints, which earlier versions did not store.
-
-    Args:
-        database: The trail's database.
-        queue: The queue.
-        last_seq: The number of its last letter.
-        fingerprint: Makes them.
-    """
+    """Add the fingerprints of a queue's latest dead letters, which earlier versions did not store."""
     letters, bodies = database.collection("dead_letters"), LetterBodies(database)
     query: Document = {"queue": queue, "seq": {"$gt": last_seq - MAX_PREFETCH}, "key": None, "fingerprint": None}
     changes: list[UpdateOne] = []

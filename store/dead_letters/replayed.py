@@ -1,4 +1,4 @@
-"""The letters in the hands of replays: claimed batch by batch, sent, and settled when their outcome is known."""
+"""The dead letters of replays: claimed batch by batch, sent, and settled when their outcome is known."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from jobtrail.store.leases.fenced_writer import FencedWriter
 T = TypeVar("T")
 
 TOGETHER_BYTES = 16 * 1024 * 1024
-"""Bytes of letters' bodies that are in a process's hands at once, one letter excepted."""
+"""Bytes of bodies that a process holds at once, except for a single larger one."""
 UNDER_WAY = {"$in": [state.value for state in ReplayState if not state.is_end]}
 """The condition of a replay's state."""
 _AWAITED = {"$in": [LetterState.REPLAYED.value, LetterState.UNKNOWN.value]}
@@ -36,7 +36,7 @@ class Transact(Protocol):
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Settlement:
-    """What became of a letter that was sent."""
+    """The outcome of a dead letter that was sent."""
 
     letter_id: str
     replay_id: str
@@ -45,12 +45,7 @@ class Settlement:
 
 
 class ReplayLetters:
-    """The letters that replays send, in the collection `dead_letters`.
-
-    Args:
-        database: The trail's database.
-        writer: Whoever runs a replay writes through it, so that a predecessor's open transaction keeps nobody waiting.
-    """
+    """The dead letters that replays send. Whoever runs one writes through `writer`, which fences a predecessor off."""
 
     def __init__(self, database: Database, writer: FencedWriter | None = None) -> None:
         self._database = database
@@ -60,21 +55,15 @@ class ReplayLetters:
         self._bodies = LetterBodies(database)
 
     async def claim(self, replay: Replay, count: int, runner: str | None = None) -> Sequence[DeadLetter]:
-        """Take the next letters of a replay into its hands, and read all that it holds; see `claim_more` and `held`."""
+        """Claim the next dead letters of a replay, and read all that it holds."""
         await self.claim_more(replay, count, runner)
         return await self.held(replay.id)
 
     async def claim_more(self, replay: Replay, count: int, runner: str | None = None) -> None:
-        """Take the next letters of a replay into its hands.
-
-        Args:
-            replay: The replay.
-            count: Letters at the most.
-            runner: The mark of the process that runs it.
+        """Claim the next `count` dead letters of a replay for the process with the mark `runner`.
 
         Raises:
-            BusyError: The replay is at its end, or another process has begun to run it.
-            StoreError: The database can't be reached.
+            BusyError: The replay has ended, or another process runs it.
         """
         query = letter_query(replay.selection.among(UNSETTLED))
         # What it has ever sent and never heard of again is not for this replay to send once more.
@@ -95,18 +84,7 @@ class ReplayLetters:
         await self._transact(claim)
 
     async def held(self, replay_id: str, *, after: str | None = None) -> Sequence[DeadLetter]:
-        """Read the letters that a replay holds and has not sent, as far as is known.
-
-        Args:
-            replay_id: The replay.
-            after: Only those behind this letter.
-
-        Returns:
-            The letters, the oldest first, bytes included; of `TOGETHER_BYTES` in all, one letter excepted.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read what a replay holds and has not recorded as sent: the oldest first, up to `TOGETHER_BYTES`."""
         letters: list[DeadLetter] = []
         size_bytes = 0
         with translated():
@@ -121,30 +99,13 @@ class ReplayLetters:
         return letters
 
     async def all_held(self, replay_id: str) -> Sequence[DeadLetter]:
-        """Read all letters that a replay holds, without their bytes.
-
-        Args:
-            replay_id: The replay.
-
-        Returns:
-            The letters, the oldest first.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read all that a replay holds, the oldest first, without their bytes."""
         with translated():
             found = self._letters.find(await self._held_by(replay_id), WITHOUT_BYTES).sort("_id", 1)
             return [letter_from(document) async for document in found]
 
     async def note_attempts(self, letters: Collection[DeadLetter]) -> None:
-        """Note how many attempts the jobs of letters have had, before they are sent and have more.
-
-        Args:
-            letters: The letters, each with its number.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Record how many attempts the jobs have had before the replay adds one."""
         changes = [
             UpdateOne({"_id": object_id(letter.id)}, {"$set": {"attempts_before": letter.attempts_before}})
             for letter in letters
@@ -153,15 +114,7 @@ class ReplayLetters:
             await self._letters.bulk_write(changes, ordered=False)
 
     async def note_sent(self, replay_id: str, sendings: Mapping[str, Sending]) -> None:
-        """Note that letters which a replay holds were sent.
-
-        Args:
-            replay_id: The replay.
-            sendings: By letter.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Record that held dead letters were sent."""
         if sendings:
             await self._transact(lambda session: self._note_sent(replay_id, sendings, session))
 
@@ -178,20 +131,7 @@ class ReplayLetters:
         after: str | None = None,
         state: LetterState = LetterState.REPLAYED,
     ) -> Sequence[DeadLetter]:
-        """Read letters that were sent and whose outcome is not known, without their bytes.
-
-        Args:
-            limit: Letters at the most.
-            replay_id: Only those of this replay.
-            after: Only those behind this letter.
-            state: Those that are awaited; or those of which nothing was heard in time.
-
-        Returns:
-            The letters, the oldest first.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read dead letters in `state`, the oldest first, without their bytes: those that await an outcome."""
         query: Document = {"state": state.value} | FREE
         if replay_id is not None:
             query["replay_id"] = replay_id
@@ -202,14 +142,7 @@ class ReplayLetters:
             return [letter_from(document) async for document in found]
 
     async def settle(self, settlements: Collection[Settlement]) -> None:
-        """Note the outcomes of letters.
-
-        Args:
-            settlements: The outcomes; one that is known already stays as it is.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Record outcomes; the first outcome of a dead letter counts."""
         alike: dict[tuple[LetterState, str], dict[Any, Settlement]] = {}
         for settlement in settlements:
             some = alike.setdefault((settlement.outcome, settlement.replay_id), {})
@@ -246,7 +179,7 @@ class ReplayLetters:
             await self._letters.bulk_write(changes, ordered=False, session=session)
 
     async def _held_by(self, replay_id: str, session: AsyncClientSession | None = None) -> Document:
-        """Make the query for the letters that a replay holds: among those whose ids it keeps."""
+        """Make the query for what a replay holds: among the ids that it keeps."""
         return {"_id": {"$in": await self._held_ids(replay_id, session)}, "held_by": replay_id}
 
     async def _held_ids(self, replay_id: str, session: AsyncClientSession | None) -> Sequence[ObjectId]:

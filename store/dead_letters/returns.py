@@ -1,4 +1,4 @@
-"""Letters that were sent again and have come back as other letters."""
+"""Replayed dead letters that came back as new ones."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,37 +20,31 @@ _FIELDS = {"state": 1, "held_by": 1, "replay_id": 1, "sendings": 1, "origin": 1,
 
 @dataclass(slots=True, frozen=True)
 class _Return:
-    """A letter that has come back."""
+    """A dead letter that came back."""
 
     parent: Mapping[str, Any]
     child: DeadLetter
 
     @property
     def sending(self) -> Mapping[str, Any] | None:
-        """What is noted of the sending that failed; None while that is not noted yet, or never was."""
+        """The record of the sending that failed; None if there is none yet."""
         sendings = self.parent.get("sendings", ())
         return next((each for each in sendings if each["replay_id"] == self.child.sent_by), None)
 
     @property
     def is_in_its_hands(self) -> bool:
-        """Whether no other replay has taken the letter since."""
+        """Whether no other replay has taken it since."""
         has_it = self.parent.get("held_by") or self.parent.get("replay_id")
         return has_it is not None and has_it == self.child.sent_by
 
     @property
     def is_early(self) -> bool:
-        """Whether it is back before its replay came to note that it was sent."""
+        """Whether it is back before its replay recorded the sending."""
         return self.is_in_its_hands and "held_by" in self.parent
 
 
 async def note_returns(database: Database, children: Sequence[DeadLetter], session: AsyncClientSession) -> None:
-    """Note what letters that were sent have come back as; their jobs' ends may have been heard of first.
-
-    Args:
-        database: The trail's database.
-        children: New letters, of which some have a parent.
-        session: The transaction's session.
-    """
+    """Record which new dead letters are returns of replayed ones; the end of their job may be known already."""
     children = [child for child in children if child.parent is not None]
     if not children:
         return
@@ -73,7 +67,7 @@ async def note_returns(database: Database, children: Sequence[DeadLetter], sessi
 
 
 async def _note_sent(database: Database, returns: Sequence[_Return], session: AsyncClientSession) -> None:
-    """Note that letters were sent, in the place of their replays."""
+    """Record sendings on behalf of their replays."""
     now = datetime.now(UTC)
     for replay_id in {str(each.child.sent_by) for each in returns}:
         replay: Mapping[str, Any] | None = await database.collection("replays").find_one(
@@ -94,7 +88,7 @@ async def _note_sent(database: Database, returns: Sequence[_Return], session: As
 
 
 async def _count_late(database: Database, returns: Sequence[_Return], session: AsyncClientSession) -> None:
-    """Count letters that failed in the hands of a replay that has them no more."""
+    """Count failures of replays that no longer hold the dead letter."""
     late = Counter(
         (each.child.sent_by, each.sending["outcome"])
         for each in returns

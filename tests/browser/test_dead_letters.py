@@ -152,7 +152,7 @@ def test_every_page_shows_what_it_should_on_every_screen(visitor: OpenWindow, ma
         "letter": (f"/dead-letters/{ids[3]}", "start is missing"),
         "letter-sent": (f"/dead-letters/{ids[0]}", "back as"),
         "letter-binary": (f"/dead-letters/{binary}", "00000010"),
-        "replays": ("/dead-letters/replays", "the first letter failed again"),
+        "replays": ("/dead-letters/replays", "the first dead letter failed again"),
         "replay-halted": (halted, "It halted itself"),
         "replay-done": (done, "30 of 30 sent"),
         "replay-running": (f"/dead-letters/replays/{waiting}", "of 11 sent"),
@@ -204,7 +204,7 @@ def test_a_poisoned_group_halts_by_itself_and_an_edited_letter_goes_through(visi
     ids = mail.bad(12)
     page = visitor().visit(mail.group("missing_field"))
     page.get_by_role("button", name="Replay 12").click()
-    expect(page.get_by_text("the first letter failed again")).to_be_visible()
+    expect(page.get_by_text("the first dead letter failed again")).to_be_visible()
     page.get_by_role("link", name="Look at those that failed again").click()
     page.get_by_role("link", name=ids[0]).click()
     expect(page.locator("#sendings").get_by_text("back as")).to_be_visible()

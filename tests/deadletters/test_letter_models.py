@@ -158,7 +158,7 @@ def test_an_export_comes_back_to_the_bit(body: bytes, properties: pika.BasicProp
     "line", ["[]", "7", "{}", '{"format": "other"}', "no JSON", '{"format": "jobtrail.dead-letter/1"}']
 )
 def test_a_line_that_is_no_letter_is_named(line: str) -> None:
-    with pytest.raises(SettingError, match="line 2 is no exported dead letter"):
+    with pytest.raises(SettingError, match="line 2 is not an exported dead letter"):
         list(read_lines(["", line]))
 
 

@@ -250,7 +250,7 @@ async def test_of_two_operators_at_once_one_gets_the_letters_and_the_other_is_to
         (winner,) = [each for each in asked if isinstance(each, Replay)]
         refusals = [str(each) for each in asked if isinstance(each, BusyError)]
         assert len(refusals) == 2
-        assert all(f"replay {winner.id}, which {winner.who} asked for" in words for words in refusals)
+        assert all(f"replay {winner.id}, which {winner.who} requested" in words for words in refusals)
         await replays.ask_to_cancel(winner.id)
         assert await Replayer(settings, database, asyncio.Event()).run(winner.id)
     assert bench.states() == {"open": 10}
@@ -326,7 +326,7 @@ async def test_letters_in_the_hands_of_a_replay_are_not_discarded(
     await declare(settings, work)
     await capture_theirs(settings, bench, work, 3)
     replay = await start_replay(database, LetterFilter(ids=ids(bench)[:2]), who="ann", origin="cli", staged=False)
-    with pytest.raises(BusyError, match=f"replay {replay.id}, which ann asked for"):
+    with pytest.raises(BusyError, match=f"replay {replay.id}, which ann requested"):
         await discard_letters(database, ALL, "no use")
     assert await discard_letters(database, LetterFilter(ids=ids(bench)[2:]), "no use") == 1
     await Replayer(settings, database, asyncio.Event()).run(replay.id)
@@ -347,7 +347,7 @@ async def test_a_queue_that_is_missing_or_unknown_halts_a_replay_and_nothing_is_
     assert "not known where a letter came from" in unsendable.detail
     missing = await replay_now(database, settings, ALL, target=names.queue("missing"))
     assert (missing.state, missing.sent) == (ReplayState.HALTED, 0)
-    assert f"there is no queue '{names.queue('missing')}'" in missing.detail
+    assert f"queue {names.queue('missing')!r} does not exist" in missing.detail
     assert bench.states() == {"open": 1}
 
 

@@ -278,7 +278,7 @@ def test_letters_in_somebody_elses_hands_are_refused_until_that_replay_is_cancel
     for command in (("replay", "--all"), ("discard", letter, "--reason", "tests")):
         refused = jobtrail.run("deadletters", *command)
         assert refused.returncode == 1
-        assert f"in the hands of replay {theirs}, which alice asked for" in refused.stderr
+        assert f"held by replay {theirs}, which alice requested" in refused.stderr
     assert "jobtrail deadletters cancel" in jobtrail.run("deadletters", "replays", theirs).stdout
 
     assert jobtrail.json("deadletters", "cancel", theirs)["state"] == "cancelled"
@@ -403,7 +403,7 @@ def test_a_file_with_one_wrong_line_brings_nothing_in(jobtrail: JobTrail, settin
 
     done = jobtrail.run("deadletters", "import", str(file))
 
-    assert (done.returncode, "line 3 is no exported dead letter" in done.stderr) == (2, True)
+    assert (done.returncode, "line 3 is not an exported dead letter" in done.stderr) == (2, True)
     assert ids(jobtrail) == []
     assert jobtrail.run("deadletters", "import", str(tmp_path / "none")).returncode == 2
     assert jobtrail.run("deadletters", "export", "--all", "-o", str(tmp_path / "no" / "file")).returncode == 3

@@ -128,7 +128,7 @@ async def test_a_group_is_replayed_and_a_second_press_tells_who_holds_its_letter
     assert trail["replays"].count_documents({}) == 1
     told = seen(await web.get(held))
     assert "These letters are in other hands" in told.text
-    assert "which local asked for" in told.text
+    assert "which local requested" in told.text
     assert told.link("Watch that replay") == watched
     assert told.link("Back to the letters") == group_page(trail)
     # Pressed once more, on any page, by anybody: the same.
