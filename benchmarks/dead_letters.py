@@ -15,10 +15,13 @@ from benchmarks.scale import Scale
 from benchmarks.serving import serving
 from benchmarks.stored_letters import store_letters
 from benchmarks.workbench import DEAD_LETTERS, BenchmarkError, Lane, MeasuredProcess, Workbench
+from jobtrail.cli.actor import this_account
 from jobtrail.cli.output.progress import ProgressTeller
 from jobtrail.models.dead_letters.dead_letter import LetterFilter
 from jobtrail.models.dead_letters.headers import dead_letter_headers
-from jobtrail.operations.dead_letter_acts import start_replay
+from jobtrail.operations.audit import AuditBook
+from jobtrail.operations.dead_letters import DeadLetterActs
+from jobtrail.store.access.audit import AuditRepository
 from jobtrail.store.database import Database
 
 CAUSES = 40
@@ -131,7 +134,8 @@ def _fill(lane: Lane, count: int) -> None:
 
 async def _ask_for_replay(lane: Lane) -> None:
     async with Database(lane.urls.mongo_url, lane.database) as database:
-        await start_replay(database, LetterFilter(), who="benchmark", origin="cli", staged=False)
+        acts = DeadLetterActs(database, AuditBook(AuditRepository(database)))
+        await acts.replay(this_account(), LetterFilter(), staged=False)
 
 
 def _replays_per_s(workbench: Workbench, lane: Lane, count: int, process: MeasuredProcess) -> float:

@@ -48,7 +48,7 @@ def export_line(letter: DeadLetter) -> str:
     return json.dumps(fields, ensure_ascii=False)
 
 
-def read_lines(lines: Iterable[str]) -> Iterator[DeadLetter]:
+def read_lines(lines: Iterable[bytes]) -> Iterator[DeadLetter]:
     """Read dead letters from lines, blank ones skipped; each is open, and has a key by which a second import knows it.
 
     Raises:

@@ -1,12 +1,13 @@
 """Predicts what a replay would do, with the current decoder, checks and state machine; nothing is written."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
 
 from jobtrail.deadletters.outgoing import replies, sent_message_id, target_of
-from jobtrail.models.datasets.judgement import DryRun, Judgement, Verdict
 from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter, LetterFilter, LetterKind
+from jobtrail.models.dead_letters.dry_run import DryRun, Judgement, Verdict
 from jobtrail.models.dead_letters.fingerprint import fold_error
 from jobtrail.models.dead_letters.reasons import DeadLetterReason
 from jobtrail.models.errors import DecodeError
@@ -36,13 +37,19 @@ class DryRunner:
         """As they would be by now."""
         self._stored: set[MessageKey] = set()
 
-    async def run(self, selection: LetterFilter, on_progress: OnProgress = lambda _count: None) -> DryRun:
-        """Judge all letters of a selection that can be replayed."""
+    async def run(
+        self, selection: LetterFilter, *, limit: int = sys.maxsize, on_progress: OnProgress = lambda _count: None
+    ) -> DryRun:
+        """Judge what a replay of a selection would send, the oldest first, up to `limit`."""
         result = DryRun()
         async for letters in self._letters.stream(selection.among(UNSETTLED)):
-            for letter, judgement in zip(letters, await self.judge(letters), strict=True):
+            judged = letters[: limit - result.total]
+            for letter, judgement in zip(judged, await self.judge(judged), strict=True):
                 result.add(judgement, target_of(letter, self._target, self._settings))
             on_progress(result.total)
+            if len(judged) < len(letters):
+                result.is_whole = False
+                break
         return result
 
     async def judge(self, letters: Sequence[DeadLetter]) -> list[Judgement]:

@@ -9,8 +9,8 @@ from jobtrail.deadletters.dry_run import DryRunner
 from jobtrail.deadletters.editing import masked_body
 from jobtrail.deadletters.outgoing import target_of
 from jobtrail.deadletters.properties import Json, readable
-from jobtrail.models.datasets.judgement import Judgement
 from jobtrail.models.dead_letters.dead_letter import DeadLetter
+from jobtrail.models.dead_letters.dry_run import Judgement
 from jobtrail.models.dead_letters.reasons import reason_words
 from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database

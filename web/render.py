@@ -14,8 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from jobtrail.models.datasets.dataset import BatchJobStatus, DatasetStatus, Level
-from jobtrail.models.datasets.judgement import Verdict
 from jobtrail.models.dead_letters.dead_letter import LetterState
+from jobtrail.models.dead_letters.dry_run import Verdict
 from jobtrail.models.dead_letters.replay import ReplayState
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.notifications.outbox import OutboxState

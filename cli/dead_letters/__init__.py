@@ -1,1 +1,1 @@
-"""`jobtrail deadletters`: list, show, replay, edit, discard, export."""
+"""`jobtrail deadletters`: list, show, replay, edit, discard, restore, export and import dead letters."""

@@ -1,4 +1,4 @@
-"""Lets somebody change a text in their editor."""
+"""Opens a text in the user's editor."""
 
 import os
 import shlex
@@ -12,20 +12,9 @@ _USUAL = "vi"
 
 
 def edited(text: str, *, name: str) -> str:
-    """Open a text in $VISUAL, else $EDITOR, else vi, and wait until that ends.
-
-    Args:
-        text: The text.
-        name: What its file is called; editors choose their colours by it.
-
-    Returns:
-        The text as it was left.
-
-    Raises:
-        SettingError: The editor could not be run, failed, or left no text.
-    """
+    """Edit a text in $VISUAL, else $EDITOR, else vi; editors choose the syntax by the file's `name`."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or _USUAL
-    with TemporaryDirectory(prefix="jobtrail-") as folder:  # nobody else may look into it
+    with TemporaryDirectory(prefix="jobtrail-") as folder:  # readable by this user only
         path = Path(folder) / name
         path.write_text(text, encoding="utf-8")
         try:

@@ -1,97 +1,112 @@
-"""Writes dead letters to a file as JSON Lines, and reads them back."""
+"""`jobtrail deadletters export` and `import`: dead letters as JSON Lines."""
 
+import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
-from typing import IO, TextIO
+from typing import IO, Annotated, BinaryIO
 
-from jobtrail.cli.access.audit_log_note import note
+import typer
+
+from jobtrail.cli.actor import audit_book, this_account
+from jobtrail.cli.command_group import JsonOption
 from jobtrail.cli.context import current_settings, open_database
-from jobtrail.cli.dead_letters.chosen import count_chosen
+from jobtrail.cli.dead_letters.list import read_states
+from jobtrail.cli.dead_letters.selection import Choice, confirmed, counted, takes
+from jobtrail.cli.interruptible import run_interruptible
 from jobtrail.cli.output.progress import ProgressTeller
-from jobtrail.deadletters.archive import export_line, read_lines
-from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterState
+from jobtrail.deadletters.archive import export_line
+from jobtrail.models.dead_letters.dead_letter import LetterFilter
 from jobtrail.models.errors import SettingError
-from jobtrail.store.dead_letters.dead_letters import LetterRepository
+from jobtrail.operations.dead_letters import DeadLetterActs
 
 STANDARD = "-"
 """The name of a file that is stdin or stdout."""
-_TOGETHER = 500
 
 
-async def export(selection: LetterFilter, states: Sequence[LetterState] | None, output: str, *, words: str) -> int:
-    """Write letters to a file.
+@takes(Choice)
+def export(
+    *,
+    which: Choice,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only in these states, or `any`. Default: open and unknown; of named dead letters, any.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The file; - is stdout.", metavar="FILE", show_default=False)
+    ] = "-",
+    as_json: JsonOption = False,
+) -> None:
+    """Write dead letters as JSON Lines, secrets included: bytes, properties, and why each is there.
 
-    Args:
-        selection: Which letters.
-        states: Only letters in these states; None for any.
-        output: The file; `-` for stdout.
-        words: How they were chosen, for the record.
-
-    Returns:
-        How many were written.
-
-    Raises:
-        NotFoundError: There is no such letter.
-        SettingError: The file can't be written, or a setting is wrong.
-        StoreError: The database can't be reached.
+    Only you can read the file (mode 0600).
+    With a file, --json prints how many were written.
     """
-    count = 0
+    states = None if which.ids and not state else read_states(state or ())
+    selection = replace(confirmed(which, "Export", states, yes=True), states=states)
+    count = run_interruptible(_export(selection, output))
+    if output == STANDARD:
+        return
+    if as_json:
+        typer.echo(json.dumps({"exported": count}))
+    else:
+        typer.echo(f"✔ {counted(count)} exported.\nThey contain secrets; only you can read {output}.")
+        typer.echo(f"Import them elsewhere:  jobtrail deadletters import {output}")
+
+
+async def _export(selection: LetterFilter, output: str) -> int:
+    done = 0
     async with open_database(current_settings()) as database:
-        total = await count_chosen(database, selection, states)
-        with _written(output) as file, ProgressTeller("Exporting letters") as teller:
-            teller.total = total
-            async for letters in LetterRepository(database).stream(replace(selection, states=states)):
+        with _written(output) as file, ProgressTeller("Exporting dead letters") as teller:
+            acts = DeadLetterActs(database, audit_book(database))
+            teller.total, chunks = await acts.export(this_account(), selection)
+            async for letters in chunks:
                 file.writelines(f"{export_line(letter)}\n" for letter in letters)
-                count += len(letters)
-                teller.note(count)
-        await note(database, "letters.export", target=words, details={"letters": str(count), "to": output})
-    return count
+                done += len(letters)
+                teller.note(done)
+    return done
 
 
-async def import_(source: str) -> tuple[int, int]:
-    """Read letters from a file, all of them or, where one line is wrong, none.
+def import_(
+    file: Annotated[str, typer.Argument(help="A file that `export` wrote; - is stdin.", metavar="FILE")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Import dead letters that `export` wrote; each is open then. Known ones are skipped.
 
-    Args:
-        source: The file; `-` for stdin.
-
-    Returns:
-        How many are new, and how many there were already.
-
-    Raises:
-        SettingError: The file can't be read, a line is no letter, or a setting is wrong.
-        StoreError: The database can't be reached; what was read by then is recognised when it comes again.
+    If one line is not a dead letter, nothing is imported.
     """
-    with _read(source) as file:
-        with ProgressTeller("Checking letters") as teller:
-            total = 0
-            for _letter in read_lines(file):
-                total += 1
-                teller.note(total)
-        file.seek(0)
-        new = done = 0
-        async with open_database(current_settings()) as database:
-            await database.ensure_indexes()  # a letter's key is unique by its index
-            letters = read_lines(file)
-            with ProgressTeller("Importing letters") as teller:
+    new, known = run_interruptible(_import(file))
+    if as_json:
+        typer.echo(json.dumps({"new": new, "known": known}))
+    else:
+        skipped = f", {known:,} known already" if known else ""
+        typer.echo(f"✔ {counted(new)} imported{skipped}.\nSee them:  jobtrail deadletters groups")
+
+
+async def _import(source: str) -> tuple[int, int]:
+    with _read(source) as file, ProgressTeller("Checking dead letters") as teller:
+
+        def show(done: int, total: int) -> None:
+            if total and not teller.total:
                 teller.total = total
-                while some := list(islice(letters, _TOGETHER)):
-                    new += await LetterRepository(database).insert(some)
-                    done += len(some)
-                    teller.note(done)
-            details = {"new": str(new), "known": str(done - new)}
-            await note(database, "letters.import", target=source, details=details)
-    return new, done - new
+                teller.rename("Importing dead letters")
+            teller.note(done)
+
+        async with open_database(current_settings()) as database:
+            return await DeadLetterActs(database, audit_book(database)).import_(this_account(), file, show)
 
 
 @contextmanager
 def _written(output: str) -> Iterator[IO[str]]:
-    """Open a file that only its owner may read, as letters hold secrets; it is there when it is whole."""
+    """Open a file that only its owner may read, as it contains secrets; it appears once it is complete."""
     if output == STANDARD:
         yield sys.stdout
         sys.stdout.flush()
@@ -117,18 +132,16 @@ def _written(output: str) -> Iterator[IO[str]]:
 
 
 @contextmanager
-def _read(source: str) -> Iterator[TextIO]:
-    """Open a file that can be read twice; stdin is kept in a file without a name meanwhile."""
+def _read(source: str) -> Iterator[BinaryIO]:
+    """Open a file that can be read twice; stdin is kept in a temporary file."""
     try:
         if source == STANDARD:
-            with TemporaryFile("w+", encoding="utf-8", newline="") as file:
-                shutil.copyfileobj(sys.stdin, file)
+            with TemporaryFile() as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
                 file.seek(0)
                 yield file
         else:
-            with Path(source).open(encoding="utf-8") as file:
+            with Path(source).open("rb") as file:
                 yield file
     except OSError as error:
         raise SettingError(f"{source} can't be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise SettingError(f"{source} is no text in UTF-8") from error

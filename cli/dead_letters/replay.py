@@ -1,41 +1,139 @@
-"""Runs a replay in this process, or follows it where another one runs it; Ctrl-C asks it to stop."""
+"""`jobtrail deadletters replay` and `cancel`: run a replay here, or follow it where another process runs it."""
 
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
+from typing import Annotated
 
-from jobtrail.cli.access.audit_log_note import ORIGIN, note, whoever
+import typer
+
+from jobtrail.cli.actor import audit_book, this_account
+from jobtrail.cli.command_group import JsonOption
 from jobtrail.cli.context import current_settings, open_database
-from jobtrail.cli.dead_letters.receipt import Receipt, outcome_words, receipt
+from jobtrail.cli.dead_letters.dry_run import show_dry_run
+from jobtrail.cli.dead_letters.replays import outcome_words, show_receipt
+from jobtrail.cli.dead_letters.selection import Choice, YesOption, confirmed, takes
 from jobtrail.cli.exit_codes import ExitCode
+from jobtrail.cli.interruptible import run_interruptible
 from jobtrail.cli.output.progress import ProgressTeller
 from jobtrail.cli.services.logs import set_up_logs
 from jobtrail.deadletters.outcomes import OutcomeJudge
 from jobtrail.deadletters.replayer import LOOK_S, Replayer
-from jobtrail.models.dead_letters.dead_letter import LetterFilter
+from jobtrail.models.dead_letters.dead_letter import UNSETTLED, LetterFilter
 from jobtrail.models.dead_letters.replay import Replay, ReplayState
-from jobtrail.models.errors import StoreError, TooLateError
+from jobtrail.models.errors import StoreError
 from jobtrail.models.settings import Settings
-from jobtrail.operations.dead_letter_acts import start_replay
+from jobtrail.operations.dead_letters import DeadLetterActs
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.replays import ReplayRepository
 
 _POLL_S = 0.3
 _OUTCOMES_WITHIN_S = 30.0
-"""How long the command waits for outcomes; those of later are settled by the service."""
+"""How long the command waits for outcomes; the service settles later ones."""
 _CANCELLED_WITHIN_S = 10.0
 _LOOKED_AT = 100
 
 
-class ReplayRun:
-    """One replay, as a command runs it.
+@takes(Choice)
+def replay(
+    *,
+    which: Choice,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Send nothing: test what the current version would do with them.")
+    ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(help="Send them to this queue; else each to its origin.", metavar="QUEUE", show_default=False),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="At most so many per second.", metavar="N", show_default=False)
+    ] = None,
+    at_once: Annotated[
+        bool,
+        typer.Option(
+            "--no-staging",
+            "--at-once",
+            help="Don't wait for outcomes after the first and the tenth.",
+            show_default=False,
+        ),
+    ] = False,
+    include_repeated: Annotated[
+        bool, typer.Option("--include-repeated", help="Include those that may be repetitions of others.")
+    ] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send dead letters again: one, ten, then the rest; it halts when one fails again.
 
-    Args:
-        settings: The settings.
-        database: The trail's database.
-        teller: Told how far it is.
+    If it is killed, it continues where it was; nothing is sent twice.
+    Ctrl-C stops it after the current batch; what was sent stays sent.
+    Then it waits up to 30 seconds for the outcomes.
+
+    Exit code 1 if it halted, if some failed again, or if another replay holds
+    them.
     """
+    selection = confirmed(which, "Replay", UNSETTLED, yes=yes or dry_run, include_repeated=include_repeated)
+    if dry_run:
+        show_dry_run(selection, to, as_json=as_json)
+        return
+    code = run_interruptible(
+        _replay(selection, target=to, rate=rate, staged=not at_once, include_repeated=include_repeated, as_json=as_json)
+    )
+    if code:
+        raise typer.Exit(code)
+
+
+def cancel(
+    replay_id: Annotated[str, typer.Argument(help="The replay.", metavar="REPLAY")], as_json: JsonOption = False
+) -> None:
+    """Stop a replay after its current batch, wherever it runs. What was sent stays sent; the rest is open again."""
+    run_interruptible(_cancel(replay_id, as_json=as_json))
+
+
+async def _replay(
+    selection: LetterFilter,
+    *,
+    target: str | None,
+    rate: float | None,
+    staged: bool,
+    include_repeated: bool,
+    as_json: bool,
+) -> ExitCode:
+    settings = _quiet_settings()
+    async with open_database(settings) as database:
+        begun = await DeadLetterActs(database, audit_book(database)).replay(
+            this_account(), selection, target=target, rate=rate, staged=staged, include_repeated=include_repeated
+        )
+        with ProgressTeller("Replaying") as teller:
+            run = ReplayRun(settings, database, teller)
+            await run.run(begun.id)
+        ended = await show_receipt(database, begun.id, as_json=as_json)
+    if run.presses:
+        return ExitCode.INTERRUPTED
+    return ExitCode.DONE if ended.state is ReplayState.DONE and not ended.failed else ExitCode.FAILED
+
+
+async def _cancel(replay_id: str, *, as_json: bool) -> None:
+    settings = _quiet_settings()
+    async with open_database(settings) as database:
+        await DeadLetterActs(database, audit_book(database)).cancel(this_account(), replay_id)
+        with ProgressTeller("Waiting until it stops") as teller:
+            await ReplayRun(settings, database, teller).finish(replay_id, _CANCELLED_WITHIN_S)
+        await show_receipt(database, replay_id, as_json=as_json)
+
+
+def _quiet_settings() -> Settings:
+    """Read the settings and set up logs that leave out what the progress bar and the receipt say."""
+    settings = current_settings()
+    settings.require_amqp_url()
+    quiet = settings.log_level == "info"
+    set_up_logs(settings.model_copy(update={"log_level": "warning"}) if quiet else settings)
+    return settings
+
+
+class ReplayRun:
+    """One replay, as a command runs it; `teller` shows its progress."""
 
     def __init__(self, settings: Settings, database: Database, teller: ProgressTeller) -> None:
         self._settings = settings
@@ -45,15 +143,12 @@ class ReplayRun:
         self._judge = OutcomeJudge(settings, database)
         self._stop = asyncio.Event()
         self.presses = 0
-        """How often somebody pressed Ctrl-C."""
+        """How often Ctrl-C was pressed."""
 
     async def run(self, replay_id: str) -> None:
-        """Run a replay to its end, and wait a while for what becomes of its letters.
+        """Run a replay to its end, and wait a while for its outcomes.
 
-        The first Ctrl-C asks it to stop, and lets the batch in hand finish; the second one leaves at once.
-
-        Args:
-            replay_id: The replay.
+        The first Ctrl-C requests that it stops after the current batch; the second one leaves at once.
         """
         await self._interruptible(replay_id, self._to_its_end(replay_id))
         if not self.presses:
@@ -62,12 +157,7 @@ class ReplayRun:
             await self._judge.judge(replay_id)
 
     async def finish(self, replay_id: str, within_s: float) -> None:
-        """See to it that a replay that was asked to stop does, also where nobody runs it.
-
-        Args:
-            replay_id: The replay.
-            within_s: Seconds after which it is left to itself.
-        """
+        """Bring a cancelled replay to its end, also if no process runs it, but wait no longer than `within_s`."""
         try:
             async with asyncio.timeout(within_s):
                 await self._to_its_end(replay_id)
@@ -97,11 +187,11 @@ class ReplayRun:
         try:
             await self._replays.ask_to_cancel(replay_id)
         except StoreError as error:
-            sys.stderr.write(f"jobtrail: warning: the replay could not be asked to stop: {error}\n")
+            sys.stderr.write(f"jobtrail: warning: the replay could not be stopped: {error}\n")
 
     async def _to_its_end(self, replay_id: str) -> None:
         replayer = Replayer(self._settings, self._database, self._stop, self._show)
-        # The service may have taken it first; should that one die, it is taken here.
+        # The service may have taken it first; if that one dies, it is taken here.
         while not await replayer.run(replay_id):
             replay = await self._replays.get(replay_id)
             self._show(replay)
@@ -129,94 +219,3 @@ class ReplayRun:
         if not self.presses:
             words = outcome_words(replay)
             self._teller.rename(replay.detail or (f"Replaying: {words}" if words else "Replaying"))
-
-
-async def show_replay(
-    selection: LetterFilter,
-    *,
-    words: str,
-    target: str | None,
-    rate: float | None,
-    staged: bool,
-    include_repeated: bool,
-    show: Callable[[Receipt], None],
-) -> ExitCode:
-    """Replay letters, and show the receipt.
-
-    Args:
-        selection: Which letters.
-        words: How they were chosen, for the record.
-        target: The queue they go to; None for where each came from.
-        rate: Letters per second at the most; None for no limit.
-        staged: Whether it waits for outcomes after the first and the tenth letter.
-        include_repeated: Whether also those are sent that may be repetitions of others.
-        show: Shows the receipt.
-
-    Returns:
-        What the process ends with.
-
-    Raises:
-        BusyError: Another replay has some of the letters in its hands.
-        NotFoundError: There is no such letter.
-        SettingError: A setting, the rate or the queue is wrong.
-        StoreError: The database can't be reached.
-    """
-    settings = current_settings()
-    settings.require_amqp_url()
-    _set_up_logs(settings)
-    async with open_database(settings) as database:
-        replay = await start_replay(
-            database,
-            selection,
-            who=whoever(),
-            origin=ORIGIN,
-            target=target,
-            rate=rate,
-            staged=staged,
-            include_repeated=include_repeated,
-        )
-        details = {"replay": replay.id, "letters": str(replay.total)} | ({"to": target} if target else {})
-        await note(database, "letters.replay", target=words, details=details)
-        with ProgressTeller("Replaying") as teller:
-            run = ReplayRun(settings, database, teller)
-            await run.run(replay.id)
-        found = await receipt(database, replay.id)
-    show(found)
-    if run.presses:
-        return ExitCode.INTERRUPTED
-    done = found.replay.state is ReplayState.DONE and not found.replay.failed
-    return ExitCode.DONE if done else ExitCode.FAILED
-
-
-async def cancel_replay(replay_id: str) -> Receipt:
-    """Ask a replay to stop, and wait a moment until it has.
-
-    Args:
-        replay_id: The replay.
-
-    Returns:
-        The replay as it is then.
-
-    Raises:
-        NotFoundError: There is no such replay.
-        TooLateError: It had ended.
-        SettingError: A setting is wrong.
-        StoreError: The database can't be reached.
-    """
-    settings = current_settings()
-    settings.require_amqp_url()
-    _set_up_logs(settings)
-    async with open_database(settings) as database:
-        asked = await ReplayRepository(database).ask_to_cancel(replay_id)
-        if asked.state.is_end:
-            raise TooLateError(f"the replay {replay_id} has ended already: it is {asked.state}")
-        await note(database, "replay.cancel", target=replay_id, details={"sent": str(asked.sent)})
-        with ProgressTeller("Waiting until it stops") as teller:
-            await ReplayRun(settings, database, teller).finish(replay_id, _CANCELLED_WITHIN_S)
-        return await receipt(database, replay_id)
-
-
-def _set_up_logs(settings: Settings) -> None:
-    """Keep what goes well out of the log: the bar and the receipt say it."""
-    quiet = settings.log_level == "info"
-    set_up_logs(settings.model_copy(update={"log_level": "warning"}) if quiet else settings)

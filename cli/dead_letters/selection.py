@@ -1,18 +1,29 @@
-"""Which dead letters a command is about: the same arguments and options for all of them."""
+"""Which dead letters a command is about: the options that select them, and the question whether so many are meant."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, ClassVar, get_type_hints
+from typing import Annotated, ClassVar, get_type_hints
 
 import typer
 
-if TYPE_CHECKING:
-    from datetime import datetime
+from jobtrail.cli.context import current_settings, open_database
+from jobtrail.cli.exit_codes import ExitCode
+from jobtrail.cli.interruptible import run_interruptible
+from jobtrail.cli.output.formats import parse_since
+from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterState
+from jobtrail.models.errors import NotFoundError, SettingError
+from jobtrail.store.database import Database
+from jobtrail.store.dead_letters.dead_letters import LetterRepository
 
-    from jobtrail.models.dead_letters.dead_letter import LetterFilter
-
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Rows per page.")]
+CursorOption = Annotated[
+    str | None, typer.Option("--cursor", help="Continue after a page: its `next`.", show_default=False)
+]
 _FILTERS = ("group", "reason", "extractor", "queue", "origin", "job", "since", "until")
 
 
@@ -51,21 +62,8 @@ class SelectionOptions:
         """Say in a few words which letters are meant; for records and messages."""
         return ", ".join(f"{name} {value}" for name, value in self.given.items()) or "all"
 
-    def letters(self, now: "datetime") -> "LetterFilter":
-        """Make the filter that the database understands.
-
-        Args:
-            now: The present, from which ages are counted.
-
-        Returns:
-            The filter.
-
-        Raises:
-            SettingError: A time is none.
-        """
-        from jobtrail.cli.output.formats import parse_since
-        from jobtrail.models.dead_letters.dead_letter import LetterFilter
-
+    def letters(self, now: datetime) -> LetterFilter:
+        """Make the filter that the database understands."""
         return LetterFilter(
             cause_id=self.group,
             queue=self.queue,
@@ -87,9 +85,9 @@ class Choice(SelectionOptions):
     """How the option is called that narrows letters down by their reason."""
     ids: Annotated[
         list[str] | None,
-        typer.Argument(help="These letters, as `list` shows them.", metavar="LETTER", show_default=False),
+        typer.Argument(help="These dead letters, as `list` shows them.", metavar="LETTER", show_default=False),
     ] = None
-    everything: Annotated[bool, typer.Option("--all", help="All letters.")] = False
+    everything: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False
 
     def words(self) -> str:
         """Say in a few words which letters are meant; for records and messages."""
@@ -98,28 +96,14 @@ class Choice(SelectionOptions):
         more = f" and {len(self.ids) - 3:,} more" if len(self.ids) > 3 else ""
         return f"{', '.join(self.ids[:3])}{more}"
 
-    def letters(self, now: "datetime") -> "LetterFilter":
-        """Make the filter that the database understands.
-
-        Args:
-            now: The present, from which ages are counted.
-
-        Returns:
-            The filter.
-
-        Raises:
-            SettingError: Nothing was chosen, or in two ways at once, or a time is none.
-        """
-        from dataclasses import replace
-
-        from jobtrail.models.errors import SettingError
-
+    def letters(self, now: datetime) -> LetterFilter:
+        """Make the filter that the database understands."""
         ways = [bool(self.ids), bool(self.given), self.everything]
         if not any(ways):
             options = ", ".join(f"--{name}" for name in (*_FILTERS, "repeated")).replace("--reason", self.reason_option)
-            raise SettingError(f"say which letters: name them, or narrow them down ({options}), or take --all")
+            raise SettingError(f"select dead letters: name them, or use options ({options}), or take --all")
         if sum(ways) > 1:
-            raise SettingError("letters are either named, or narrowed down by options, or --all; not two of these")
+            raise SettingError("name dead letters, or select them by options, or take --all; not two of these")
         ids = tuple(dict.fromkeys(self.ids)) if self.ids else None
         return replace(SelectionOptions.letters(self, now), ids=ids)
 
@@ -135,14 +119,7 @@ class ChoiceToDiscard(Choice):
 
 
 def takes(what: type[SelectionOptions]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the arguments and options that choose letters; it gets them as its argument `which`.
-
-    Args:
-        what: `Filters`, or `Choice` where something is done with the letters.
-
-    Returns:
-        The decorator; it goes under Typer's own.
-    """
+    """Give a command the arguments and options that choose letters; it gets them as its argument `which`."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -163,3 +140,49 @@ def takes(what: type[SelectionOptions]) -> Callable[[Callable[..., None]], Calla
         return with_choice
 
     return decorate
+
+
+def confirmed(
+    which: Choice, act: str, states: Sequence[LetterState] | None, *, yes: bool, include_repeated: bool = True
+) -> LetterFilter:
+    """Check that a choice selects dead letters that exist by now, and confirm on a terminal if it is more than one."""
+    now = datetime.now(UTC)
+    selection = which.letters(now)
+    selection = selection if include_repeated else selection.to_replay()
+    selection = replace(selection, until=min(selection.until, now) if selection.until else now)
+    count = run_interruptible(_count(selection, states))
+    asks = count > 1 and not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    if asks and not typer.confirm(f"{act} {counted(count)} ({which.words()})?", err=True):
+        typer.echo("Nothing was done.", err=True)
+        raise typer.Exit(ExitCode.FAILED)
+    return selection
+
+
+async def _count(selection: LetterFilter, states: Sequence[LetterState] | None) -> int:
+    async with open_database(current_settings()) as database:
+        return await count_selected(database, selection, states)
+
+
+async def count_selected(database: Database, selection: LetterFilter, states: Sequence[LetterState] | None) -> int:
+    """Count the dead letters of a selection in some states, None for any.
+
+    Raises:
+        NotFoundError: There are none, or a named one does not exist.
+    """
+    letters = LetterRepository(database)
+    if selection.ids is not None:
+        known = {letter.id for letter in (await letters.list(selection, limit=len(selection.ids))).rows}
+        missing = [letter_id for letter_id in selection.ids if letter_id not in known]
+        if missing:
+            more = f" (nor {len(missing) - 1:,} others)" if len(missing) > 1 else ""
+            raise NotFoundError(f"there is no dead letter {missing[0]!r}{more}")
+    count = await letters.count(replace(selection, states=states))
+    if not count:
+        which = f" that is {' or '.join(state.value.replace('_', ' ') for state in states)}" if states else ""
+        raise NotFoundError(f"no dead letter matches{which}; see jobtrail deadletters list --state any")
+    return count
+
+
+def counted(count: int) -> str:
+    """Say how many dead letters."""
+    return "1 dead letter" if count == 1 else f"{count:,} dead letters"

@@ -1,25 +1,29 @@
-"""Reads one dead letter and prints all there is to know of it."""
+"""`jobtrail deadletters show`: all about one dead letter."""
 
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from difflib import unified_diff
 from shlex import quote
+from typing import Annotated
 
+import typer
 from rich.columns import Columns
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from jobtrail.cli.command_group import JsonOption
 from jobtrail.cli.context import current_settings, open_database
-from jobtrail.cli.dead_letters.lists import state_text
+from jobtrail.cli.dead_letters.list import state_text
+from jobtrail.cli.interruptible import run_interruptible
 from jobtrail.cli.output.console import make_console, make_table, write_json
 from jobtrail.cli.output.formats import one_line, printable
 from jobtrail.cli.output.palette import BAD, GOOD, QUIET, WARNING
 from jobtrail.cli.output.status_list import WIDE
-from jobtrail.models.datasets.judgement import Judgement, Verdict
 from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter, LetterKind, LetterState
+from jobtrail.models.dead_letters.dry_run import Judgement, Verdict
 from jobtrail.models.times import clock, relative
 from jobtrail.operations.dead_letter_view import Content, LetterView, look_at
 from jobtrail.operations.schemas.dead_letters import LetterDetailSchema
@@ -34,37 +38,38 @@ VERDICTS = {
     Verdict.APPLIES: ("✔", "would apply", GOOD),
     Verdict.DUPLICATE: ("=", "duplicate", WARNING),
     Verdict.FAILS: ("✖", "still fails", BAD),
-    Verdict.UNTOLD: ("?", "can't be told", WARNING),
+    Verdict.UNTOLD: ("?", "unknown", WARNING),
 }
 """The sign, the words and the colour of each verdict."""
 _DIFF_STYLES = {"+": GOOD, "-": "red", "@": QUIET}
 
 
-async def read(letter_id: str) -> LetterView:
-    """Look at one letter; see `operations.dead_letter_view.look_at`."""
+def show(
+    letter: Annotated[str, typer.Argument(help="The dead letter, as `list` shows it.", metavar="LETTER")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show one dead letter: why it is here, its body and properties, its job, and what a replay would do today.
+
+    Secrets are masked.
+    """
+    view = run_interruptible(_read(letter))
+    if as_json:
+        write_json(LetterDetailSchema.of(view).json_object())
+    else:
+        print_letter(view)
+
+
+async def _read(letter_id: str) -> LetterView:
     settings = current_settings()
     async with open_database(settings) as database:
         return await look_at(settings, database, letter_id)
 
 
-def print_json(view: LetterView) -> None:
-    """Print a letter as one JSON object.
-
-    Args:
-        view: The letter.
-    """
-    write_json(LetterDetailSchema.of(view).json_object())
-
-
 def print_letter(view: LetterView) -> None:
-    """Print a letter.
-
-    Args:
-        view: The letter.
-    """
+    """Print a dead letter."""
     console = make_console()
     letter = view.letter
-    console.print(Text(f"Letter {letter.id}", style="bold"))
+    console.print(Text(f"Dead letter {letter.id}", style="bold"))
     console.print(state_text(letter.state))
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style=QUIET, no_wrap=True)
@@ -74,7 +79,7 @@ def print_letter(view: LetterView) -> None:
     console.print(grid)
     _print_content(console, view.content)
     if letter.edit is not None and view.edited is not None:
-        _heading(console, f"Edited by {one_line(letter.edit.by)} at {clock(letter.edit.at)}: a replay sends")
+        _heading(console, f"Edited by {one_line(letter.edit.by)} at {clock(letter.edit.at)}; a replay sends")
         print_changes(console, view.content, view.edited)
     if letter.sendings:
         _print_sendings(console, letter)
@@ -91,15 +96,15 @@ def _facts(view: LetterView, now: datetime) -> Iterator[tuple[str, str | Text]]:
         yield "discarded", f"{one_line(letter.note)}"
     yield "what", _KINDS[letter.kind]
     number = f", number {letter.origin_seq:,} there" if letter.origin_seq is not None else ""
-    yield "from", f"{one_line(cause.origin)}{number}" if cause.origin else "nobody knows where"
+    yield "from", f"{one_line(cause.origin)}{number}" if cause.origin else "unknown"
     yield (
         "captured",
         f"from {one_line(cause.queue)}, {clock(letter.captured_at)}  ({relative(letter.captured_at, now)})",
     )
     if (letter.captured_at - letter.happened_at).total_seconds() >= 1:
-        yield "went wrong", f"{clock(letter.happened_at)}  ({relative(letter.happened_at, now)})"
+        yield "failed", f"{clock(letter.happened_at)}  ({relative(letter.happened_at, now)})"
     if letter.deaths > 1:
-        yield "how often", f"it went wrong {letter.deaths:,} times"
+        yield "how often", f"it failed {letter.deaths:,} times"
     sender = f"{cause.extractor_id} {cause.version}".strip()
     if sender:
         yield "extractor", one_line(sender)
@@ -107,9 +112,9 @@ def _facts(view: LetterView, now: datetime) -> Iterator[tuple[str, str | Text]]:
         yield "job", Text.assemble(one_line(letter.job_id), ("" if view.has_job else "  not on record", QUIET))
     yield "group", letter.cause_id
     if letter.parent:
-        yield "before", Text(f"letter {letter.parent}, which was replayed and came back as this one")
+        yield "parent", Text(f"dead letter {letter.parent}, which was replayed and came back as this one")
     if letter.maybe_repeated:
-        first = f"maybe, of letter {letter.maybe_repeated}: its message is equal, and the broker handed it out again"
+        first = f"possibly of {letter.maybe_repeated}: an equal message, and the broker delivered it again"
         yield "repetition", Text(first, style=WARNING)
 
 
@@ -128,15 +133,15 @@ def _print_content(console: Console, content: Content) -> None:
     decoded = "" if content.decoded is None else json.dumps(content.decoded, indent=2, ensure_ascii=False)
     if decoded and console.width >= WIDE:
         half = (console.width - 4) // 2
-        sides = [_titled("decoded", decoded), _titled("as it is", raw)]
+        sides = [_titled("decoded", decoded), _titled("raw", raw)]
         console.print(Columns([Padding(side, (0, 2, 0, 0)) for side in sides], width=half))
     else:
-        for title, words in (("decoded", decoded), ("as it is", raw)):
+        for title, words in (("decoded", decoded), ("raw", raw)):
             if words:
                 console.print(_titled(title, words) if decoded else Text(printable(words)))
     if content.shown_bytes < content.size_bytes:
-        hint = "all of it: jobtrail deadletters export"
-        console.print(Text(f"… {content.shown_bytes:,} bytes are shown; {hint}", style=QUIET))
+        hint = "in full: jobtrail deadletters export"
+        console.print(Text(f"… {content.shown_bytes:,} bytes shown; {hint}", style=QUIET))
     if content.properties:
         _heading(console, "Properties")
         grid = Table.grid(padding=(0, 2))
@@ -148,7 +153,7 @@ def _print_content(console: Console, content: Content) -> None:
 
 
 def _flat(properties: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Tell each header in a line of its own, below the other properties."""
+    """List the properties, then each header on its own."""
     told = {name: value for name, value in properties.items() if name != "headers"}
     headers = properties.get("headers")
     if isinstance(headers, dict):
@@ -162,13 +167,7 @@ def _titled(title: str, words: str) -> Text:
 
 
 def print_changes(console: Console, before: Content, after: Content) -> None:
-    """Print what an edit changes, as a diff.
-
-    Args:
-        console: Where.
-        before: What there was.
-        after: What there is instead.
-    """
+    """Print an edit as a diff."""
     lines = list(unified_diff(_lines(before), _lines(after), lineterm="", n=2))[2:]
     for line in lines:
         words = "  …" if line.startswith("@") else printable(line)
@@ -192,11 +191,11 @@ def _print_sendings(console: Console, letter: DeadLetter) -> None:
     table = make_table()
     for heading in ("WHEN", "OUTCOME", "REPLAY", "TO"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("WHAT IS KNOWN", overflow="fold")
+    table.add_column("DETAIL", overflow="fold")
     for sending in letter.sendings:
         known = one_line(sending.detail)
         if sending.child:
-            known = f"{known}, back as letter {sending.child}".removeprefix(", ")
+            known = f"{known}, back as {sending.child}".removeprefix(", ")
         cells: list[RenderableType] = [clock(sending.at), state_text(sending.outcome), sending.replay_id]
         table.add_row(*cells, one_line(sending.target), known)
     console.print(table)
@@ -204,16 +203,16 @@ def _print_sendings(console: Console, letter: DeadLetter) -> None:
 
 def _print_next_steps(console: Console, view: LetterView) -> None:
     letter = view.letter
-    steps = {"Its group": f"list --group {letter.cause_id} --state any"}
+    steps = {"Group": f"list --group {letter.cause_id} --state any"}
     if letter.state in UNSETTLED:
-        steps["Replay it"] = f"replay {letter.id}"
-        steps["Edit it"] = f"edit {letter.id}"
-        steps["Discard it"] = f"discard {letter.id} --reason TEXT"
+        steps["Replay"] = f"replay {letter.id}"
+        steps["Edit"] = f"edit {letter.id}"
+        steps["Discard"] = f"discard {letter.id} --reason TEXT"
     elif letter.state is LetterState.DISCARDED:
-        steps["Take it back"] = f"restore {letter.id}"
+        steps["Restore"] = f"restore {letter.id}"
     commands = {words: f"jobtrail deadletters {command}" for words, command in steps.items()}
     if letter.job_id and view.has_job:
-        commands = {"Its job": f"jobtrail timeline {quote(one_line(letter.job_id))}"} | commands
+        commands = {"Job": f"jobtrail timeline {quote(one_line(letter.job_id))}"} | commands
     width = max(map(len, commands)) + 1
     console.print()
     for words, command in commands.items():

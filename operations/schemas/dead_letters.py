@@ -4,8 +4,8 @@ from typing import Self
 
 from pydantic import JsonValue
 
-from jobtrail.models.datasets.judgement import DryRun, Judgement, Verdict
 from jobtrail.models.dead_letters.dead_letter import Cause, CauseGroup, DeadLetter, LetterKind, LetterState, Sending
+from jobtrail.models.dead_letters.dry_run import DryRun, Judgement, Verdict
 from jobtrail.operations.dead_letter_view import Content, LetterView
 from jobtrail.operations.schemas.base import Schema, Timestamp
 from jobtrail.store.keyset import Page

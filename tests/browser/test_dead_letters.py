@@ -15,10 +15,10 @@ from pymongo import MongoClient
 from jobtrail.deadletters.service import run_dead_letters
 from jobtrail.models.dead_letters.dead_letter import DeadLetter, Fix, LetterFilter
 from jobtrail.models.settings import Settings
-from jobtrail.operations.dead_letter_acts import discard_letters, start_replay
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.causes import CauseRepository
 from tests.browser.conftest import HOSTILE, OpenWindow, Worker, assert_shown_on_every_screen
+from tests.deadletters.acts import discard_letters, start_replay
 from tests.deadletters.conftest import update_body
 from tests.support import WAIT_S, eventually
 from tests.web.letters import NOW, letter, store_letters

@@ -25,11 +25,11 @@ from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterFilter
 from jobtrail.models.dead_letters.replay import Replay
 from jobtrail.models.settings import Settings
 from jobtrail.models.topology import dead_letter_queue_arguments
-from jobtrail.operations.dead_letter_acts import start_replay
 from jobtrail.stack.state import StackUrls
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.replays import ReplayRepository
 from tests.consumer.conftest import Bench
+from tests.deadletters.acts import start_replay
 from tests.support import WAIT_S, ServiceProcess, eventually, eventually_async
 
 Document = dict[str, Any]

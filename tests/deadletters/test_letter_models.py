@@ -132,7 +132,7 @@ def test_any_message_becomes_a_letter_that_can_be_stored_and_sent(
     kept = decode(sent.properties).headers or {}
     assert (kept.pop("jobtrail-replay"), kept.pop("jobtrail-letter")) == ("r", letter.id)
     assert set(kept) <= {"other"}
-    assert next(read_lines([export_line(letter)])).body == body
+    assert next(read_lines([export_line(letter).encode()])).body == body
 
 
 @quick
@@ -141,16 +141,16 @@ def test_an_export_comes_back_to_the_bit(body: bytes, properties: pika.BasicProp
     letter = read(body, noise if properties is None else encode(properties))
     line = export_line(letter)
     assert "\n" not in line
-    (again,) = read_lines(["", line])
+    (again,) = read_lines([b"", line.encode()])
     assert (again.body, again.properties, again.cause) == (letter.body, letter.properties, letter.cause)
     fields = json.loads(line)
     if properties is not None:
         del fields["properties_base64"]
-        (by_hand,) = read_lines([json.dumps(fields)])
+        (by_hand,) = read_lines([json.dumps(fields).encode()])
         assert decode(by_hand.properties) == decode(letter.properties)
         fields["properties"]["app_id"] = "somebody's own"
         fields["properties_base64"] = base64.b64encode(letter.properties).decode()
-        (mended,) = read_lines([json.dumps(fields)])
+        (mended,) = read_lines([json.dumps(fields).encode()])
         assert decode(mended.properties).app_id == "somebody's own", "what was changed by hand counts"
 
 
@@ -159,7 +159,7 @@ def test_an_export_comes_back_to_the_bit(body: bytes, properties: pika.BasicProp
 )
 def test_a_line_that_is_no_letter_is_named(line: str) -> None:
     with pytest.raises(SettingError, match="line 2 is not an exported dead letter"):
-        list(read_lines(["", line]))
+        list(read_lines([b"", line.encode()]))
 
 
 @quick

@@ -11,8 +11,8 @@ import pytest
 
 from jobtrail.deadletters import letter_maker
 from jobtrail.deadletters.dry_run import DryRunner
-from jobtrail.models.datasets.judgement import Verdict
 from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterKind
+from jobtrail.models.dead_letters.dry_run import Verdict
 from jobtrail.models.dead_letters.replay import ReplayState
 from jobtrail.models.settings import Settings
 from jobtrail.models.topology import error_queue

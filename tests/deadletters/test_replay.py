@@ -16,12 +16,12 @@ from jobtrail.models.dead_letters.dead_letter import Edit, LetterFilter, LetterS
 from jobtrail.models.dead_letters.replay import Replay, ReplayState
 from jobtrail.models.errors import BusyError, NotFoundError, TooLateError
 from jobtrail.models.settings import Settings
-from jobtrail.operations.dead_letter_acts import discard_letters, restore_letters, start_replay
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.causes import CauseRepository
 from jobtrail.store.dead_letters.dead_letters import LetterRepository
 from jobtrail.store.dead_letters.replayed import Settlement
 from jobtrail.store.dead_letters.replays import ReplayRepository
+from tests.deadletters.acts import discard_letters, restore_letters, start_replay
 from tests.deadletters.conftest import (
     LetterBench,
     declare,

@@ -17,16 +17,16 @@ import pytest
 
 from jobtrail.deadletters.dry_run import DryRunner
 from jobtrail.deadletters.outcomes import OutcomeJudge
-from jobtrail.models.datasets.judgement import Verdict
 from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterState
+from jobtrail.models.dead_letters.dry_run import Verdict
 from jobtrail.models.dead_letters.replay import ReplayState
 from jobtrail.models.errors import BusyError
 from jobtrail.models.settings import Settings
-from jobtrail.operations.dead_letter_acts import start_replay
 from jobtrail.stack.private_stack import PrivateStack
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.causes import CauseRepository
 from jobtrail.store.dead_letters.replays import ReplayRepository
+from tests.deadletters.acts import start_replay
 from tests.deadletters.conftest import (
     LetterBench,
     LettersProcess,

@@ -16,9 +16,9 @@ from jobtrail.deadletters.reading import caused
 from jobtrail.models.dead_letters.dead_letter import DeadLetter, Edit, LetterFilter, LetterKind, LetterState
 from jobtrail.models.dead_letters.replay import ReplayState
 from jobtrail.models.settings import FORMER_REPLY_QUEUE, Settings
-from jobtrail.operations.dead_letter_acts import start_replay
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.dead_letters import LetterRepository
+from tests.deadletters.acts import start_replay
 from tests.deadletters.conftest import (
     LetterBench,
     declare,

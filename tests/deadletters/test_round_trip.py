@@ -3,8 +3,8 @@
 import asyncio
 
 from jobtrail.deadletters.dry_run import DryRunner
-from jobtrail.models.datasets.judgement import Verdict
 from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterState
+from jobtrail.models.dead_letters.dry_run import Verdict
 from jobtrail.models.dead_letters.replay import ReplayState
 from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database

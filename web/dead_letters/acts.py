@@ -277,9 +277,4 @@ def _edit(letter: DeadLetter, change: LetterChange, by: str) -> Edit:
 
 
 def _read(body: bytes) -> list[DeadLetter]:
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise SettingError("this is no exported file: it is no text in UTF-8") from error
-    # Only line feeds part lines: a text within one may hold any other character that Python takes for a line's end.
-    return list(read_lines(text.split("\n")))
+    return list(read_lines(body.split(b"\n")))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from jobtrail.deadletters.dry_run import DryRunner
 from jobtrail.deadletters.outgoing import target_of
-from jobtrail.models.datasets.judgement import DryRun
 from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter, LetterFilter
+from jobtrail.models.dead_letters.dry_run import DryRun
 from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.dead_letters import LetterRepository

@@ -13,10 +13,10 @@ import pytest
 
 from jobtrail.models.dead_letters.dead_letter import LetterFilter
 from jobtrail.models.settings import Settings
-from jobtrail.operations.dead_letter_acts import start_replay
 from jobtrail.store.database import Database
 from tests.cli.support import JobTrail
 from tests.cli.test_services import running
+from tests.deadletters.acts import start_replay
 from tests.deadletters.conftest import LetterBench, update_body
 from tests.support import Names, eventually
 
@@ -207,7 +207,7 @@ def test_replayed_letters_are_in_their_jobs_timelines_and_on_the_receipt(
         done = jobtrail.run("deadletters", "replay", "--reason", "unstorable")
 
     assert done.returncode == 0, done.stderr
-    assert "20 of 20 letters sent" in done.stdout
+    assert "20 of 20 dead letters sent" in done.stdout
     assert "✔ resolved" in done.stdout
     [replay] = jobtrail.json("deadletters", "replays")["replays"]
     assert (replay["state"], replay["sent"], replay["counts"]["resolved"]) == ("done", 20, 20)
@@ -236,7 +236,7 @@ def test_a_staged_replay_halts_after_the_letter_that_fails_again(
         done = jobtrail.run("deadletters", "replay", "--all")
 
     assert done.returncode == 1
-    assert "halted: 1 of 30 letters sent" in done.stdout
+    assert "halted: 1 of 30 dead letters sent" in done.stdout
     assert "start is no time: 'noon'" in done.stdout
     kept = list(states(jobtrail).values())
     assert (kept.count("failed_again"), kept.count("open")) == (1, 30)

@@ -6,7 +6,6 @@ from jobtrail.broker.properties import encode
 from jobtrail.broker.queue_depth import QueueDepth
 from jobtrail.deadletters.accounting import Audit
 from jobtrail.deadletters.archive import export_line
-from jobtrail.models.datasets.judgement import DryRun, Judgement, Verdict
 from jobtrail.models.dead_letters.accounting import HourlyCount, StreamFindings, stream_balance
 from jobtrail.models.dead_letters.dead_letter import (
     Cause,
@@ -18,6 +17,7 @@ from jobtrail.models.dead_letters.dead_letter import (
     LetterState,
     Sending,
 )
+from jobtrail.models.dead_letters.dry_run import DryRun, Judgement, Verdict
 from jobtrail.models.dead_letters.reasons import reason_words
 from jobtrail.models.dead_letters.replay import Replay, ReplayState
 from jobtrail.models.position import Position

@@ -1,4 +1,4 @@
-"""What a replay of a letter would come to, as far as that can be told beforehand."""
+"""What a replay would do, as far as that can be predicted."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,16 +11,16 @@ class Verdict(StrEnum):
     APPLIES = "applies"
     """It would be processed."""
     DUPLICATE = "duplicate"
-    """It would be recognised as stored already."""
+    """It is stored already."""
     FAILS = "fails"
     """It would fail again."""
     UNTOLD = "untold"
-    """Nobody can say: it is another service's message, or it is not known where it would go."""
+    """Unknown: it is another service's message, or its target is unknown."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Judgement:
-    """What a replay of one letter would come to."""
+    """What a replay of one dead letter would do."""
 
     verdict: Verdict
     reason: str
@@ -31,23 +31,25 @@ class Judgement:
 
 @dataclass(slots=True, kw_only=True)
 class DryRun:
-    """What a replay of many letters would come to."""
+    """What a replay of many dead letters would do."""
 
     counts: Counter[Verdict] = field(default_factory=Counter)
     reasons: Counter[tuple[Verdict, str]] = field(default_factory=Counter)
     targets: Counter[str] = field(default_factory=Counter)
-    """Letters by the queue they would go to; empty where nobody knows one."""
+    """Dead letters by their target queue; empty if unknown."""
+    is_whole: bool = True
+    """Whether all were judged, and not only the oldest up to a limit."""
 
     @property
     def total(self) -> int:
-        """Letters that were judged."""
+        """How many were judged."""
         return self.counts.total()
 
     def add(self, judgement: Judgement, target: str) -> None:
-        """Count one letter.
+        """Count one dead letter.
 
         Args:
-            judgement: What it would come to.
+            judgement: What its replay would do.
             target: The queue it would go to.
         """
         self.counts[judgement.verdict] += 1

@@ -1,12 +1,18 @@
-"""Reads dead letters and prints them as a list."""
+"""`jobtrail deadletters list`: dead letters, one line each."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
+from jobtrail.cli.command_group import JsonOption
 from jobtrail.cli.context import current_settings, open_database
+from jobtrail.cli.dead_letters.selection import CursorOption, LimitOption, SelectionOptions, takes
+from jobtrail.cli.interruptible import run_interruptible
 from jobtrail.cli.output.console import make_console, write_json
 from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import BAD, QUIET, word_text
@@ -22,23 +28,37 @@ from jobtrail.store.keyset import Page
 
 _ANY = "any"
 _WIDE = Columns(
-    state="STATE", name="LETTER", details=["REASON", "EXTRACTOR", "FROM", "JOB"], ends=["CAPTURED"], remark="ERROR"
+    state="STATE", name="DEAD LETTER", details=["REASON", "EXTRACTOR", "FROM", "JOB"], ends=["CAPTURED"], remark="ERROR"
 )
-_NARROW = Columns(state="STATE", name="LETTER", details=["JOB"], ends=["CAPTURED"], remark="ERROR")
+_NARROW = Columns(state="STATE", name="DEAD LETTER", details=["JOB"], ends=["CAPTURED"], remark="ERROR")
+
+
+@takes(SelectionOptions)
+def list_(
+    *,
+    which: SelectionOptions,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="In this state; repeatable, or separated by commas; `any` for all. Default: open and unknown.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: LimitOption = 20,
+    cursor: CursorOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List dead letters, the newest first: those that are open, or whose replay had no known outcome."""
+    wanted = replace(which.letters(datetime.now(UTC)), states=read_states(state or ()))
+    found, unsettled = run_interruptible(_read(wanted, limit=limit, cursor=cursor))
+    if as_json:
+        write_json(LetterListSchema.of(found).json_object())
+    else:
+        print_letters(found, unsettled)
 
 
 def read_states(words: Iterable[str]) -> Sequence[LetterState] | None:
-    """Read `--state`: words in any case.
-
-    Args:
-        words: One word per option, or several parted by commas.
-
-    Returns:
-        The states, each once; those of letters to be looked at where none is named; None for any.
-
-    Raises:
-        SettingError: One is no state.
-    """
+    """Read `--state`: words in any case, also separated by commas; open ones by default, None for any."""
     found: dict[LetterState, None] = {}
     for word in (part.strip() for text in words for part in text.split(",") if part.strip()):
         if word.lower() == _ANY:
@@ -46,47 +66,19 @@ def read_states(words: Iterable[str]) -> Sequence[LetterState] | None:
         try:
             found[LetterState(word.lower().replace("-", "_").replace(" ", "_"))] = None
         except ValueError:
-            raise SettingError(f"--state {word[:80]!r} is none of {', '.join(LetterState)}, {_ANY}") from None
+            raise SettingError(f"--state {word[:80]!r} is not one of {', '.join(LetterState)}, {_ANY}") from None
     return tuple(found) or UNSETTLED
 
 
-async def read(wanted: LetterFilter, *, limit: int, cursor: str | None) -> tuple[Page[DeadLetter], int]:
-    """Read one page of letters.
-
-    Args:
-        wanted: Which.
-        limit: Letters per page.
-        cursor: The `next` of the page before.
-
-    Returns:
-        The page, and how many letters of all are to be looked at.
-
-    Raises:
-        SettingError: A setting or the cursor is wrong.
-        TooBroadError: Too much had to be looked through.
-        StoreError: The database can't be reached.
-    """
+async def _read(wanted: LetterFilter, *, limit: int, cursor: str | None) -> tuple[Page[DeadLetter], int]:
+    """Read one page, and how many of all are open."""
     async with open_database(current_settings()) as database:
         page = await LetterRepository(database).list(wanted, limit=limit, cursor=cursor)
         return page, await CauseRepository(database).unsettled()
 
 
-def print_json(found: Page[DeadLetter]) -> None:
-    """Print letters as one JSON object.
-
-    Args:
-        found: The page.
-    """
-    write_json(LetterListSchema.of(found).json_object())
-
-
 def print_letters(found: Page[DeadLetter], unsettled: int) -> None:
-    """Print letters as a list.
-
-    Args:
-        found: The page.
-        unsettled: How many letters of all are to be looked at.
-    """
+    """Print a page; `unsettled` is how many of all are open."""
     console = make_console()
     if not found.rows:
         _print_empty(console, unsettled)
@@ -94,28 +86,21 @@ def print_letters(found: Page[DeadLetter], unsettled: int) -> None:
     now, wide = datetime.now(UTC), console.width >= WIDE
     print_lines(console, _WIDE if wide else _NARROW, [_line(letter, now, wide=wide) for letter in found.rows])
     print_next(console, found.next)
-    console.print(Text("\nLook at one:  jobtrail deadletters show LETTER", style=QUIET))
+    console.print(Text("\nShow one:  jobtrail deadletters show LETTER", style=QUIET))
 
 
 def _print_empty(console: Console, unsettled: int) -> None:
     if unsettled:
-        console.print("There is no such dead letter.")
-        console.print(Text(f"  All that are to be looked at ({unsettled:,}):  jobtrail deadletters list", style=QUIET))
+        console.print("No dead letters match.")
+        console.print(Text(f"  All open ones ({unsettled:,}):  jobtrail deadletters list", style=QUIET))
     else:
-        console.print(Text.assemble(word_text("resolved"), ": no dead letter is to be looked at."))
-        console.print(Text("  Those that are settled:          jobtrail deadletters list --state any", style=QUIET))
-        console.print(Text("  Does anything capture them?      jobtrail doctor", style=QUIET))
+        console.print(Text.assemble(word_text("resolved"), ": there are no open dead letters."))
+        console.print(Text("  All of them:             jobtrail deadletters list --state any", style=QUIET))
+        console.print(Text("  Is a capture running?    jobtrail doctor", style=QUIET))
 
 
 def state_text(state: LetterState) -> Text:
-    """Make the sign and the word of a letter's state.
-
-    Args:
-        state: The state.
-
-    Returns:
-        The coloured text.
-    """
+    """Make the sign and the word of a state."""
     return word_text(state.value.replace("_", " "))
 
 
