@@ -64,7 +64,7 @@ def _place(amqp_url: str) -> str:
 
 def _unreachable(place: str, error: BrokerError | TimeoutError) -> Check:
     if isinstance(error.__cause__, AuthenticationError | ProbableAuthenticationError):
-        advice = "correct the user and the password in JOBTRAIL_AMQP_URL: RabbitMQ refused them"
+        advice = "RabbitMQ refused the user or the password: correct them in JOBTRAIL_AMQP_URL"
     else:
         advice = "start RabbitMQ or correct JOBTRAIL_AMQP_URL; to start a private one: jobtrail up"
     words = str(error) or f"{place} did not answer within {_TIMEOUT_S:g} s"
