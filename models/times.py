@@ -43,7 +43,7 @@ def read_moment(text: str, now: datetime) -> datetime:
         moment = datetime.fromisoformat(text.strip())
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"this is no age (30m, 2h, 1d, 1w) and no time in ISO 8601: {text[:80]!r}") from error
+        raise ValueError(f"{text[:80]!r} is not an age (30m, 2h, 1d, 1w) or a time in ISO 8601") from error
 
 
 def rfc3339(moment: datetime | None) -> str | None:

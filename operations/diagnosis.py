@@ -9,7 +9,6 @@ from jobtrail.broker.queue_depth import QueueDepth, QueueGauge
 from jobtrail.heartbeat.liveness import Basis, Evidence, Stall, StallKind, online, spoken
 from jobtrail.models.heartbeat import InstanceRecord
 from jobtrail.models.jobs.job import JobState
-from jobtrail.models.jobs.status import Status
 from jobtrail.models.settings import Settings
 from jobtrail.models.times import duration
 from jobtrail.operations.figure_book import FigureBook, Usual
@@ -20,7 +19,6 @@ WAITING_LONG_S = 60.0
 """Seconds after which it is asked why a job still waits."""
 MAX_AT_ONCE = 5
 """Jobs of a list that are looked into: each may mean a question to the broker."""
-_WAITING = frozenset({Status.SUBMITTED, Status.RESUBMITTED})
 _LONGEST_WORDS = 300
 
 
@@ -140,7 +138,7 @@ class Diagnoser:
 
 def waits_long(job: JobState, now: datetime) -> bool:
     """Tell whether a job has waited for a worker for so long that one may ask why."""
-    return job.status in _WAITING and (now - job.seen_at).total_seconds() > WAITING_LONG_S
+    return job.status.is_waiting and (now - job.seen_at).total_seconds() > WAITING_LONG_S
 
 
 def diagnose(found: Circumstances) -> Diagnosis:

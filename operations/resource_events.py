@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.jobs.job import Event
 from jobtrail.operations.job_list import ListedJob, judged
 from jobtrail.operations.stall_detector import StallDetector
-from jobtrail.store.jobs.jobs import EventFilter, EventPage, JobFilter, JobRepository
+from jobtrail.store.jobs.jobs import EventPage, JobRepository
+from jobtrail.store.jobs.query import EventFilter
 from jobtrail.store.jobs.without_job_id import UnnamedGroup
 
 MAX_GROUPS = 100
@@ -82,7 +84,7 @@ async def read_resource_events(
         SettingError: The cursor is none of ours.
         StoreError: The database can't be reached.
     """
-    wanted = JobFilter(resource_id=request.resource_id, extractor_id=request.extractor_id)
+    wanted = JobFilter(resource=request.resource_id, extractor=request.extractor_id)
     page = await repository.list(wanted, limit=request.jobs, cursor=request.cursor)
     listed, pages, unnamed = await asyncio.gather(
         judged(judge, page.jobs),

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobtrail.models.jobs.status import Status
-from jobtrail.operations.job_list import RUNNING, ListedJob, judged
+from jobtrail.models.jobs.filter import JobFilter
+from jobtrail.models.jobs.status import RUNNING, WAITING
+from jobtrail.operations.job_list import ListedJob, judged
 from jobtrail.operations.stall_detector import StallDetector
-from jobtrail.store.jobs.jobs import JobFilter, JobRepository
+from jobtrail.store.jobs.jobs import JobRepository
 from jobtrail.store.jobs.workload import WorkloadRepository
 
-WAITING = (Status.SUBMITTED, Status.RESUBMITTED)
 MAX_COUNTED = 10_000
 """Counting stops here."""
 MAX_JUDGED = 500
@@ -88,7 +88,7 @@ async def read_running(
     if len(silent) < MAX_JUDGED:
         lively = looked_at
     else:
-        page = await jobs.list(JobFilter(statuses=RUNNING, extractor_id=extractor_id), limit=limit)
+        page = await jobs.list(JobFilter(status=RUNNING, extractor=extractor_id), limit=limit)
         lively = await judged(judge, page.jobs)
     at_work = [each for each in lively if each.stall is None]
     at_work.sort(key=_started, reverse=True)

@@ -58,7 +58,7 @@ class Flaw(BaseModel):
 
     place: str = Field(serialization_alias="in", description="query, path, header or body.", examples=["query"])
     name: str = Field(description="The parameter, or the field of the body.", examples=["status"])
-    detail: str = Field(description="What is wrong.", examples=["'done!' is no status"])
+    detail: str = Field(description="What is wrong.", examples=["'done!' is not a status"])
 
 
 class Problem(BaseModel):
@@ -193,12 +193,12 @@ def _example(status: int) -> dict[str, object]:
         "detail": _EXAMPLES[status],
     }
     if status == HTTPStatus.BAD_REQUEST:
-        told["errors"] = [{"in": "query", "name": "status.0", "detail": "'fast' is no status"}]
+        told["errors"] = [{"in": "query", "name": "status.0", "detail": "'fast' is not a status"}]
     return told
 
 
 _EXAMPLES = {
-    400: "status.0: 'fast' is no status",
+    400: "status.0: 'fast' is not a status",
     401: "The token is unknown, revoked or expired.",
     403: "This needs a token with the role operator.",
     404: "there is no job 'job-7'",

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from jobtrail.heartbeat.liveness import online
 from jobtrail.models.datasets.dataset import DatasetStatus, LogType
+from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.jobs.job import JobState
-from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.status import RUNNING, WAITING, Status
 from jobtrail.models.settings import Settings
 from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.database import Database
@@ -17,7 +18,7 @@ from jobtrail.store.datasets.console import Console
 from jobtrail.store.datasets.views import DatasetViews, LogRow
 from jobtrail.store.dead_letters.causes import CauseRepository
 from jobtrail.store.extractors import ExtractorRepository
-from jobtrail.store.jobs.jobs import JobFilter, JobRepository
+from jobtrail.store.jobs.jobs import JobRepository
 from jobtrail.store.jobs.overview import OverviewRepository
 from jobtrail.store.jobs.without_job_id import UnnamedGroup
 
@@ -29,8 +30,6 @@ _RUNNING_LIMIT = 500
 _CHANGES_LIMIT = 20
 """Changes of datasets between two looks; of more, only the latest are told."""
 _CHANGES_SINCE = timedelta(days=1)
-_RUNNING = (Status.STARTED, Status.PROCESSING)
-_WAITING = (Status.SUBMITTED, Status.RESUBMITTED)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -51,12 +50,12 @@ class LiveFigures:
     @property
     def running(self) -> int:
         """Jobs that a worker holds."""
-        return sum(self.jobs.get(status, 0) for status in _RUNNING)
+        return sum(self.jobs.get(status, 0) for status in RUNNING)
 
     @property
     def waiting(self) -> int:
         """Jobs that wait in a worker's queue."""
-        return sum(self.jobs.get(status, 0) for status in _WAITING)
+        return sum(self.jobs.get(status, 0) for status in WAITING)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -139,7 +138,7 @@ class LiveReader:
 
     async def _stalled(self) -> frozenset[str]:
         judge = StallDetector(self._database, self._settings)
-        running = await self._jobs.list(JobFilter(statuses=_RUNNING), limit=_RUNNING_LIMIT)
+        running = await self._jobs.list(JobFilter(status=RUNNING), limit=_RUNNING_LIMIT)
         stalls = await judge.stalls(running.jobs)
         return frozenset(job.job_id for job, stall in zip(running.jobs, stalls, strict=True) if stall)
 

@@ -12,7 +12,7 @@ from jobtrail.cli.live.datasets import draw_datasets
 from jobtrail.cli.live.jobs import LiveFigures, Snapshot
 from jobtrail.cli.output.palette import BAD, GOOD, QUIET, WARNING, sign_of, status_text, style_of
 from jobtrail.models.jobs.job import JobState
-from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.status import END_WORDS, Status
 from jobtrail.store.jobs.without_job_id import UnnamedGroup
 
 _FRAME_LINES = 7
@@ -26,12 +26,6 @@ _BAR_CELLS = 7
 _GROUPS = 3
 """Groups of updates without a job id that are shown, the latest ones."""
 _RUNNING_STYLE = style_of(Status.PROCESSING)
-_END_WORDS = {
-    Status.SUCCEEDED: "succeeded",
-    Status.ERROR: "failed",
-    Status.SKIPPED: "skipped",
-    Status.CANCELLED: "cancelled",
-}
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -203,7 +197,7 @@ def _state(job: JobState, *, stalled: bool) -> Text:
 def _figures(figures: LiveFigures, *, wide: bool) -> Text:
     parts = [(f"{sign_of(Status.PROCESSING)} {figures.running} running", _RUNNING_STYLE)]
     parts.append((f"{sign_of(Status.SUBMITTED)} {figures.waiting} waiting", style_of(Status.SUBMITTED)))
-    for status, word in _END_WORDS.items():
+    for status, word in END_WORDS.items():
         count = figures.jobs.get(status, 0)
         if count:
             parts.append((f"{sign_of(status)} {count:,}{f' {word}' if wide else ''}", style_of(status)))

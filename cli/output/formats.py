@@ -1,10 +1,8 @@
 """How times and durations are read and written."""
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from jobtrail.models.errors import SettingError
-from jobtrail.models.jobs.status import Status, status_of_word
 from jobtrail.models.times import read_age, read_moment
 
 
@@ -51,9 +49,7 @@ def parse_since(text: str, now: datetime, *, option: str = "--since") -> datetim
     try:
         return read_moment(text, now)
     except ValueError as error:
-        raise SettingError(
-            f"{option} must be an age (30m, 2h, 1d, 1w) or a time in ISO 8601, not {text[:80]!r}"
-        ) from error
+        raise SettingError(f"{option}: {error}") from error
 
 
 def parse_expiry(text: str, now: datetime) -> datetime:
@@ -76,24 +72,3 @@ def parse_expiry(text: str, now: datetime) -> datetime:
     except OverflowError as error:
         raise SettingError(f"--expires {text[:80]!r} is too long") from error
     raise SettingError(f"--expires must be how long it lasts (12h, 90d, 52w), not {text[:80]!r}")
-
-
-def parse_statuses(words: Iterable[str]) -> tuple[Status, ...]:
-    """Read `--status`: words in any case, also the older ones such as `done`.
-
-    Args:
-        words: One word per option, or several parted by commas.
-
-    Returns:
-        The statuses, each once.
-
-    Raises:
-        SettingError: One is no status.
-    """
-    found: dict[Status, None] = {}
-    for word in (part for text in words for part in text.split(",") if part.strip()):
-        status = status_of_word(word)
-        if status is None:
-            raise SettingError(f"--status {word.strip()[:80]!r} is none of {', '.join(Status)}")
-        found[status] = None
-    return tuple(found)

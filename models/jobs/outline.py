@@ -14,7 +14,6 @@ from itertools import pairwise
 from typing import Self
 
 from jobtrail.models.jobs.status import Status
-from jobtrail.models.jobs.timeline import is_work
 
 MAX_WHOLE = 2000
 """Jobs of so many events are read whole."""
@@ -55,7 +54,7 @@ class Stretch:
     @property
     def is_work(self) -> bool:
         """Whether a worker had the job meanwhile, and went on with it."""
-        return is_work(self.first.state) and self.first.attempt == self.following.attempt
+        return self.first.state.is_running and self.first.attempt == self.following.attempt
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

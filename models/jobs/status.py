@@ -30,18 +30,31 @@ class Status(StrEnum):
     """Taken back before a worker took it."""
 
     @property
-    def is_end(self) -> bool:
-        """Whether the job is finished in this state."""
-        return self in _ENDS
+    def is_waiting(self) -> bool:
+        """Whether the job is in a worker's queue in this state."""
+        return self in WAITING
 
     @property
     def is_running(self) -> bool:
         """Whether a worker holds the job in this state."""
-        return self in _RUNNING
+        return self in RUNNING
+
+    @property
+    def is_end(self) -> bool:
+        """Whether the job is finished in this state."""
+        return self in ENDS
 
 
-_ENDS = frozenset({Status.SUCCEEDED, Status.ERROR, Status.SKIPPED, Status.CANCELLED})
-_RUNNING = frozenset({Status.STARTED, Status.PROCESSING})
+WAITING = (Status.SUBMITTED, Status.RESUBMITTED)
+RUNNING = (Status.STARTED, Status.PROCESSING)
+END_WORDS = {
+    Status.SUCCEEDED: "succeeded",
+    Status.ERROR: "failed",
+    Status.SKIPPED: "skipped",
+    Status.CANCELLED: "cancelled",
+}
+"""How a job ended, as people say it."""
+ENDS = tuple(END_WORDS)
 
 _WORDS = {
     **{status.value.lower(): status for status in Status},

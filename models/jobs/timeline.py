@@ -5,24 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobtrail.models.jobs.job import Event, Gap
-from jobtrail.models.jobs.status import Status
 
 SILENCE_S = 60.0
 """A step of this many seconds or more is shown as silence."""
 MAX_HELD = 1000
 """Late events that are held back until a step's end is known; then it is shown without its length."""
 _MAX_GAPS = 5
-_WAITING = (Status.SUBMITTED, Status.RESUBMITTED)
-
-
-def is_waiting(state: Status) -> bool:
-    """Whether a job waits in a queue after an update with this state."""
-    return state in _WAITING
-
-
-def is_work(state: Status) -> bool:
-    """Whether a worker has a job after an update with this state, so that the step counts as work."""
-    return state not in _WAITING and not state.is_end
 
 
 def gap_words(gaps: Sequence[Gap]) -> str:
@@ -55,7 +43,7 @@ class Step:
     @property
     def is_work(self) -> bool:
         """Whether a worker had the job during this step."""
-        return is_work(self.event.update.state)
+        return self.event.update.state.is_running
 
 
 class StepReader:

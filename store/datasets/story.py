@@ -9,12 +9,13 @@ from typing import Any
 from pymongo.asynchronous.collection import AsyncCollection
 
 from jobtrail.models.errors import NotFoundError
+from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.database import Document, translated
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.datasets.views import GROUP_STAGE, DatasetRow, dataset_row, log_row, moment_of, text_of
-from jobtrail.store.jobs.jobs import JobFilter, JobRepository
+from jobtrail.store.jobs.jobs import JobRepository
 
 MAX_OF_A_KIND = 1000
 """Moments of one kind that a story tells at the most: the latest ones."""
@@ -99,7 +100,7 @@ class DatasetStories:
             batch_jobs = await _latest(console.batch_jobs, {"dataset_id": dataset_id})
             notifications = await _latest(console.notifications, {"dataset_id": dataset_id})
             outbox = await _latest(console.database.outbox, {"dataset_id": dataset_id})
-        jobs = (await self._jobs.list(JobFilter(resource_id=dataset_id), limit=MAX_OF_A_KIND)).jobs
+        jobs = (await self._jobs.list(JobFilter(resource=dataset_id), limit=MAX_OF_A_KIND)).jobs
         dataset = dataset_row(history)
         moments = [
             Moment(at=dataset.created_at, kind=MomentKind.ASKED, state=None, subject=dataset.group, message=None),

@@ -1,6 +1,5 @@
 """Reads a job's events page by page, as far as a page shows them: long messages are cut inside the database."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +8,7 @@ from typing import Any
 from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.database import Database, Document, translated
+from jobtrail.store.jobs.query import EventFilter
 
 LINES_PER_PAGE = 200
 MAX_SEARCHED = 20_000
@@ -44,20 +44,6 @@ class EventLine:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class LineQuery:
-    """Which events of a job; without `after` and `before` the latest."""
-
-    after: int | None = None
-    """Position after which to begin."""
-    before: int | None = None
-    """Position before which to end."""
-    statuses: Sequence[Status] = ()
-    """None means any."""
-    text: str = ""
-    """To be found in the message; capitals count as small letters."""
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
 class LinePage:
     """A part of a job's events, in order."""
 
@@ -78,29 +64,20 @@ class EventLines:
     def __init__(self, database: Database) -> None:
         self._extractions = database.extractions
 
-    async def page(self, job: JobState, query: LineQuery) -> LinePage:
-        """Read a page of the events that a job counts.
-
-        Args:
-            job: The job.
-            query: Which ones.
-
-        Returns:
-            The page.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
-        clauses = _clauses(query)
+    async def page(
+        self, job: JobState, wanted: EventFilter, *, after: int | None = None, before: int | None = None
+    ) -> LinePage:
+        """Read a page of the events that a job counts, behind or before a position, else the latest ones."""
+        clauses = wanted.query()
         reach = MAX_SEARCHED if clauses else LINES_PER_PAGE
-        if query.after is not None:
-            first, direction = min(query.after, job.event_count) + 1, 1
+        if after is not None:
+            first, direction = min(after, job.event_count) + 1, 1
             last = min(first + reach - 1, job.event_count)
         else:
-            last, direction = min((query.before or job.event_count + 1) - 1, job.event_count), -1
+            last, direction = min((before or job.event_count + 1) - 1, job.event_count), -1
             first = max(1, last - reach + 1)
         window: Document = {"job_id": job.job_id, "position": {"$gte": first, "$lte": last}}
-        found = await self._read({**window, **clauses}, direction)
+        found = await self._read(window | clauses, direction)
         if len(found) == LINES_PER_PAGE:
             first, last = (first, found[-1]["position"]) if direction == 1 else (found[0]["position"], last)
         following = await self._following(job.job_id, found)
@@ -168,17 +145,6 @@ class EventLines:
                 cursor = self._extractions.find(query, fields).batch_size(LINES_PER_PAGE)
                 known |= {each["position"]: (each["start"], each["late"]) async for each in cursor}
         return known
-
-
-def _clauses(query: LineQuery) -> Document:
-    clauses: Document = {}
-    if query.statuses:
-        clauses["state"] = {"$in": [status.value for status in query.statuses]}
-    # A pattern can't hold the letter NUL.
-    text = query.text.replace("\0", "")
-    if text:
-        clauses["message"] = {"$regex": re.escape(text), "$options": "i"}
-    return clauses
 
 
 def _length_s(document: Mapping[str, Any], following: Mapping[int, tuple[datetime, bool]]) -> float | None:

@@ -1,16 +1,15 @@
 """The read side of the trail: jobs and their timelines."""
 
-import re
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import cast
 
 from jobtrail.models.errors import NotFoundError
+from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.jobs.job import Event, JobState
-from jobtrail.models.jobs.status import Status
 from jobtrail.store.database import Database, Document, translated
 from jobtrail.store.jobs.documents import event_from, job_from
+from jobtrail.store.jobs.query import EventFilter, between, containing
 from jobtrail.store.jobs.without_job_id import UnnamedRepository
 from jobtrail.store.keyset import SortOrder, cursor_behind, read_page, within
 
@@ -23,32 +22,6 @@ _EVENTS_PER_READ = 1000
 """Events fetched together: enough to be quick, few enough to keep memory small with long messages."""
 _LATEST_FIRST = SortOrder(field="updated_at", direction=-1)
 _SEARCHED = ("_id", "resource_id", "extractor_id", "user_id", "message")
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class JobFilter:
-    """Which jobs are asked for; None and empty mean any."""
-
-    extractor_id: str | None = None
-    resource_id: str | None = None
-    user_id: str | None = None
-    statuses: Sequence[Status] = ()
-    since: datetime | None = None
-    """Only jobs updated at this time or later."""
-    until: datetime | None = None
-    """Only jobs updated before this time."""
-    text: str | None = None
-    """A job's whole id; else a part, in any case, of the job's, the resource's, the extractor's or the user's id, or of
-    the message."""
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class EventFilter:
-    """Which events of a job are asked for; None and empty mean any."""
-
-    statuses: Sequence[Status] = ()
-    text: str | None = None
-    """A part of the message, in any case."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -168,14 +141,14 @@ class JobRepository:
             TooBroadError: There was too much to look through.
             StoreError: The database can't be reached.
         """
-        if wanted.text is not None and cursor is None:
+        if wanted.q is not None and cursor is None:
             with translated():
-                named = await self._database.jobs.find_one({**_job_query(wanted), "_id": wanted.text})
+                named = await self._database.jobs.find_one({**_job_query(wanted), "_id": wanted.q})
             if named is not None:
                 return JobPage(jobs=[job_from(named)], next=None)
         page = await read_page(
             self._database.jobs,
-            {"$and": [_job_query(wanted), _text_query(_SEARCHED, wanted.text)]},
+            {"$and": [_job_query(wanted), containing(_SEARCHED, wanted.q)]},
             _LATEST_FIRST,
             limit=limit,
             cursor=cursor,
@@ -208,9 +181,7 @@ class JobRepository:
         """
         position: Document = {"$gt": after} if before is None else {"$gt": after, "$lt": before}
         query: Document = {"job_id": job_id, "position": position}
-        if wanted.statuses:
-            query["state"] = {"$in": [status.value for status in wanted.statuses]}
-        found = self._database.extractions.find({"$and": [query, _text_query(("message",), wanted.text)]})
+        found = self._database.extractions.find(query | wanted.query())
         found = found.sort("position", 1 if before is None else -1).limit(limit + 1)
         with translated(), within(SEARCH_LIMIT_S):
             documents = await found.max_time_ms(int(SEARCH_LIMIT_S * 1000)).to_list()
@@ -266,29 +237,14 @@ class JobRepository:
 
 
 def _job_query(wanted: JobFilter) -> Document:
-    query: Document = {}
-    for name, value in (
-        ("extractor_id", wanted.extractor_id),
-        ("resource_id", wanted.resource_id),
-        ("user_id", wanted.user_id),
-    ):
-        if value is not None:
-            query[name] = value
-    if wanted.statuses:
-        query["status"] = {"$in": [status.value for status in wanted.statuses]}
-    bounds = {"$gte": wanted.since, "$lt": wanted.until}
-    if wanted.since is not None or wanted.until is not None:
-        query["updated_at"] = {name: moment for name, moment in bounds.items() if moment is not None}
-    return query
-
-
-def _text_query(fields: Sequence[str], text: str | None) -> Document:
-    """Match what has a text in one of some fields; anything where no text is asked for."""
-    if text is None:
-        return {}
-    # PCRE takes Python's escapes, but no NUL.
-    part = {"$regex": re.escape(text).replace("\0", r"\x00"), "$options": "i"}
-    return {"$or": [{field: part} for field in fields]}
+    query: Document = {
+        "extractor_id": wanted.extractor,
+        "resource_id": wanted.resource,
+        "user_id": wanted.user,
+        "status": {"$in": wanted.statuses} if wanted.statuses else None,
+        "updated_at": between(wanted.since, wanted.until),
+    }
+    return {name: value for name, value in query.items() if value is not None}
 
 
 def _position(event: Event) -> int:

@@ -11,7 +11,7 @@ from pymongo.errors import ExecutionTimeout
 
 from jobtrail.models.durations import GROWTH, Durations, summed
 from jobtrail.models.errors import TooBroadError
-from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.status import ENDS, Status
 from jobtrail.store.database import Database, Document, translated
 
 TIME_LIMIT_S = 20
@@ -19,7 +19,6 @@ TIME_LIMIT_S = 20
 MAX_GROUPS = 50_000
 """Groups of jobs in one span at the most: a bound for memory, far beyond what extractors that people name make."""
 
-_ENDS = [status.value for status in Status if status.is_end]
 _WORKED = [Status.SUCCEEDED.value, Status.ERROR.value]
 _MILLISECONDS = {"$subtract": ["$finished_at", "$started_at"]}
 _BIN: Document = {
@@ -82,7 +81,7 @@ class StatisticsRepository:
             StoreError: The database can't be reached.
         """
         pipeline: list[Document] = [
-            {"$match": {"status": {"$in": _ENDS}, "updated_at": {"$gte": since, "$lt": until}}},
+            {"$match": {"status": {"$in": ENDS}, "updated_at": {"$gte": since, "$lt": until}}},
             {
                 "$group": {
                     "_id": {"extractor": "$extractor_id", "status": "$status", "bin": _BIN},

@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from jobtrail.models.jobs.job import JobState
-from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.status import RUNNING, Status
 from jobtrail.store.database import Database, Document, translated
 from jobtrail.store.jobs.documents import job_from
-
-_RUNNING = [status.value for status in Status if status.is_running]
 
 
 class WorkloadRepository:
@@ -58,7 +56,7 @@ class WorkloadRepository:
         Raises:
             StoreError: The database can't be reached.
         """
-        query: Document = {"status": {"$in": _RUNNING}}
+        query: Document = {"status": {"$in": RUNNING}}
         if extractor_id is not None:
             query["extractor_id"] = extractor_id
         with translated():
@@ -78,7 +76,7 @@ class WorkloadRepository:
             StoreError: The database can't be reached.
         """
         pipeline: list[Document] = [
-            {"$match": {"status": {"$in": _RUNNING}}},
+            {"$match": {"status": {"$in": RUNNING}}},
             {"$limit": limit},
             {"$sortByCount": "$extractor_id"},
         ]

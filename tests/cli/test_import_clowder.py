@@ -11,11 +11,12 @@ from bson import DatetimeMS, ObjectId
 from pymongo import MongoClient
 
 from jobtrail.models.errors import NotFoundError, SettingError
+from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.settings import Settings
 from jobtrail.store.clowder.importer import ClowderImport, ImportedSource
 from jobtrail.store.database import Database
-from jobtrail.store.jobs.jobs import JobFilter, JobRepository
+from jobtrail.store.jobs.jobs import JobRepository
 from jobtrail.store.jobs.without_job_id import UnnamedRepository
 from jobtrail.store.log.rebuild import Rebuild
 from tests.cli.support import JobTrail, store_updates, update

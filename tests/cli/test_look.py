@@ -79,6 +79,8 @@ async def test_jobs_are_filtered_and_paged(jobtrail: JobTrail, settings: Setting
     assert ids("--user", "u1") == ["4", "1"]
     assert ids("--extractor", "e0", "--resource", "r0") == ["2", "0"]
     assert ids("--since", (START + timedelta(seconds=180)).isoformat()) == ["5", "4", "3"]
+    assert ids("--until", (START + timedelta(seconds=180)).isoformat()) == ["2", "1", "0"]
+    assert ids("--grep", "NO") == ["5", "3", "1"]
     pages, cursor = [], None
     while cursor is not None or not pages:
         page = jobtrail.json("jobs", "--limit", "4", *(["--cursor", cursor] if cursor else []))
@@ -86,7 +88,8 @@ async def test_jobs_are_filtered_and_paged(jobtrail: JobTrail, settings: Setting
         cursor = page["next"]
     assert pages == [["5", "4", "3", "2"], ["1", "0"]]
     assert jobtrail.run("jobs", "--cursor", "nonsense").returncode == 2
-    assert jobtrail.run("jobs", "--since", "soon").returncode == 2
+    for wrong in (("--since", "soon"), ("--status", "nearly"), ("--stalled", "--status", "error")):
+        assert jobtrail.run("jobs", *wrong).returncode == 2
     assert "No job matches" in jobtrail.run("jobs", "--user", "nobody").stdout
 
 

@@ -3,11 +3,12 @@
 import asyncio
 from typing import Any
 
+from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.settings import Settings
 from jobtrail.publisher import Reporter
 from jobtrail.store.database import Database
-from jobtrail.store.jobs.jobs import JobFilter, JobRepository
+from jobtrail.store.jobs.jobs import JobRepository
 from tests.consumer.conftest import Bench, consuming
 from tests.support import eventually_async
 

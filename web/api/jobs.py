@@ -3,14 +3,17 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from jobtrail.operations.job_list import RUNNING, JobListRequest, list_jobs
+from jobtrail.models.filters import Statuses, Text
+from jobtrail.models.jobs.filter import JobFilter
+from jobtrail.operations.job_list import list_jobs
 from jobtrail.operations.schemas.jobs import EventPageSchema, JobListSchema, JobSchema, MessagePageSchema
-from jobtrail.store.jobs.jobs import EventFilter, EventPage, JobFilter
+from jobtrail.store.jobs.jobs import EventPage
+from jobtrail.store.jobs.query import EventFilter
 from jobtrail.web.api.answers import answer, documented, links, next_link
 from jobtrail.web.api.examples import jobs as examples
-from jobtrail.web.api.parameters import Asked, AskedPage, Limit, Moment, Name, Statuses, Text
+from jobtrail.web.api.parameters import Asked, AskedPage, Limit
 from jobtrail.web.dependencies import AppParts, get_identity
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId
@@ -19,50 +22,8 @@ _MAX_POSITION = 2**53 - 1
 Position = Annotated[int, Field(ge=0, le=_MAX_POSITION, examples=[50])]
 
 
-class AskedJobs(AskedPage):
-    """Which jobs."""
-
-    extractor: Name | None = Field(None, examples=["ncsa.wordcount"], description="Only jobs of this extractor.")
-    status: Statuses = Field(default_factory=list)
-    stalled: bool = Field(
-        default=False,
-        description="Only running jobs that fell silent or lost their worker. They are found by looking through all "
-        "that run: a page may be short, even empty, and not be the last.",
-    )
-    resource: Name | None = Field(
-        None, examples=["5cb2d2d3a4be0f9fd3400001"], description="Only jobs on this file or dataset."
-    )
-    user: Name | None = Field(None, examples=["alice"], description="Only jobs that this user asked for.")
-    since: Moment | None = Field(
-        None, description="Only jobs updated at this time or later: RFC 3339, or an age (30m, 2h, 1d, 1w)."
-    )
-    until: Moment | None = Field(None, description="Only jobs updated before this time, written in the same ways.")
-    q: Text | None = Field(
-        None,
-        examples=["no such file"],
-        description="A job's whole id; else a part, in any case, of the job's, the resource's, the extractor's or the "
-        "user's id, or of the latest message. The search looks through the latest jobs first, for two seconds at the "
-        "most; then it says so, and `since` and `until` make it shorter.",
-    )
-
-    @model_validator(mode="after")
-    def _only_running_jobs_stall(self) -> "AskedJobs":
-        if self.stalled and not set(self.status) <= set(RUNNING):
-            raise ValueError(f"only running jobs can be stalled: status can only be {' or '.join(RUNNING)}")
-        return self
-
-    def request(self) -> JobListRequest:
-        """Ask the desk for them."""
-        wanted = JobFilter(
-            extractor_id=self.extractor,
-            resource_id=self.resource,
-            user_id=self.user,
-            statuses=tuple(dict.fromkeys(self.status)) or (RUNNING if self.stalled else ()),
-            since=self.since,
-            until=self.until,
-            text=self.q,
-        )
-        return JobListRequest(wanted=wanted, stalled_only=self.stalled, limit=self.limit, cursor=self.cursor)
+class AskedJobs(JobFilter, AskedPage):
+    """Which jobs, page by page."""
 
 
 class AskedEvents(Asked):
@@ -88,7 +49,7 @@ async def jobs(parts: AppParts, request: Request, asked: Annotated[AskedJobs, Qu
 
     The first page also tells the latest groups of updates that name no job.
     """
-    found = await list_jobs(parts.jobs, parts.judge(), asked.request())
+    found = await list_jobs(parts.jobs, parts.judge(), asked, limit=asked.limit, cursor=asked.cursor)
     return answer(JobListSchema.of(found), next_link(request, found.next))
 
 

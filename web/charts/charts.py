@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
-from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.status import END_WORDS, ENDS, Status
 from jobtrail.models.times import duration, rfc3339
 from jobtrail.operations.figures import Bucket, Figures, Window
 from jobtrail.web.charts.axes import AxisTick, count_scale, duration_scale, duration_text, time_ticks
@@ -21,14 +21,7 @@ _LEAST = 2.0
 _MIN_OF_SPARK = 1.0
 _GAP = 0.22
 """How much of a column's room is left free."""
-_ENDS = tuple(status for status in Status if status.is_end)
 _QUIET = (Status.SKIPPED, Status.CANCELLED)
-_NAMES = {
-    Status.SUCCEEDED: "succeeded",
-    Status.ERROR: "failed",
-    Status.SKIPPED: "skipped",
-    Status.CANCELLED: "cancelled",
-}
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -230,7 +223,7 @@ def _p50_p95(bucket: Bucket) -> tuple[float, float]:
 
 def _outcome_words(bucket: Bucket) -> str:
     ended = bucket.tally.ended if bucket.tally else {}
-    return ", ".join(f"{ended[status]:,} {name}" for status, name in _NAMES.items() if ended.get(status)) or "none"
+    return ", ".join(f"{ended[status]:,} {name}" for status, name in END_WORDS.items() if ended.get(status)) or "none"
 
 
 def _duration_words(bucket: Bucket) -> str:
@@ -248,7 +241,7 @@ def _span_words(bucket: Bucket, window: Window) -> str:
 
 def _jobs_of(bucket: Bucket, extractor: str | None) -> str:
     since, until = rfc3339(bucket.since), rfc3339(bucket.until)
-    return f"/jobs{query(extractor=extractor, status=_ENDS, since=since, until=until)}"
+    return f"/jobs{query(extractor=extractor, status=ENDS, since=since, until=until)}"
 
 
 def _time_ticks(figures: Figures) -> Sequence[AxisTick]:

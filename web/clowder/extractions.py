@@ -9,11 +9,10 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from jobtrail.models.errors import NotFoundError
+from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.jobs.job import Event, JobState
-from jobtrail.models.jobs.status import Status
-from jobtrail.operations.job_list import RUNNING
+from jobtrail.models.jobs.status import RUNNING, Status
 from jobtrail.store.clowder.reads import ClowderReads
-from jobtrail.store.jobs.jobs import JobFilter
 from jobtrail.store.jobs.resources import ResourceGroup
 from jobtrail.web.clowder.route import INVALID, ClowderRoute
 from jobtrail.web.clowder.schemas import ExtractorInfoSchema, NoExtractorSchema
@@ -105,6 +104,6 @@ def _word(event: Event, job: JobState | None) -> _LatestWord:
 
 async def _runs(parts: Parts, resource_id: str, *, besides: Collection[str]) -> bool:
     """Tell whether an older job still runs on a resource; one whose worker is gone does not."""
-    running = await parts.jobs.list(JobFilter(resource_id=resource_id, statuses=RUNNING), limit=_RUNNING_JOBS)
+    running = await parts.jobs.list(JobFilter(resource=resource_id, status=RUNNING), limit=_RUNNING_JOBS)
     judge = parts.judge()
     return any([await judge.stall(job) is None for job in running.jobs if job.job_id not in besides])

@@ -6,10 +6,10 @@ from itertools import groupby
 
 from fastapi import APIRouter, Request, Response
 
+from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.notifications.outbox import OutboxEntry
 from jobtrail.operations.job_list import ListedJob, judged
 from jobtrail.store.datasets.story import Moment, MomentKind
-from jobtrail.store.jobs.jobs import JobFilter
 from jobtrail.web.auth.identity import Identity
 from jobtrail.web.dependencies import AppParts, Caller
 from jobtrail.web.parts import Parts
@@ -67,7 +67,7 @@ async def dataset(parts: AppParts, request: Request, dataset_id: PathId, identit
 
 
 async def _jobs(parts: Parts, dataset_id: str) -> Sequence[ListedJob]:
-    page = await parts.jobs.list(JobFilter(resource_id=dataset_id), limit=JOBS_SHOWN)
+    page = await parts.jobs.list(JobFilter(resource=dataset_id), limit=JOBS_SHOWN)
     return await judged(parts.judge(), page.jobs)
 
 

@@ -11,11 +11,11 @@ from fastapi.responses import HTMLResponse
 from jobtrail.broker.queue_depth import QueueDepth
 from jobtrail.models.errors import NotFoundError
 from jobtrail.models.heartbeat import likely_queues
+from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.operations.extractor_list import JudgedExtractor, list_extractors
 from jobtrail.operations.figures import Figures, Period, Window
 from jobtrail.operations.one_extractor import find_extractor
 from jobtrail.operations.workload import MAX_COUNTED, read_running
-from jobtrail.store.jobs.jobs import JobFilter
 from jobtrail.web.charts.charts import Sparkline, duration_chart, outcome_chart, sparkline
 from jobtrail.web.dependencies import AppParts, Caller
 from jobtrail.web.parts import Parts
@@ -120,7 +120,7 @@ async def _find(parts: Parts, name: str) -> JudgedExtractor | None:
     try:
         return await find_extractor(parts.extractors, parts.settings, name)
     except NotFoundError:
-        if not (await parts.jobs.list(JobFilter(extractor_id=name), limit=1)).jobs:
+        if not (await parts.jobs.list(JobFilter(extractor=name), limit=1)).jobs:
             raise
         return None
 

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from jobtrail.broker.address import broker_address
+from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.jobs.status import Status
 from jobtrail.operations.extractor_list import list_extractors
 from jobtrail.operations.figures import Window
 from jobtrail.operations.workload import MAX_COUNTED, read_load, read_running
-from jobtrail.store.jobs.jobs import JobFilter
 from jobtrail.web.auth.identity import Identity
 from jobtrail.web.charts.charts import duration_chart, outcome_chart
 from jobtrail.web.dependencies import AppParts, Caller
@@ -47,7 +47,7 @@ async def _overview(parts: Parts, request: Request, identity: Identity, window: 
         parts.figures.read(Window.DAY, judge.now),
         read_load(parts.workload),
         read_running(parts.workload, parts.jobs, judge, limit=ROWS_SHOWN),
-        parts.jobs.list(JobFilter(statuses=(Status.ERROR,)), limit=ROWS_SHOWN),
+        parts.jobs.list(JobFilter(status=(Status.ERROR,)), limit=ROWS_SHOWN),
         list_extractors(parts.extractors, parts.settings),
     )
     figures, lately = period.figures(), day.figures()

@@ -9,7 +9,6 @@ from itertools import pairwise
 
 from jobtrail.models.jobs.outline import Outline, Point, Stretch
 from jobtrail.models.jobs.status import Status
-from jobtrail.models.jobs.timeline import is_waiting
 from jobtrail.web.timeline.attempts import Attempt, attempts_of
 from jobtrail.web.timeline.scale import Scale, Tick, make_scale, ticks
 
@@ -204,7 +203,7 @@ def _kind(stretch: Stretch) -> Kind | None:
 
 
 def _kind_after(state: Status) -> Kind | None:
-    return Kind.QUEUE if is_waiting(state) else None if state.is_end else Kind.WORK
+    return Kind.QUEUE if state.is_waiting else None if state.is_end else Kind.WORK
 
 
 def _slowest(outline: Outline, spans: Sequence[Span]) -> Span | None:

@@ -8,11 +8,12 @@ import httpx
 import pytest
 from pymongo.database import Database
 
+from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.settings import Settings
 from jobtrail.store.jobs.documents import job_document
-from jobtrail.store.jobs.jobs import JobFilter, JobRepository
+from jobtrail.store.jobs.jobs import JobRepository
 from tests.cli.support import store_updates, update
 from tests.jobs import BEGUN, a_job, store
 from tests.web.api.support import all_pages, assert_problem, get
@@ -256,7 +257,7 @@ async def test_the_list_holds_for_every_filter_while_a_page_is_cut_anywhere(
     jobs = [a_job(f"j{number}", list(Status)[number % 3], number % 4) for number in range(12)]
     store(trail, *jobs)
     repository = JobRepository(database)
-    wanted = JobFilter(statuses=list(Status)[:2], since=BEGUN + timedelta(seconds=1))
+    wanted = JobFilter(status=list(Status)[:2], since=BEGUN + timedelta(seconds=1))
     found: list[str] = []
     cursor = None
     while True:

@@ -13,8 +13,9 @@ from jobtrail.models.jobs.outline import MAX_ROUNDS, MAX_WHOLE
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database
-from jobtrail.store.jobs.events import LINES_PER_PAGE, MAX_LETTERS, MAX_SEARCHED, EventLines, LineQuery
+from jobtrail.store.jobs.events import LINES_PER_PAGE, MAX_LETTERS, MAX_SEARCHED, EventLines
 from jobtrail.store.jobs.outline import OutlineRepository
+from jobtrail.store.jobs.query import EventFilter
 from tests.jobs import BEGUN, a_job, store
 from tests.web.conftest import Asking
 from tests.web.pages.seen import seen
@@ -102,7 +103,7 @@ async def test_a_job_that_grows_meanwhile_is_shown_as_it_was_when_it_was_read(da
 
         assert outline.points[-1].position == count
         assert outline.whole == (count == 500)
-        assert (await EventLines(database).page(job, LineQuery())).last == count
+        assert (await EventLines(database).page(job, EventFilter())).last == count
 
 
 async def test_every_page_of_events_and_of_a_search_reads_no_more_than_its_reach(
@@ -110,20 +111,20 @@ async def test_every_page_of_events_and_of_a_search_reads_no_more_than_its_reach
 ) -> None:
     lines = EventLines(database)
 
-    deep = await lines.page(job, LineQuery(after=50_000))
+    deep = await lines.page(job, EventFilter(), after=50_000)
     assert [line.position for line in deep.lines] == list(range(50_001, 50_001 + LINES_PER_PAGE))
     assert {line.length_s for line in deep.lines} == {1}
     note(trail, examined)
     assert sum(examined) <= 2 * LINES_PER_PAGE
 
-    searched = await lines.page(job, LineQuery(text="frame 123"))
+    searched = await lines.page(job, EventFilter(text="frame 123"))
     assert (searched.lines, searched.first, searched.last) == ([], COUNT - MAX_SEARCHED + 1, COUNT)
-    onwards = await lines.page(job, LineQuery(text="frame 123", after=0))
+    onwards = await lines.page(job, EventFilter(text="frame 123"), after=0)
     assert onwards.first == 1
     assert [line.position for line in onwards.lines[:3]] == [123, 1230, 1231]
     assert onwards.last == MAX_SEARCHED
-    assert await lines.page(job, LineQuery(statuses=[Status.STARTED], before=SECOND_ATTEMPT)) == await lines.page(
-        job, LineQuery(statuses=[Status.STARTED], before=SECOND_ATTEMPT, text="frame")
+    assert await lines.page(job, EventFilter(statuses=[Status.STARTED]), before=SECOND_ATTEMPT) == await lines.page(
+        job, EventFilter(statuses=[Status.STARTED], text="frame"), before=SECOND_ATTEMPT
     )
     note(trail, examined)
     assert max(examined) <= MAX_SEARCHED + 1
@@ -134,9 +135,9 @@ async def test_many_finds_are_told_page_by_page_in_both_directions(database: Dat
     assert job is not None
     lines = EventLines(database)
 
-    first = await lines.page(job, LineQuery(text="frame", after=0))
-    second = await lines.page(job, LineQuery(text="frame", after=first.last))
-    back = await lines.page(job, LineQuery(text="frame", before=second.first))
+    first = await lines.page(job, EventFilter(text="frame"), after=0)
+    second = await lines.page(job, EventFilter(text="frame"), after=first.last)
+    back = await lines.page(job, EventFilter(text="frame"), before=second.first)
 
     assert (first.first, first.last, second.first) == (1, LINES_PER_PAGE, LINES_PER_PAGE + 1)
     assert back == first
@@ -152,7 +153,7 @@ async def test_a_step_ends_with_the_next_event_in_order_and_messages_are_cut(dat
     ]
     job = await tell(database, said, job="j")
     assert job is not None
-    page = await EventLines(database).page(job, LineQuery())
+    page = await EventLines(database).page(job, EventFilter())
 
     assert [(line.late, line.length_s) for line in page.lines] == [
         (False, 10),

@@ -9,11 +9,10 @@ from pydantic import BaseModel
 
 from jobtrail.models.errors import NotFoundError, RecordError
 from jobtrail.models.jobs.job import Event, JobState
-from jobtrail.models.jobs.status import Status
 from jobtrail.operations.job_list import ListedJob, judged
 from jobtrail.operations.resource_groups import read_groups
 from jobtrail.operations.stall_detector import StallDetector
-from jobtrail.store.jobs.jobs import EventFilter
+from jobtrail.store.jobs.query import EventFilter
 from jobtrail.store.jobs.resources import ResourceGroup
 from jobtrail.store.jobs.without_job_id import MAX_COUNTED
 from jobtrail.web.dependencies import AppParts, Caller
@@ -23,7 +22,6 @@ from jobtrail.web.render import query
 
 JOBS_PER_PAGE = 20
 EVENTS_SHOWN = 100
-CANCELLABLE = (Status.SUBMITTED, Status.RESUBMITTED)
 
 
 class ResourceQuery(BaseModel):
@@ -85,7 +83,6 @@ async def resource(
         opened=await _open(parts, resource_id, [each.group for each in groups], asked, judge),
         asked=asked,
         is_dataset=await _is_dataset(parts, resource_id),
-        cancellable=CANCELLABLE,
         most_counted=MAX_COUNTED,
     )
 

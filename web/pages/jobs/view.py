@@ -16,9 +16,10 @@ from jobtrail.models.jobs.status import Status, status_of_word
 from jobtrail.models.jobs.timeline import gap_words
 from jobtrail.models.jobs.wire import MAX_ID_LENGTH
 from jobtrail.operations.stall_detector import StallDetector
-from jobtrail.store.jobs.events import EventLine, EventLines, LinePage, LineQuery
+from jobtrail.store.jobs.events import EventLine, EventLines, LinePage
 from jobtrail.store.jobs.jobs import JobRepository
 from jobtrail.store.jobs.outline import OutlineRepository
+from jobtrail.store.jobs.query import EventFilter
 from jobtrail.web.paths import address
 from jobtrail.web.render import query
 from jobtrail.web.timeline.density import DensityColumn, density
@@ -57,11 +58,9 @@ class PageQuery(BaseModel):
         """Whether events are left out."""
         return self.state is not None or bool(self.q)
 
-    def line_query(self) -> LineQuery:
-        """Make the store's query of it."""
-        return LineQuery(
-            after=self.after, before=self.before, statuses=(self.state,) if self.state else (), text=self.q
-        )
+    def wanted(self) -> EventFilter:
+        """Return which events are asked for."""
+        return EventFilter(statuses=(self.state,) if self.state else (), text=self.q)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -235,7 +234,7 @@ class JobReader:
         job = await self._jobs.get(job_id)
         outline, page, stall, instance = await asyncio.gather(
             self._outlines.read(job),
-            self._lines.page(job, typed.line_query()),
+            self._lines.page(job, typed.wanted(), after=typed.after, before=typed.before),
             judge.stall(job),
             _instance(job, judge),
         )
