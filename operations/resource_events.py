@@ -10,24 +10,10 @@ from jobtrail.operations.job_list import ListedJob, judged
 from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.jobs import EventPage, JobRepository
 from jobtrail.store.jobs.query import EventFilter
-from jobtrail.store.jobs.without_job_id import UnnamedGroup
+from jobtrail.store.jobs.without_job_id import UnnamedGroup, UnnamedRepository
 
 MAX_GROUPS = 100
 """Groups of updates that name no job that are told at the most, the latest ones."""
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class ResourceEventsRequest:
-    """What is asked for."""
-
-    resource_id: str
-    extractor_id: str | None
-    """Only this extractor's; None for all."""
-    jobs: int
-    """Jobs per page."""
-    events: int
-    """Latest updates of each job, and of each group of updates that name none."""
-    cursor: str | None
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -61,6 +47,7 @@ class ExtractorEvents:
 class ResourceEvents:
     """One page."""
 
+    resource_id: str
     extractors: Sequence[ExtractorEvents]
     """That of the job that was updated last comes first."""
     next: str | None
@@ -68,55 +55,50 @@ class ResourceEvents:
 
 
 async def read_resource_events(
-    repository: JobRepository, judge: StallDetector, request: ResourceEventsRequest
+    repository: JobRepository,
+    detector: StallDetector,
+    resource_id: str,
+    *,
+    extractor_id: str | None,
+    jobs: int,
+    events: int,
+    cursor: str | None,
 ) -> ResourceEvents:
-    """Read one page of jobs on a resource with their latest updates, grouped by extractor.
+    """Read one page of jobs on a resource, each with its latest events, grouped by extractor.
 
-    Args:
-        repository: Reads jobs and updates.
-        judge: Judges the jobs.
-        request: What is asked for.
-
-    Returns:
-        The page.
-
-    Raises:
-        SettingError: The cursor is none of ours.
-        StoreError: The database can't be reached.
+    The first page also has the latest events of each group of updates that name no job.
     """
-    wanted = JobFilter(resource=request.resource_id, extractor=request.extractor_id)
-    page = await repository.list(wanted, limit=request.jobs, cursor=request.cursor)
+    page = await repository.list(JobFilter(resource=resource_id, extractor=extractor_id), limit=jobs, cursor=cursor)
     listed, pages, unnamed = await asyncio.gather(
-        judged(judge, page.jobs),
+        judged(detector, page.jobs),
         asyncio.gather(
             *(
-                repository.event_page(job.job_id, EventFilter(), limit=request.events, before=job.event_count + 1)
+                repository.event_page(job.job_id, EventFilter(), limit=events, before=job.event_count + 1)
                 for job in page.jobs
             )
         ),
-        _unnamed(repository, request),
+        _unnamed(repository.unnamed, resource_id, extractor_id, limit=0 if cursor else events),
     )
     by_extractor: dict[str, ExtractorEvents] = {}
-    for each, events in zip(listed, pages, strict=True):
-        _of(by_extractor, each.job.extractor_id).jobs.append(JobEvents(listed=each, page=events))
+    for each, part in zip(listed, pages, strict=True):
+        _of(by_extractor, each.job.extractor_id).jobs.append(JobEvents(listed=each, page=part))
     for found in unnamed:
         _of(by_extractor, found.group.extractor_id).unnamed = found
-    return ResourceEvents(extractors=list(by_extractor.values()), next=page.next)
+    return ResourceEvents(resource_id=resource_id, extractors=list(by_extractor.values()), next=page.next)
 
 
 def _of(by_extractor: dict[str, ExtractorEvents], extractor_id: str) -> ExtractorEvents:
     return by_extractor.setdefault(extractor_id, ExtractorEvents(extractor_id=extractor_id))
 
 
-async def _unnamed(repository: JobRepository, request: ResourceEventsRequest) -> Sequence[UnnamedEvents]:
-    if request.cursor is not None:
+async def _unnamed(
+    repository: UnnamedRepository, resource_id: str, extractor_id: str | None, *, limit: int
+) -> Sequence[UnnamedEvents]:
+    if not limit:
         return []
-    groups = await repository.unnamed.of_resource(request.resource_id)
-    wanted = [group for group in groups if request.extractor_id in (None, group.extractor_id)][:MAX_GROUPS]
+    groups = await repository.of_resource(resource_id)
+    wanted = [group for group in groups if extractor_id in (None, group.extractor_id)][:MAX_GROUPS]
     latest = await asyncio.gather(
-        *(
-            repository.unnamed.latest_events(group.extractor_id, group.resource_id, limit=request.events)
-            for group in wanted
-        )
+        *(repository.latest_events(group.extractor_id, resource_id, limit=limit) for group in wanted)
     )
     return [UnnamedEvents(group=group, events=events) for group, events in zip(wanted, latest, strict=True)]

@@ -45,7 +45,7 @@ def jobs(
     """List the jobs, the latest updated first, and below them the updates that name no job."""
     found = run_interruptible(_read(wanted, limit, cursor))
     if as_json:
-        write_json(JobListSchema.of(found).json_object())
+        write_json(JobListSchema.model_validate(found).json_object())
     else:
         _print_jobs(found, datetime.now(UTC), is_filtered=bool(wanted.given() or cursor))
 

@@ -13,6 +13,7 @@ from jobtrail.cli.output.formats import one_line
 from jobtrail.models.errors import NotFoundError
 from jobtrail.models.jobs.job import Event, JobState
 from jobtrail.models.jobs.timeline import Step, is_late, read_steps, slowest_step
+from jobtrail.operations.job_list import ListedJob
 from jobtrail.operations.schemas.jobs import EventSchema, JobSchema
 from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.jobs import JobRepository
@@ -69,7 +70,7 @@ async def _live_events(repository: JobRepository, job: JobState) -> AsyncIterato
 
 
 async def _write_json(repository: JobRepository, judge: StallDetector, job: JobState, limit: int | None) -> None:
-    _write_object_start(JobSchema.of(job, await judge.stall(job)).json_object())
+    _write_object_start(JobSchema.model_validate(ListedJob(job=job, stall=await judge.stall(job))).json_object())
     await _write_events(_stored_events(repository, job, limit))
 
 
@@ -84,7 +85,7 @@ async def _write_events(events: AsyncIterator[Event]) -> None:
     separator = ""
     sys.stdout.write('  "events": [')
     async for event in events:
-        sys.stdout.write(f"{separator}\n    {json.dumps(EventSchema.of(event).json_object())}")
+        sys.stdout.write(f"{separator}\n    {json.dumps(EventSchema.model_validate(event).json_object())}")
         separator = ","
     sys.stdout.write("\n  ]\n}\n")
 
@@ -92,7 +93,7 @@ async def _write_events(events: AsyncIterator[Event]) -> None:
 async def _follow_as_lines(repository: JobRepository, job: JobState, limit: int | None) -> None:
     for events in (_stored_events(repository, job, limit), _live_events(repository, job)):
         async for event in events:
-            sys.stdout.write(f"{json.dumps(EventSchema.of(event).json_object())}\n")
+            sys.stdout.write(f"{json.dumps(EventSchema.model_validate(event).json_object())}\n")
             sys.stdout.flush()
 
 

@@ -25,3 +25,9 @@ class Schema(BaseModel):
     def json_object(self) -> dict[str, object]:
         """Return it as what `json.dumps` takes."""
         return self.model_dump(mode="json", by_alias=True)
+
+    @classmethod
+    def gathered(cls, *sources: object, **more: object) -> dict[str, object]:
+        """Gather the fields that stand in several objects: each from `more`, else from the first that has it."""
+        names = [name for name in cls.model_fields if name not in more]
+        return more | {name: next(getattr(each, name) for each in sources if hasattr(each, name)) for name in names}

@@ -1,10 +1,7 @@
 """What was done to a resource, extractor by extractor."""
 
-from collections.abc import Iterable
-from typing import Self
+from pydantic import AliasPath, Field
 
-from jobtrail.operations.resource_events import ExtractorEvents, JobEvents, ResourceEvents, UnnamedEvents
-from jobtrail.operations.resource_groups import JudgedGroup
 from jobtrail.operations.schemas.base import Schema
 from jobtrail.operations.schemas.jobs import EventSchema, JobSchema, UnnamedGroupSchema
 
@@ -12,21 +9,10 @@ from jobtrail.operations.schemas.jobs import EventSchema, JobSchema, UnnamedGrou
 class ResourceGroupSchema(Schema):
     """What one extractor did: `job_count` counts up to 1,000 jobs, `latest_job` is the one that was asked for last."""
 
-    extractor_id: str
-    job_count: int
-    latest_job: JobSchema | None
-    no_job_id: UnnamedGroupSchema | None
-
-    @classmethod
-    def of(cls, judged: JudgedGroup) -> Self:
-        """Make it of a group."""
-        group, latest = judged.group, judged.latest
-        return cls(
-            extractor_id=group.extractor_id,
-            job_count=group.job_count,
-            latest_job=latest and JobSchema.of(latest.job, latest.stall),
-            no_job_id=group.unnamed and UnnamedGroupSchema.of(group.unnamed),
-        )
+    extractor_id: str = Field(validation_alias=AliasPath("group", "extractor_id"))
+    job_count: int = Field(validation_alias=AliasPath("group", "job_count"))
+    latest_job: JobSchema | None = Field(validation_alias="latest")
+    no_job_id: UnnamedGroupSchema | None = Field(validation_alias=AliasPath("group", "unnamed"))
 
 
 class ResourceSchema(Schema):
@@ -35,27 +21,13 @@ class ResourceSchema(Schema):
     resource_id: str
     extractors: list[ResourceGroupSchema]
 
-    @classmethod
-    def of(cls, resource_id: str, groups: Iterable[JudgedGroup]) -> Self:
-        """Make it of a resource's groups."""
-        return cls(resource_id=resource_id, extractors=[ResourceGroupSchema.of(group) for group in groups])
-
 
 class JobEventsSchema(Schema):
     """A job with its latest events, in order; `previous` is `before` of the part of its timeline in front of them."""
 
-    job: JobSchema
-    events: list[EventSchema]
-    previous: int | None
-
-    @classmethod
-    def of(cls, told: JobEvents) -> Self:
-        """Make it of a job and its events."""
-        return cls(
-            job=JobSchema.of(told.listed.job, told.listed.stall),
-            events=[EventSchema.of(event) for event in told.page.events],
-            previous=told.page.previous,
-        )
+    job: JobSchema = Field(validation_alias="listed")
+    events: list[EventSchema] = Field(validation_alias=AliasPath("page", "events"))
+    previous: int | None = Field(validation_alias=AliasPath("page", "previous"))
 
 
 class UnnamedEventsSchema(Schema):
@@ -64,27 +36,13 @@ class UnnamedEventsSchema(Schema):
     group: UnnamedGroupSchema
     events: list[EventSchema]
 
-    @classmethod
-    def of(cls, told: UnnamedEvents) -> Self:
-        """Make it of a group and its updates."""
-        return cls(group=UnnamedGroupSchema.of(told.group), events=[EventSchema.of(event) for event in told.events])
-
 
 class ExtractorEventsSchema(Schema):
     """What one extractor said, job by job, the latest updated first."""
 
     extractor_id: str
     jobs: list[JobEventsSchema]
-    no_job_id: UnnamedEventsSchema | None
-
-    @classmethod
-    def of(cls, told: ExtractorEvents) -> Self:
-        """Make it of what an extractor said."""
-        return cls(
-            extractor_id=told.extractor_id,
-            jobs=[JobEventsSchema.of(each) for each in told.jobs],
-            no_job_id=told.unnamed and UnnamedEventsSchema.of(told.unnamed),
-        )
+    no_job_id: UnnamedEventsSchema | None = Field(validation_alias="unnamed")
 
 
 class ResourceEventsSchema(Schema):
@@ -93,9 +51,3 @@ class ResourceEventsSchema(Schema):
     resource_id: str
     extractors: list[ExtractorEventsSchema]
     next: str | None
-
-    @classmethod
-    def of(cls, resource_id: str, told: ResourceEvents) -> Self:
-        """Make it of a page."""
-        extractors = [ExtractorEventsSchema.of(each) for each in told.extractors]
-        return cls(resource_id=resource_id, extractors=extractors, next=told.next)

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from jobtrail.models.filters import Statuses, Text
 from jobtrail.models.jobs.filter import JobFilter
-from jobtrail.operations.job_list import list_jobs
+from jobtrail.operations.job_list import ListedJob, list_jobs
 from jobtrail.operations.schemas.jobs import EventPageSchema, JobListSchema, JobSchema, MessagePageSchema
 from jobtrail.store.jobs.jobs import EventPage
 from jobtrail.store.jobs.query import EventFilter
@@ -50,21 +50,21 @@ async def jobs(parts: AppParts, request: Request, asked: Annotated[AskedJobs, Qu
     The first page also tells the latest groups of updates that name no job.
     """
     found = await list_jobs(parts.jobs, parts.judge(), asked, limit=asked.limit, cursor=asked.cursor)
-    return answer(JobListSchema.of(found), next_link(request, found.next))
+    return answer(JobListSchema.model_validate(found), next_link(request, found.next))
 
 
 @router.get("/jobs/{job_id}", summary="Show a job", **documented(examples.JOB, 400, 404))
 async def job(parts: AppParts, job_id: PathId) -> Response:
     """All that its events add up to."""
     found = await parts.jobs.get(job_id)
-    return answer(JobSchema.of(found, await parts.judge().stall(found)))
+    return answer(JobSchema.model_validate(ListedJob(job=found, stall=await parts.judge().stall(found))))
 
 
 @router.get("/jobs/{job_id}/events", summary="List a job's events", **documented(examples.EVENT_PAGE, 400, 404))
 async def events(parts: AppParts, request: Request, job_id: PathId, asked: Annotated[AskedEvents, Query()]) -> Response:
     """Always in order, whichever way you go: forwards with `after`, backwards with `before`."""
     page = await _event_page(parts, job_id, asked)
-    return answer(EventPageSchema.of(page), _links(request, page))
+    return answer(EventPageSchema.model_validate(page), _links(request, page))
 
 
 @router.get(
@@ -78,7 +78,7 @@ async def messages(
     For whoever writes an extractor: what became of each text stands in the events.
     """
     page = await _event_page(parts, job_id, asked)
-    return answer(MessagePageSchema.of(page), _links(request, page))
+    return answer(MessagePageSchema.model_validate(page), _links(request, page))
 
 
 async def _event_page(parts: Parts, job_id: str, asked: AskedEvents) -> EventPage:

@@ -5,14 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
+from jobtrail.models.filters import Name
 from jobtrail.operations.job_list import judged
-from jobtrail.operations.resource_events import ResourceEventsRequest, read_resource_events
+from jobtrail.operations.resource_events import read_resource_events
 from jobtrail.operations.resource_groups import read_groups
 from jobtrail.operations.schemas.jobs import JobPageSchema, UnnamedEventListSchema
 from jobtrail.operations.schemas.resources import ResourceEventsSchema, ResourceSchema
 from jobtrail.web.api.answers import answer, documented, next_link
 from jobtrail.web.api.examples import jobs as examples
-from jobtrail.web.api.parameters import Asked, AskedPage, Name, PageCursor
+from jobtrail.web.api.parameters import Asked, AskedPage, PageCursor
 from jobtrail.web.dependencies import AppParts, get_identity
 from jobtrail.web.paths import PathId
 
@@ -42,7 +43,7 @@ async def resource(parts: AppParts, resource_id: PathId) -> Response:
     A resource of which nothing is known has none. What was said is under `/resources/{resource_id}/events`.
     """
     groups = await read_groups(parts.resources, parts.judge(), resource_id)
-    return answer(ResourceSchema.of(resource_id, groups))
+    return answer(ResourceSchema.model_validate({"resource_id": resource_id, "extractors": groups}))
 
 
 @router.get(
@@ -57,15 +58,16 @@ async def events(
 
     The first page also tells the latest updates that name no job.
     """
-    wanted = ResourceEventsRequest(
-        resource_id=resource_id,
+    found = await read_resource_events(
+        parts.jobs,
+        parts.judge(),
+        resource_id,
         extractor_id=asked.extractor,
         jobs=asked.limit,
         events=asked.events,
         cursor=asked.cursor,
     )
-    told = await read_resource_events(parts.jobs, parts.judge(), wanted)
-    return answer(ResourceEventsSchema.of(resource_id, told), next_link(request, told.next))
+    return answer(ResourceEventsSchema.model_validate(found), next_link(request, found.next))
 
 
 @router.get(
@@ -79,7 +81,7 @@ async def jobs(
     """The one that was asked for last comes first."""
     page = await parts.resources.jobs(resource_id, asked.extractor, limit=asked.limit, cursor=asked.cursor)
     listed = await judged(parts.judge(), page.jobs)
-    return answer(JobPageSchema.of(listed, page.next), next_link(request, page.next))
+    return answer(JobPageSchema.model_validate({"jobs": listed, "next": page.next}), next_link(request, page.next))
 
 
 @router.get(
@@ -92,4 +94,4 @@ async def without_job(
 ) -> Response:
     """In order of arrival."""
     page = await parts.jobs.unnamed.page(asked.extractor, resource_id, limit=asked.limit, cursor=asked.cursor)
-    return answer(UnnamedEventListSchema.of(page), next_link(request, page.next))
+    return answer(UnnamedEventListSchema.model_validate(page), next_link(request, page.next))

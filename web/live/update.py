@@ -22,14 +22,7 @@ class UpdateSchema(Schema):
     @classmethod
     def of(cls, update: Update) -> Self:
         """Make it of an update."""
-        sent = update.event.update
-        return cls(
-            job_id=sent.job_id,
-            extractor_id=sent.extractor_id,
-            resource_id=sent.resource_id,
-            user_id=sent.user_id,
-            event=EventSchema.of(update.event),
-        )
+        return cls.model_validate(cls.gathered(update.event.update, event=update.event))
 
 
 def update_frame(update: Update) -> bytes:

@@ -9,6 +9,7 @@ from jobtrail.heartbeat.liveness import Basis, Stall, StallKind
 from jobtrail.models.jobs.job import Event, JobState, fold
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import StatusUpdate
+from jobtrail.operations.job_list import ListedJob
 from jobtrail.operations.schemas.jobs import EventSchema, JobSchema
 
 JOB_FIELDS = {
@@ -78,12 +79,14 @@ def test_the_json_of_every_job_and_event_is_valid_and_complete(sent: list[Status
         event = Event(
             id="0" * 24, queue="q", seq=seq, received_at=update.event_time, update=update, placement=placement
         )
-        told = json.loads(json.dumps(EventSchema.of(event).json_object(), allow_nan=False))
+        told = json.loads(json.dumps(EventSchema.model_validate(event).json_object(), allow_nan=False))
         assert told.keys() == EVENT_FIELDS
         assert RFC_3339.fullmatch(told["event_time"])
         assert (told["status"], told["position"], told["late"]) == (update.state, placement.position, placement.late)
     assert job is not None
-    told = json.loads(json.dumps(JobSchema.of(job, stall).json_object(), allow_nan=False))
+    told = json.loads(
+        json.dumps(JobSchema.model_validate(ListedJob(job=job, stall=stall)).json_object(), allow_nan=False)
+    )
     assert told.keys() == JOB_FIELDS
     assert told["stalled"] is (stall is not None)
     assert told["event_count"] == len(sent)

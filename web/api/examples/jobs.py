@@ -36,7 +36,7 @@ from jobtrail.operations.schemas.jobs import (
 )
 from jobtrail.operations.schemas.notifications import MarkedReadSchema, NotificationListSchema, NotificationSchema
 from jobtrail.operations.schemas.outbox import OutboxSchema, RetriedSchema
-from jobtrail.operations.schemas.resources import ResourceEventsSchema, ResourceSchema
+from jobtrail.operations.schemas.resources import ResourceEventsSchema, ResourceGroupSchema, ResourceSchema
 from jobtrail.store.datasets.story import Moment, MomentKind, Story
 from jobtrail.store.datasets.views import DatasetCounts, DatasetRow, LogRow
 from jobtrail.store.jobs.jobs import EventPage
@@ -203,15 +203,15 @@ _ONE_EXTRACTOR = JudgedExtractor(
     ],
 )
 
-JOB = JobSchema.of(_RUNNING.job, _RUNNING.stall)
-JOB_LIST = JobListSchema.of(JobList(jobs=[_RUNNING], next=EXAMPLE_CURSOR, unnamed=[_GROUP]))
-JOB_PAGE = JobPageSchema.of([_RUNNING], EXAMPLE_CURSOR)
-EVENT_PAGE = EventPageSchema.of(_EVENTS)
-MESSAGE_PAGE = MessagePageSchema.of(_EVENTS)
-UNNAMED_EVENTS = UnnamedEventListSchema.of(Page(rows=[_UNNAMED_EVENT], next=None))
-RESOURCE_EVENTS = ResourceEventsSchema.of(
-    _RESOURCE,
+JOB = JobSchema.model_validate(_RUNNING)
+JOB_LIST = JobListSchema.model_validate(JobList(jobs=[_RUNNING], next=EXAMPLE_CURSOR, unnamed=[_GROUP]))
+JOB_PAGE = JobPageSchema(jobs=[JOB], next=EXAMPLE_CURSOR)
+EVENT_PAGE = EventPageSchema.model_validate(_EVENTS)
+MESSAGE_PAGE = MessagePageSchema.model_validate(_EVENTS)
+UNNAMED_EVENTS = UnnamedEventListSchema.model_validate(Page(rows=[_UNNAMED_EVENT], next=None))
+RESOURCE_EVENTS = ResourceEventsSchema.model_validate(
     ResourceEvents(
+        resource_id=_RESOURCE,
         extractors=[
             ExtractorEvents(
                 extractor_id=_EXTRACTOR,
@@ -220,16 +220,12 @@ RESOURCE_EVENTS = ResourceEventsSchema.of(
             )
         ],
         next=EXAMPLE_CURSOR,
-    ),
+    )
 )
-RESOURCE = ResourceSchema.of(
-    _RESOURCE,
-    [
-        JudgedGroup(
-            group=ResourceGroup(extractor_id=_EXTRACTOR, latest=_RUNNING.job, job_count=7, unnamed=_GROUP),
-            latest=_RUNNING,
-        )
-    ],
+_LATEST = ResourceGroup(extractor_id=_EXTRACTOR, latest=_RUNNING.job, job_count=7, unnamed=_GROUP)
+RESOURCE = ResourceSchema(
+    resource_id=_RESOURCE,
+    extractors=[ResourceGroupSchema.model_validate(JudgedGroup(group=_LATEST, latest=_RUNNING))],
 )
 SUBMITTED = SubmittedSchema(job_id=_JOB_ID, queue=_EXTRACTOR, resource_id=_RESOURCE)
 CANCELLED = CancelledSchema(job_id=_JOB_ID, queue=_EXTRACTOR, resource_id=_RESOURCE)
