@@ -1,4 +1,4 @@
-"""The application: its parts put together, and what holds for each of its answers."""
+"""The application: its routers and middleware, and the headers of every answer."""
 
 import time
 from pathlib import Path
@@ -18,18 +18,18 @@ from jobtrail.web.api import stream
 from jobtrail.web.api.openapi import describe_api
 from jobtrail.web.api.router import router as api_router
 from jobtrail.web.auth import login, pusher_auth
-from jobtrail.web.auth.admission import AuthMiddleware
 from jobtrail.web.auth.guard import Guard
 from jobtrail.web.auth.hosts import is_https, public_origin
+from jobtrail.web.auth.middleware import AuthMiddleware
 from jobtrail.web.clowder.router import router as clowder_router
 from jobtrail.web.conditional import ConditionalAnswers
 from jobtrail.web.error_page import is_page
-from jobtrail.web.live import pulse
+from jobtrail.web.live import page_notifier
 from jobtrail.web.live.hub import Hub
 from jobtrail.web.pages.router import router as pages_router
 from jobtrail.web.parts import Parts, make_parts
 from jobtrail.web.paths import routed_path
-from jobtrail.web.problem import tell_problems
+from jobtrail.web.problem import register_error_handlers
 
 log = structlog.get_logger()
 
@@ -55,54 +55,32 @@ _ROUTERS = (
     login.router,
     pusher_auth.router,
     pages_router,
-    pulse.router,
+    page_notifier.router,
     stream.router,
     api_router,
     clowder_router,
 )
-"""Everything that can be asked for. Who may ask for it: `web.auth.admission`."""
+"""All routes. Who may use them: `web.auth.middleware`."""
 
 
 def make_app(settings: Settings, database: Database, hub: Hub | None = None) -> ASGIApp:
-    """Make the application.
-
-    Args:
-        settings: The settings.
-        database: The trail's database, open.
-        hub: What feeds the streams and the open pages; without one they hear of nothing.
-
-    Returns:
-        The application.
-
-    Raises:
-        SettingError: A setting is unusable.
-    """
+    """Make the application; without a hub, its streams and open pages get no news."""
     return _Frame(make_routes(make_parts(settings, database, hub)), is_https=is_https(settings))
 
 
 def make_routes(parts: Parts) -> FastAPI:
-    """Make all routes, behind the guard and the door.
-
-    Args:
-        parts: The parts of the application.
-
-    Returns:
-        The application without its frame.
-
-    Raises:
-        SettingError: A setting is unusable.
-    """
+    """Make the routes with their middleware, without the security headers and the log of requests around them."""
     # FastAPI's own pages of documentation load scripts from elsewhere.
     app = FastAPI(
         title="JobTrail", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.parts = parts
-    tell_problems(app, parts.renderer)
+    register_error_handlers(app, parts.renderer)
     for router in _ROUTERS:
         app.include_router(router)
     describe_api(app)
     app.mount("/static", StaticFiles(directory=STATIC))
-    # The last one is the outermost. The guard and the door refuse by exceptions, which become answers before them.
+    # The last one is the outermost. The guard and the authentication refuse by exceptions; the outermost answers those.
     app.add_middleware(ConditionalAnswers)
     app.add_middleware(_Zip)
     app.add_middleware(AuthMiddleware, authenticator=parts.authenticator)
@@ -115,7 +93,8 @@ def make_routes(parts: Parts) -> FastAPI:
 class _Zip:
     """Compresses answers to programs and static files.
 
-    Not pages: they hold a CSRF token beside what others wrote, and the size of both together would tell of it (BREACH).
+    Pages stay as they are: they hold a CSRF token beside what others wrote, and their compressed size would leak
+    the token (BREACH).
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -129,14 +108,14 @@ class _Zip:
 
 
 class _Frame:
-    """Goes around the application: also what answers an unexpected error passes through here."""
+    """Wraps the whole application, so that the answer to an unexpected error passes through here too."""
 
     def __init__(self, app: ASGIApp, *, is_https: bool) -> None:
         self._app = app
         self._headers = _SECURITY_HEADERS | (_HTTPS_ONLY if is_https else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request: read its path, add the security headers, note it in the log."""
+        """Serve one request: decode its path, add the security headers, log it."""
         started_s = time.perf_counter()
         scope["path"] = path = routed_path(scope["raw_path"])
         headers = self._headers | _headers_of(path)

@@ -13,11 +13,7 @@ _OF_A_BODY = ("Content-Length", "Content-Type")
 
 
 class ConditionalAnswers:
-    """Gives answers an `ETag`, and leaves out the body of one that the client has already.
-
-    Args:
-        app: What answers.
-    """
+    """Gives answers an `ETag`, and leaves out the body where the client has it already."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What the routers work with, made once."""
+"""What the routes work with, made once."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -47,7 +47,7 @@ from jobtrail.web.render import Renderer
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Parts:
-    """The parts of the application that its routers share."""
+    """The repositories, services and settings that the routes share."""
 
     settings: Settings
     database: Database
@@ -84,24 +84,12 @@ class Parts:
     """None where Pusher is off."""
 
     def judge(self) -> StallDetector:
-        """Make a judge of stalls for this moment: one request, one judge."""
+        """Make a detector of stalls for this moment: one per request."""
         return StallDetector(self.database, self.settings)
 
 
 def make_parts(settings: Settings, database: Database, hub: Hub | None = None) -> Parts:
-    """Make the parts.
-
-    Args:
-        settings: The settings.
-        database: The trail's database, open.
-        hub: What feeds the streams and the open pages; without one they hear of nothing.
-
-    Returns:
-        The parts.
-
-    Raises:
-        SettingError: A setting is unusable.
-    """
+    """Make the parts; without a hub of the caller's, one that is not running."""
     console = Console(database, settings)
     tokens = TokenRepository(database)
     audit_records = AuditRepository(database)

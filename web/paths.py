@@ -1,4 +1,4 @@
-"""Paths in addresses. An id may hold any character, a slash too, which a server's router takes for its own."""
+"""Paths in addresses. An id may hold any character, even a slash, which a router would take for its own."""
 
 import re
 from typing import Annotated
@@ -14,14 +14,7 @@ _SLASH = "\ue000"
 
 
 def routed_path(raw_path: bytes) -> str:
-    """Decode the path of a request so that an escaped slash parts nothing.
-
-    Args:
-        raw_path: The path as it was sent.
-
-    Returns:
-        The path that the router is to see.
-    """
+    """Decode the path of a request so that an escaped slash does not split it."""
     sent = raw_path.decode("ascii", "replace").partition("?")[0]
     return unquote(sent.replace("%2f", _SLASH).replace("%2F", _SLASH))
 
@@ -35,14 +28,7 @@ _LOCAL = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")
 
 
 def local_path(text: str) -> str:
-    """Return where a form wants to go on: a path of ours, never another site.
-
-    Args:
-        text: The path as an address or a form told it, which anybody may have written.
-
-    Returns:
-        The path; `/` for what is none.
-    """
+    """Return the path to which a form leads on; `/` for what names another site or no path."""
     return text if _LOCAL.fullmatch(text) else "/"
 
 
@@ -51,12 +37,5 @@ PathId = Annotated[str, Path(min_length=1, max_length=MAX_NAME_LENGTH), AfterVal
 
 
 def address(*parts: str) -> str:
-    """Make the path of a page or an endpoint.
-
-    Args:
-        parts: Words and ids, such as `jobs` and a job's id.
-
-    Returns:
-        Such as `/jobs/a%2Fb`.
-    """
+    """Make the path of a page or an endpoint, such as `/jobs/a%2Fb` of `jobs` and an id."""
     return "/" + "/".join(quote(part, safe="") for part in parts)

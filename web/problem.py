@@ -1,4 +1,4 @@
-"""How a refusal or a failure is told: problem details as RFC 9457 writes them, and as a page to people."""
+"""Errors as answers: problem details (RFC 9457) for programs, pages for people."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -38,7 +38,7 @@ _STATUS_OF: Mapping[type[Exception], HTTPStatus] = {
     TooLateError: HTTPStatus.CONFLICT,
     BusyError: HTTPStatus.CONFLICT,
 }
-"""Errors whose words are for those who asked."""
+"""Errors whose text is meant for the client."""
 _MEANINGS = {
     400: "Something that was sent can't be used; `errors` tells what.",
     401: "A token is needed, or the one that was sent opens nothing.",
@@ -76,30 +76,13 @@ class Problem(BaseModel):
 def problem(
     status: int, detail: str, headers: Mapping[str, str] | None = None, flaws: Sequence[Flaw] = ()
 ) -> JSONResponse:
-    """Make the answer that tells a problem.
-
-    Args:
-        status: The HTTP status.
-        detail: What exactly, for people, without secrets.
-        headers: Headers to send with it.
-        flaws: What is wrong with what was sent.
-
-    Returns:
-        The answer.
-    """
+    """Make the answer of a problem; `detail` must hold no secrets."""
     told = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(flaws) or None)
     return JSONResponse(told.model_dump(exclude_none=True), status, headers, media_type=MEDIA_TYPE)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, object]]:
-    """Describe the problems that an endpoint may answer with, for OpenAPI.
-
-    Args:
-        statuses: Their HTTP statuses.
-
-    Returns:
-        What FastAPI calls `responses`; `web.api.openapi` adds the schema that it names.
-    """
+    """Describe problems by status, as FastAPI's `responses`; `web.api.openapi` adds the schema that this names."""
     return {
         status: {
             "description": _MEANINGS[status],
@@ -109,13 +92,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, object]]:
     }
 
 
-def tell_problems(app: FastAPI, renderer: Renderer) -> None:
-    """Let an application tell every error: as a page to people, as a problem to programs.
-
-    Args:
-        app: The application.
-        renderer: Makes pages.
-    """
+def register_error_handlers(app: FastAPI, renderer: Renderer) -> None:
+    """Register the handlers that answer every error: with a page for people, with a problem for programs."""
 
     async def tell(
         request: Request,

@@ -1,4 +1,4 @@
-"""Pages: Jinja2 templates, and how values are written in them."""
+"""Pages: Jinja2 templates, and the filters that format values in them."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -64,19 +64,13 @@ _TONES = {
 
 
 def compile_templates() -> None:
-    """Compile all templates now, so that nobody's first page waits for it."""
+    """Compile all templates now, so that no first page waits for it."""
     for name in _environment().list_templates():
         _environment().get_template(name)
 
 
 class Renderer:
-    """Makes pages.
-
-    Args:
-        unread: Counts the notifications that somebody has not read; None for somebody who is no user.
-        csrf_token: Makes the token that the forms of somebody's pages carry.
-        unsettled: Counts the dead letters that wait for somebody; None for those whom they do not concern.
-    """
+    """Makes pages. `unread` and `unsettled` return None for those whom the count does not concern."""
 
     def __init__(
         self,
@@ -98,22 +92,7 @@ class Renderer:
         headers: Mapping[str, str] | None = None,
         **context: object,
     ) -> HTMLResponse:
-        """Make a page.
-
-        Args:
-            request: The request.
-            identity: Who asks; None for somebody who is not known yet.
-            template: The template's file name.
-            status: The HTTP status.
-            headers: Further headers.
-            context: What the template shows.
-
-        Returns:
-            The page.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Make a page; `identity` is None for somebody who has not logged in."""
         html = (
             _environment()
             .get_template(template)
@@ -155,24 +134,17 @@ def _environment() -> Environment:
 
 
 def _shown(value: object) -> object:
-    """Let no text do anything on a page; what must stay exact, as in the fields of forms, is written with `| e`."""
+    """Neutralize control characters in text; what must stay exact, as in the fields of forms, is written with `| e`."""
     return printable(value) if type(value) is str else value
 
 
 def tone(status: str) -> str:
-    """Tell which colours a status or a state has: `wait`, `run`, `good`, `bad`, `warn` or `quiet`."""
+    """Choose the colour of a status or a state: `wait`, `run`, `good`, `bad`, `warn` or `quiet`."""
     return _TONES.get(status, "quiet")  # type: ignore[call-overload, no-any-return]  # both are strings too
 
 
 def query(**values: object) -> str:
-    """Write a query string of what is not None or empty; sequences give one pair per value.
-
-    Args:
-        values: Values by name.
-
-    Returns:
-        Such as `?status=ERROR&q=gdal`; empty for nothing.
-    """
+    """Write a query string such as `?status=ERROR&q=gdal`, without empty values; a sequence gives several pairs."""
     text = urlencode({name: value for name, value in values.items() if value not in (None, "", (), [])}, doseq=True)
     return f"?{text}" if text else ""
 

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 _GRACE_S = 5
 """How long a stop waits for requests that are being answered."""
 _PATIENCE_S = 20
-"""How long a client may leave unread what was sent to it."""
+"""How long a client may leave sent data unread."""
 _MAX_UNSENT_BYTES = 128 * 1024
 """What may wait in the operating system for one client."""
 
@@ -38,15 +38,9 @@ class _Server(uvicorn.Server):
 async def run_web(
     settings: Settings, stop: asyncio.Event, on_ready: Callable[[int], None] = lambda _port: None
 ) -> None:
-    """Serve until told to stop, through outages of the database.
+    """Serve until `stop` is set, through outages of the database; `on_ready` gets the port.
 
-    Args:
-        settings: The settings; the database's URL must be set.
-        stop: Set it to let the requests that are being answered end, and leave.
-        on_ready: Called once with the port.
-
-    Raises:
-        SettingError: A setting is unusable, the address can't be used, or nobody could come in.
+    It raises SettingError for an unusable address, and where a token is needed and none is valid.
     """
     async with Database(settings.require_mongo_url(), settings.database) as database:
         if not is_open(settings):
@@ -59,7 +53,7 @@ async def run_web(
             log_level="warning",
             access_log=False,
             server_header=False,
-            # Who says that it speaks for somebody else is believed only where a proxy is known to be there.
+            # Forwarded addresses are trusted only where a proxy is known to be there.
             proxy_headers=settings.web_url is not None,
             lifespan="off",
             ws="none",
@@ -81,7 +75,7 @@ async def run_web(
 async def _require_token(settings: Settings, database: Database) -> None:
     """Refuse to start where a token is needed and there is none.
 
-    Without a database that can't be known. Then the web starts all the same: nobody comes in before there is a token.
+    While the database is away the web starts all the same: without a valid token nobody gets in.
     """
     try:
         found = await TokenRepository(database).any_valid(datetime.now(UTC))
@@ -103,7 +97,7 @@ def _listen(host: str, port: int) -> socket.socket:
         # What is accepted inherits these. asyncio sets the first one only for sockets that name their protocol; without
         # it each answer's body waits 40 ms until the client has acknowledged its head.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A client that takes nothing is let go, and little waits for it in the system.
+        # A client that reads nothing is disconnected, and little waits for it in the system.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _PATIENCE_S * 1000)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MAX_UNSENT_BYTES)
         return listener

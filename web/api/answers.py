@@ -20,16 +20,7 @@ class Documented(TypedDict):
 
 
 def documented(example: Schema, *problem_statuses: int, status: int = HTTPStatus.OK) -> Documented:
-    """Describe the answers of an endpoint, for OpenAPI.
-
-    Args:
-        example: An answer.
-        problem_statuses: Statuses of problems that it may answer with, beside those of every endpoint.
-        status: The status of the answer.
-
-    Returns:
-        Arguments of the route.
-    """
+    """Describe the answers of an endpoint, for OpenAPI."""
     answers: dict[int | str, dict[str, object]] = {
         # As text, since FastAPI leaves out nulls; `web.api.openapi` reads it.
         int(status): {"content": {"application/json": {"example": example.model_dump_json(by_alias=True)}}}
@@ -42,43 +33,18 @@ def documented(example: Schema, *problem_statuses: int, status: int = HTTPStatus
 
 
 def answer(told: Schema, headers: Mapping[str, str] | None = None, status: int = HTTPStatus.OK) -> Response:
-    """Make an answer. As it is a response already, FastAPI does not validate it once more.
-
-    Args:
-        told: What is told.
-        headers: Headers to send with it.
-        status: The status.
-
-    Returns:
-        The answer.
-    """
+    """Make an answer. As it is a response already, FastAPI does not validate it once more."""
     return Response(told.model_dump_json(by_alias=True), status, headers, "application/json")
 
 
 def links(request: Request, **pages: Mapping[str, object] | None) -> dict[str, str]:
-    """Make the header `Link` (RFC 8288) that leads to other pages of a list.
-
-    Args:
-        request: The request for this page.
-        pages: By relation, such as `next`, the parameters that choose a page; None where there is none.
-
-    Returns:
-        The header, if there is another page.
-    """
+    """Make the header `Link` (RFC 8288) that leads to other pages of a list."""
     told = [f'<{_address(request, chosen)}>; rel="{relation}"' for relation, chosen in pages.items() if chosen]
     return {"Link": ", ".join(told)} if told else {}
 
 
 def next_link(request: Request, cursor: str | None) -> dict[str, str]:
-    """Make the header `Link` that leads to the next page.
-
-    Args:
-        request: The request for this page.
-        cursor: The next page's cursor; None on the last page.
-
-    Returns:
-        The header, if there is a next page.
-    """
+    """Make the header `Link` that leads to the next page."""
     return links(request, next={"cursor": cursor} if cursor else None)
 
 

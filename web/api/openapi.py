@@ -24,11 +24,7 @@ _ABOUT = """What JobTrail knows of extractors, jobs and datasets, for programs.
 
 
 def describe_api(app: FastAPI) -> None:
-    """Let an application describe its endpoints under `/api/`, and nothing else.
-
-    Args:
-        app: The application.
-    """
+    """Let an application describe its endpoints under `/api/`, and nothing else."""
     describe = app.openapi
 
     def described() -> dict[str, Any]:

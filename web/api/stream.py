@@ -7,12 +7,12 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 
 from jobtrail.web.api.examples import jobs as examples
 from jobtrail.web.dependencies import AppParts, get_identity
-from jobtrail.web.live.listener import SIGN_OF_LIFE_S
+from jobtrail.web.live.authorization import is_still_authorized
+from jobtrail.web.live.listener import KEEPALIVE_S
 from jobtrail.web.live.sse import HELLO, RETRY_MS, EventStream, event, event_id_alone
 from jobtrail.web.live.subscription import Subscription
 from jobtrail.web.live.topics import ALL, JOB, RESOURCE, Topic, topic_of
 from jobtrail.web.live.update import UpdateSchema
-from jobtrail.web.live.welcome import is_welcome
 from jobtrail.web.paths import PathId
 from jobtrail.web.problem import problems
 
@@ -24,7 +24,7 @@ not end by itself.
 - `update`: an update was stored; `data` is a JSON object.
 - `reset`: the updates since the id that you sent are not known any more. Read the state anew; the stream goes on from
   now.
-- An `id` without an event tells how far you are. Each {SIGN_OF_LIFE_S:g} seconds without news comes one, or a comment.
+- An `id` without an event tells how far you are. Each {KEEPALIVE_S:g} seconds without news comes one, or a comment.
 
 When the connection ends, ask again after {RETRY_MS} ms with the last `id` as `Last-Event-ID`, as a browser's
 `EventSource` does: nothing is left out, nothing comes twice. It ends when you read too slowly, when the service stops,
@@ -103,4 +103,4 @@ async def updates_of_resource(
 def _stream(parts: AppParts, request: Request, topic: Topic, header: str | None, query: str | None) -> EventStream:
     # A browser that comes back still asks for the address that it was given first: the header is newer.
     subscription = Subscription(parts.hub, topic, after=header or query or None)
-    return EventStream(parts.hub.telling(subscription), partial(is_welcome, parts.authenticator, request))
+    return EventStream(parts.hub.listening(subscription), partial(is_still_authorized, parts.authenticator, request))

@@ -23,23 +23,14 @@ _FROM_OUR_PAGES = frozenset({"same-origin", "none"})
 
 
 class Guard:
-    """Refuses what comes under a foreign name, from a foreign site's page, or is too large.
-
-    Args:
-        app: What is guarded.
-        public: The address by which browsers reach the web, if it is another than the host that they ask.
-    """
+    """Refuses requests for a foreign host (421), changes from another site (403), and too large bodies (413)."""
 
     def __init__(self, app: ASGIApp, public: Origin | None) -> None:
         self._app = app
         self._public = public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request.
-
-        Raises:
-            HTTPException: 421 for a foreign host, 403 for a foreign page's change, 413 for too large a body.
-        """
+        """Serve one request."""
         request = Request(scope)
         asked = origin_from(f"{scope['scheme']}://{request.headers.get('Host', '')}")
         if asked is None or not await is_ours(asked.host, self._public):

@@ -24,14 +24,7 @@ class Origin:
 
 
 def origin_from(text: str) -> Origin | None:
-    """Read an origin.
-
-    Args:
-        text: Such as `https://jobtrail.example.org`; `null` is none.
-
-    Returns:
-        The origin; None where it is none.
-    """
+    """Read an origin such as `https://jobtrail.example.org`; `null` gives None."""
     match = _ORIGIN.fullmatch(text)
     if match is None:
         return None
@@ -55,9 +48,6 @@ def is_open(settings: Settings) -> bool:
     """Tell whether everybody may come in without a token: where only this machine can reach the web.
 
     A public address speaks against that: then a proxy on this machine reaches it for others.
-
-    Args:
-        settings: The settings.
     """
     public = public_origin(settings)
     return (
@@ -66,11 +56,7 @@ def is_open(settings: Settings) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a name or address is that of the loopback interface.
-
-    Args:
-        host: The name or address.
-    """
+    """Tell whether a name or address is that of the loopback interface."""
     return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
 
 
@@ -79,10 +65,6 @@ async def is_ours(host: str, public: Origin | None) -> bool:
 
     Any other name could be that of a site whose owner lets it point to our address (DNS rebinding); to a browser that
     site's pages and ours would be of one origin. An address can't be made to point elsewhere.
-
-    Args:
-        host: The name or address.
-        public: The address by which browsers reach the web.
     """
     if (public is not None and host == public.host) or is_loopback(host) or _is_address(host):
         return True

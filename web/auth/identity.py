@@ -1,4 +1,4 @@
-"""Who asks."""
+"""Who sends a request."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,30 +17,20 @@ UNKNOWN_ORIGIN = "unknown"
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Identity(Actor):
-    """Somebody whom we know."""
+    """Somebody who is authenticated."""
 
     role: Role
     origin: str = UNKNOWN_ORIGIN
     csrf_token: str = field(default="", repr=False)
-    """What the forms of their pages carry; empty for the holder of a bearer token, whose programs need no forms."""
+    """What the forms of their pages carry; empty for a bearer token, whose programs need no forms."""
 
     def may_see_told(self, user_id: object) -> bool:
-        """Whether they may see what was told to a user; what was told to nobody in person, everybody may.
-
-        Args:
-            user_id: The user; None for nobody in person.
-        """
+        """Whether they may see what was sent to a user; everybody may where no user is named."""
         return user_id is None or self.role is Role.OPERATOR or self.user_id == user_id
 
 
 class Authenticator:
-    """Finds out who asks.
-
-    Args:
-        tokens: The tokens.
-        sessions: The sessions of browsers.
-        is_open: Whether those who show nothing come in too, as operators.
-    """
+    """Finds out who sends a request. Where it `is_open`, whoever shows nothing is the local operator."""
 
     def __init__(self, tokens: TokenRepository, sessions: Sessions, *, is_open: bool) -> None:
         self._tokens = tokens
@@ -50,18 +40,8 @@ class Authenticator:
     async def recognise(self, request: Request) -> Identity | None:
         """Find out who sends a request.
 
-        A token that is shown goes before a cookie, and both before an open door: a program with a revoked token is to
-        hear of it.
-
-        Args:
-            request: The request.
-
-        Returns:
-            Who it is; None for somebody unknown.
-
-        Raises:
-            HTTPException: 401, for a token that opens nothing.
-            StoreError: The database can't be reached.
+        A token goes before a cookie, and both before open access: a program with a revoked token is refused (401), so
+        that it notices. None for somebody unknown.
         """
         now = datetime.now(UTC)
         secret = bearer_token(request)
@@ -71,7 +51,7 @@ class Authenticator:
                 raise unauthorized("The token is unknown, revoked or expired.", 'Bearer error="invalid_token"')
             return _holder(token, request)
         if request.scope["path"].startswith("/pusher/"):
-            # What is signed there is for one user: neither this machine's user nor whatever page a browser shows.
+            # What is signed there is for one user: neither for this machine's user nor for any page in a browser.
             return None
         session = await self._sessions.find(request, now)
         if session is not None:
@@ -87,46 +67,28 @@ class Authenticator:
 
 
 def bearer_token(request: Request) -> str | None:
-    """Return the token that a request shows, whatever it is worth; None without one.
+    """Return the token of a request, valid or not; None without one.
 
-    `X-API-Key` is Clowder 2's way to show one, and as good: like `Authorization`, no browser adds it by itself.
+    `X-API-Key` is Clowder 2's header, and as safe: like `Authorization`, no browser adds it by itself.
     """
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key")
 
 
 def client_address(request: Request) -> str:
-    """Return the address that a request comes from, as the nearest trusted proxy tells it."""
+    """Return the address that a request comes from, as the nearest trusted proxy reports it."""
     return request.client.host if request.client else UNKNOWN_ORIGIN
 
 
 def require_operator(identity: Identity) -> Identity:
-    """Let only operators pass.
-
-    Args:
-        identity: Who asks.
-
-    Returns:
-        The same.
-
-    Raises:
-        HTTPException: 403, for anybody else.
-    """
+    """Return the identity of an operator; refuse anybody else with 403."""
     if identity.role is not Role.OPERATOR:
         raise HTTPException(HTTPStatus.FORBIDDEN, "This needs a token with the role operator.")
     return identity
 
 
 def unauthorized(detail: str, challenge: str = "Bearer") -> HTTPException:
-    """Make the refusal of somebody unknown.
-
-    Args:
-        detail: Why, for people.
-        challenge: What `WWW-Authenticate` says.
-
-    Returns:
-        The refusal, to be raised.
-    """
+    """Make the refusal of somebody unknown, to be raised."""
     return HTTPException(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": challenge})
 
 

@@ -1,4 +1,4 @@
-"""`/login` trades a token for a session, `/logout` ends it."""
+"""`/login` exchanges a token for a session, `/logout` ends it."""
 
 from datetime import UTC, datetime
 from http import HTTPStatus

@@ -9,29 +9,18 @@ from math import ceil
 MAX_TRIES = 10
 WINDOW_S = 60.0
 MAX_ADDRESSES = 10_000
-"""Addresses that are remembered at the most; those heard of longest ago are forgotten first."""
+"""Addresses that are remembered at the most; the least recent are forgotten first."""
 
 
 class LoginTries:
-    """Counts the failed logins of the last minute by address, in this process.
-
-    Args:
-        clock: Tells the time in seconds.
-    """
+    """Counts the failed logins of the last minute by address, in this process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._tries: OrderedDict[str, deque[float]] = OrderedDict()
 
     def begin(self, address: str) -> int:
-        """Count a try, before it is known how it ends: of many at the same moment none slips through.
-
-        Args:
-            address: Where it comes from.
-
-        Returns:
-            0 if it may go on; else the seconds to wait, and it does not count.
-        """
+        """Count a try before its outcome is known, so that no parallel one slips through; return seconds to wait."""
         now = self._clock()
         tries = self._tries.setdefault(_key(address), deque())
         self._tries.move_to_end(_key(address))
@@ -45,11 +34,7 @@ class LoginTries:
         return 0
 
     def forgive(self, address: str) -> None:
-        """Take the latest try back: it was none to worry about.
-
-        Args:
-            address: Where it came from.
-        """
+        """Forget the latest try: it succeeded."""
         tries = self._tries.get(_key(address))
         if tries:
             tries.pop()

@@ -32,11 +32,6 @@ class Sessions:
     """Begins, finds and ends sessions.
 
     The key is read when it is needed first, as the web starts without a database too.
-
-    Args:
-        keys: Where the key is, which all webs on one database share.
-        alive: The sessions that nobody has ended.
-        is_secure: Whether browsers reach the web by https only.
     """
 
     def __init__(self, keys: KeyRepository, alive: SessionRepository, *, is_secure: bool) -> None:
@@ -48,16 +43,7 @@ class Sessions:
         self._key: bytes | None = None
 
     async def begin(self, response: Response, token_id: str, now: datetime) -> None:
-        """Begin a session.
-
-        Args:
-            response: What gives the browser its cookie.
-            token_id: The token that it stands for.
-            now: The present.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Begin a session for a token, and set its cookie."""
         session = Session(id=secrets.token_urlsafe(24), token_id=token_id, expires_at=now + LIFETIME)
         sealed = await self._seal(session)
         await self._alive.add(session.id, expires_at=session.expires_at)
@@ -73,18 +59,7 @@ class Sessions:
         )
 
     async def find(self, request: Request, now: datetime) -> Session | None:
-        """Find the session that a request belongs to.
-
-        Args:
-            request: The request.
-            now: The present.
-
-        Returns:
-            The session; None without one, or where it is forged, expired or ended.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Find the session of a request; None without one, or where it is forged, expired or ended."""
         sealed = request.cookies.get(self._cookie)
         session = None if sealed is None else await self._unseal(sealed)
         if session is None or session.expires_at <= now or not await self._alive.has(session.id):
@@ -92,33 +67,14 @@ class Sessions:
         return session
 
     async def end(self, request: Request, response: Response, now: datetime) -> None:
-        """End the session that a request belongs to, if there is one.
-
-        Args:
-            request: The request.
-            response: What takes the cookie from the browser.
-            now: The present.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """End the session of a request, if there is one, and delete the cookie."""
         session = await self.find(request, now)
         if session is not None:
             await self._alive.remove(session.id)
         response.delete_cookie(self._cookie, secure=self._is_secure, httponly=True, samesite="lax")
 
     async def csrf_token(self, session_id: str) -> str:
-        """Make the token that the forms of a session carry.
-
-        Args:
-            session_id: The session, or `OPEN`.
-
-        Returns:
-            The token; other sites can neither read nor make it.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Make the token that the forms of a session (or of `OPEN`) carry; other sites can neither read nor make it."""
         signer = Signer(await self._get_key(), salt="jobtrail.csrf", **_SIGNING)  # type: ignore[arg-type]  # see _SIGNING
         return signer.get_signature(session_id).decode()
 

@@ -29,14 +29,7 @@ class AxisTick:
 
 
 def count_scale(most: int) -> Sequence[float]:
-    """Choose the marks of an axis of counts.
-
-    Args:
-        most: The largest count.
-
-    Returns:
-        From 0 to what is not less than `most`, in equal whole steps; two marks at the least.
-    """
+    """Choose the marks of an axis of counts."""
     least_step = max(1.0, most / _MAX_STEPS)
     power = 10 ** math.floor(math.log10(least_step))
     step = next(digit * power for digit in (1, 2, 5, 10) if digit * power >= least_step)
@@ -44,14 +37,7 @@ def count_scale(most: int) -> Sequence[float]:
 
 
 def duration_scale(most_s: float) -> Sequence[float]:
-    """Choose the marks of an axis of durations.
-
-    Args:
-        most_s: The longest, in seconds.
-
-    Returns:
-        Seconds from 0 to what is not less than `most_s`, in equal steps that people use; two marks at the least.
-    """
+    """Choose the marks of an axis of durations."""
     fitting = (step for step in _DURATION_STEPS_S if step * _MAX_STEPS >= most_s)
     longest = _DURATION_STEPS_S[-1]
     step = next(fitting, math.ceil(most_s / _MAX_STEPS / longest) * longest)
@@ -59,15 +45,7 @@ def duration_scale(most_s: float) -> Sequence[float]:
 
 
 def duration_text(seconds: float, step_s: float) -> str:
-    """Write a mark of an axis of durations in the unit of its steps.
-
-    Args:
-        seconds: The mark.
-        step_s: The step from mark to mark, in seconds.
-
-    Returns:
-        Such as `0`, `20 ms`, `0.5 s`, `90 s`, `1.5 h`.
-    """
+    """Write a mark of an axis of durations in the unit of its steps."""
     if not seconds:
         return "0"
     unit_s = max(step_s, 1) if step_s >= _MIN_IN_SECONDS_S else step_s
@@ -76,16 +54,7 @@ def duration_text(seconds: float, step_s: float) -> str:
 
 
 def time_ticks(window: Window, since: datetime, until: datetime) -> Sequence[AxisTick]:
-    """Choose the marks of a time axis.
-
-    Args:
-        window: What is shown.
-        since: Where the axis begins, UTC.
-        until: Where it ends.
-
-    Returns:
-        The marks, in percent.
-    """
+    """Choose the marks of a time axis."""
     every = _TIMES_EVERY[window]
     midnight = since.replace(hour=0, minute=0)
     moment = midnight + math.ceil((since - midnight) / every) * every

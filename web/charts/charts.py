@@ -92,15 +92,7 @@ class Sparkline:
 
 
 def outcome_chart(figures: Figures, extractor: str | None = None) -> Chart:
-    """Draw how many jobs ended, by outcome.
-
-    Args:
-        figures: The figures.
-        extractor: Whose figures they are; None for all.
-
-    Returns:
-        The chart.
-    """
+    """Draw how many jobs ended, by outcome."""
     counts = [_counts(bucket) for bucket in figures.buckets]
     scale = count_scale(max(map(sum, counts)))
     good, quiet, bad = (sum(column) for column in zip(*counts, strict=True))
@@ -122,15 +114,7 @@ def outcome_chart(figures: Figures, extractor: str | None = None) -> Chart:
 
 
 def duration_chart(figures: Figures, extractor: str | None = None) -> Chart:
-    """Draw how long jobs took: the median, and on top of it up to the time within which 95 % were done.
-
-    Args:
-        figures: The figures.
-        extractor: Whose figures they are; None for all.
-
-    Returns:
-        The chart.
-    """
+    """Draw how long jobs took: the median, and on top of it up to the time within which 95 % were done."""
     pairs = [_p50_p95(bucket) for bucket in figures.buckets]
     is_empty = figures.p50_s is None
     # Where nothing is drawn, no mark stands between the two ends: there the words stand that say so.
@@ -152,14 +136,7 @@ def duration_chart(figures: Figures, extractor: str | None = None) -> Chart:
 
 
 def sparkline(figures: Figures) -> Sparkline:
-    """Draw how many jobs ended, small.
-
-    Args:
-        figures: The figures.
-
-    Returns:
-        The sparkline.
-    """
+    """Draw how many jobs ended, small."""
     counts = [_counts(bucket) for bucket in figures.buckets]
     most = max(1, *map(sum, counts))
     paths: dict[str, list[str]] = {"good": [], "quiet": [], "bad": []}

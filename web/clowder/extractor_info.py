@@ -32,11 +32,7 @@ _DEFAULTS: Mapping[str, object] = {
 
 
 def listener_id(name: str) -> str:
-    """Make the id of an extractor: 24 hexadecimal digits, as Clowder's are, and always the same for a name.
-
-    Args:
-        name: The extractor's name.
-    """
+    """Make the id of an extractor: 24 hexadecimal digits, as Clowder's are, and always the same for a name."""
     return blake2b(name.encode(), digest_size=12).hexdigest()
 
 
@@ -46,24 +42,13 @@ def properties(info: Info) -> dict[str, object]:
 
 
 def text(info: Info, name: str, default: str = "") -> str:
-    """Read a field that is a text.
-
-    Args:
-        info: The info.
-        name: The field.
-        default: What it is where it is missing or no text.
-    """
+    """Read a field that is a text."""
     value = info.get(name)
     return value if isinstance(value, str) else default
 
 
 def texts(info: Info, name: str) -> list[str]:
-    """Read a field that is a list of texts; a single one is a list too.
-
-    Args:
-        info: The info.
-        name: The field.
-    """
+    """Read a field that is a list of texts; a single one is a list too."""
     value = info.get(name)
     if isinstance(value, str):
         return [value]
@@ -71,33 +56,18 @@ def texts(info: Info, name: str) -> list[str]:
 
 
 def mapping(info: Info, name: str) -> dict[str, object]:
-    """Read a field that is an object; an empty one where it is missing or none.
-
-    Args:
-        info: The info.
-        name: The field.
-    """
+    """Read a field that is an object; an empty one where it is missing or none."""
     value = info.get(name)
     return value if isinstance(value, dict) else {}
 
 
 def mappings(info: Info, name: str) -> list[dict[str, object]]:
-    """Read a field that is a list of objects; a single one is a list too.
-
-    Args:
-        info: The info.
-        name: The field.
-    """
+    """Read a field that is a list of objects; a single one is a list too."""
     value = info.get(name)
     listed = value if isinstance(value, list) else [value]
     return [each for each in listed if isinstance(each, dict)]
 
 
 def processes(info: Info, kind: str) -> bool:
-    """Tell whether an extractor works on files, or on datasets, as Clowder 2 tells it: what says nothing takes both.
-
-    Args:
-        info: The info.
-        kind: `file` or `dataset`; anything else finds every extractor.
-    """
+    """Tell whether an extractor works on files, or on datasets, as Clowder 2 tells it: what says nothing takes both."""
     return kind not in ("file", "dataset") or info.get("process") == {} or kind in mapping(info, "process")

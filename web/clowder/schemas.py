@@ -127,12 +127,7 @@ class ClowderJobSchema(Schema):
 
     @classmethod
     def of(cls, job: JobState, *, is_on_dataset: bool) -> Self:
-        """Make it of a job.
-
-        Args:
-            job: The job.
-            is_on_dataset: Whether its resource is known as a dataset.
-        """
+        """Make it of a job."""
         collection = "datasets" if is_on_dataset else "files"
         return cls(
             id=job.job_id,
@@ -199,13 +194,7 @@ class ListenerSchema(Schema):
 
     @classmethod
     def of(cls, record: ExtractorRecord, *, owner: str | None, alive: bool) -> Self:
-        """Make it of an extractor.
-
-        Args:
-            record: The extractor.
-            owner: Whose it is, if its heartbeats say so.
-            alive: Whether one of its instances was heard of lately.
-        """
+        """Make it of an extractor."""
         return cls(
             name=record.name,
             version=record.version,

@@ -1,4 +1,4 @@
-"""What all clients of a web process share: one stream of changes per database, told to those whom they concern."""
+"""What all clients of a web process share: one change stream per database, passed on to those whom it concerns."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -16,32 +16,25 @@ from jobtrail.store.database import Database
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.feed import Feed, Portion, Touch, TrailFeed, Update, console_feeds
 from jobtrail.web.live.listener import Listener
-from jobtrail.web.live.ring import Ring, RingEntry
+from jobtrail.web.live.replay_buffer import BufferedUpdate, ReplayBuffer
 from jobtrail.web.live.topics import JOB, RESOURCE, Topic, id_in, topics_of
 from jobtrail.web.live.update import update_frame
 
 log = structlog.get_logger()
 
 MAX_READING_BACK = 4
-"""Clients for which the past is read at the same time."""
+"""Clients for which the database is read back at the same time."""
 
 L = TypeVar("L", bound=Listener)
 
 
 class Hub:
-    """Follows the databases and tells the listeners; keeps the latest updates for those that come back.
-
-    Args:
-        trail: The changes of the trail's database.
-        others: The changes of other databases.
-        retry_max_wait_s: The longest pause between two tries to reach the database, in seconds.
-        ring: Where the latest updates are kept.
-    """
+    """Follows the databases and notifies the listeners; buffers the latest updates for clients that come back."""
 
     def __init__(
-        self, trail: TrailFeed, others: Sequence[Feed], *, retry_max_wait_s: float, ring: Ring | None = None
+        self, trail: TrailFeed, others: Sequence[Feed], *, retry_max_wait_s: float, buffer: ReplayBuffer | None = None
     ) -> None:
-        self.ring = ring or Ring()
+        self.buffer = buffer or ReplayBuffer()
         self._trail = trail
         self._others = others
         self._retry_max_wait_s = retry_max_wait_s
@@ -52,18 +45,14 @@ class Hub:
 
     @property
     def position(self) -> str | None:
-        """The token up to which everything was told; None where nothing can be told yet."""
+        """The token up to which all listeners were notified; None before the first."""
         return self._trail.position
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Follow the databases, through their outages, until told to stop; then all listeners end.
-
-        Args:
-            stop: Ends it.
-        """
+        """Follow the databases, through their outages, until `stop` is set; then end all listeners."""
         async with asyncio.TaskGroup() as tasks:
             following = [tasks.create_task(self._follow(self._trail, self._begin, stop))]
-            following += [tasks.create_task(self._follow(feed, self._stir, stop)) for feed in self._others]
+            following += [tasks.create_task(self._follow(feed, self._notify_all, stop)) for feed in self._others]
             try:
                 await stop.wait()
             finally:
@@ -73,8 +62,8 @@ class Hub:
                 await asyncio.gather(*(end(task) for task in following))
 
     @contextmanager
-    def telling(self, listener: L) -> Iterator[L]:
-        """Let somebody listen for as long as this lasts; then they end."""
+    def listening(self, listener: L) -> Iterator[L]:
+        """Notify a listener for as long as this lasts; then end it."""
         self._listeners.add(listener)
         for topic in listener.topics:
             self._audience.setdefault(topic, set()).add(listener)
@@ -91,29 +80,17 @@ class Hub:
                     del self._audience[topic]
 
     async def read_back(self, topic: Topic, after: str) -> Portion:
-        """Read updates that the ring does not hold any more, oldest first; for a few clients at the same time.
+        """Read the first updates after a token from the database, for a few clients at the same time.
 
-        Args:
-            topic: `all`, a job, or a resource.
-            after: The token after which to begin.
-
-        Returns:
-            The first of them.
-
-        Raises:
-            FeedLostError: They are not known any more, or this is no token.
-            StoreError: The database can't be reached.
+        FeedLostError: they are not known any more.
         """
         async with self._reading_back:
             return await self._trail.read_back(after, job_id=id_in(topic, JOB), resource_id=id_in(topic, RESOURCE))
 
     async def _follow(self, feed: Feed, begin: Callable[[], None], stop: asyncio.Event) -> None:
-        """Follow a feed until cancelled, or over: a cancellation may be lost in the driver, see `EventStream`.
+        """Follow a feed, calling `begin` where it starts at the present, and so may have missed something.
 
-        Args:
-            feed: The feed.
-            begin: Called where it begins at the present, and so may have missed something.
-            stop: Ends a pause.
+        It watches `_is_over` too, as a cancellation may be lost in the driver: see `EventStream`.
         """
         backoff = Backoff(most_s=self._retry_max_wait_s)
         while not self._is_over:
@@ -125,7 +102,7 @@ class Hub:
                             begin()
                             begins = False
                         if change is not None:
-                            self._tell(change)
+                            self._publish(change)
                         backoff.reset()
                         if self._is_over:
                             return
@@ -137,36 +114,28 @@ class Hub:
                 await pause(wait_s, stop)
 
     def _begin(self) -> None:
-        """Begin at the present: what updates there were before, nobody here knows."""
-        self.ring.restart(self._trail.position or "")
+        """Start at the present: the updates before it are unknown here."""
+        self.buffer.restart(self._trail.position or "")
         for listener in self._listeners:
-            listener.began()
+            listener.restarted()
 
-    def _stir(self) -> None:
-        """Let everybody look who listens to more than updates: anything may have changed."""
+    def _notify_all(self) -> None:
+        """Let all listeners look again: anything may have changed."""
         for listener in self._listeners:
-            listener.heard(None)
+            listener.notify(None)
 
-    def _tell(self, change: Update | Touch) -> None:
+    def _publish(self, change: Update | Touch) -> None:
         topics = topics_of(change)
         number = None
         if isinstance(change, Update) and (frame := update_frame(change)):
-            number = self.ring.add(RingEntry(token=change.token, topics=topics, frame=frame))
+            number = self.buffer.add(BufferedUpdate(token=change.token, topics=topics, frame=frame))
         for topic in topics:
             for listener in self._audience.get(topic, ()):
-                listener.heard(number)
+                listener.notify(number)
 
 
 def make_hub(settings: Settings, database: Database) -> Hub:
-    """Make the hub of a web process.
-
-    Args:
-        settings: The settings.
-        database: The trail's database, open.
-
-    Returns:
-        The hub; let it run.
-    """
+    """Make the hub of a web process; it works while `run` does."""
     return Hub(
         TrailFeed(database), console_feeds(Console(database, settings)), retry_max_wait_s=settings.retry_max_wait_s
     )

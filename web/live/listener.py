@@ -1,4 +1,4 @@
-"""Somebody who wants to hear of changes: what the hub tells them, and how they wait for it."""
+"""A client that waits for changes: how the hub notifies it, and how it waits."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -6,49 +6,41 @@ from collections.abc import Collection
 
 from jobtrail.web.live.topics import Topic
 
-SIGN_OF_LIFE_S = 15.0
-"""Seconds without anything to send after which a sign of life is sent."""
+KEEPALIVE_S = 15.0
+"""Seconds without news after which a keepalive is sent."""
 
 
 class Listener(ABC):
-    """One client's ear at the hub. All is done in one event loop, so that nothing comes in between.
-
-    Args:
-        topics: What it listens to.
-    """
+    """One client's subscription at the hub. All of it runs in one event loop, so nothing comes in between."""
 
     def __init__(self, topics: Collection[Topic]) -> None:
         self.topics = topics
         self._is_over = False
-        self._stirred = asyncio.Event()
+        self._news = asyncio.Event()
 
     @abstractmethod
-    def heard(self, number: int | None) -> None:
-        """Note that something of the topics has changed.
-
-        Args:
-            number: The update's number in the ring; None for another change.
-        """
+    def notify(self, number: int | None) -> None:
+        """Note a change of one of the topics: the number of an update in the buffer; None for another change."""
 
     @abstractmethod
-    def began(self) -> None:
-        """Note that the hub begins at the present: it has just started, or has missed something."""
+    def restarted(self) -> None:
+        """Note that the hub starts at the present: it has just begun, or has missed something."""
 
     @abstractmethod
     async def take(self) -> bytes | None:
-        """Wait for what is to be sent next, or for the time to show a sign of life; None ends it."""
+        """Wait for what is to be sent next, a keepalive included; None ends the stream."""
 
     def end(self) -> None:
-        """Let it end."""
+        """End the stream."""
         self._is_over = True
-        self._stirred.set()
+        self._news.set()
 
     async def _wait(self, timeout_s: float) -> bool:
         """Wait until there is news; return whether there was, in time."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._stirred.wait()
+                await self._news.wait()
         except TimeoutError:
             return False
-        self._stirred.clear()
+        self._news.clear()
         return True

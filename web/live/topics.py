@@ -1,4 +1,4 @@
-"""What a change is about, so that those hear of it whom it concerns."""
+"""Topics: what a change is about, and so whom it concerns."""
 
 import re
 from typing import Annotated
@@ -38,25 +38,17 @@ _SPELLING = re.compile(rf"{'|'.join(_WHOLE)}|(?:{'|'.join(_KINDS)}):.{{1,{MAX_NA
 
 
 def topic_of(kind: str, wanted: str) -> Topic:
-    """Make the topic of one thing.
-
-    Args:
-        kind: What it is: `JOB`, `RESOURCE` and so on.
-        wanted: Its id or name.
-
-    Returns:
-        The topic.
-    """
+    """Make the topic of one thing, such as `job:ID`."""
     return f"{kind}:{wanted}"
 
 
 def id_in(topic: Topic, kind: str) -> str | None:
-    """Return the id of the thing that a topic is about; None where that is of another kind."""
+    """Return the id in a topic of this kind; None for another kind."""
     return topic.removeprefix(f"{kind}:") if topic.startswith(f"{kind}:") else None
 
 
 def is_for_operators(topic: Topic) -> bool:
-    """Tell whether only operators may hear of a topic: dead letters hold what others sent."""
+    """Tell whether only operators may follow a topic: dead letters hold what others sent."""
     return topic == LETTERS or topic.startswith((f"{GROUP}:", f"{REPLAY}:"))
 
 
@@ -90,4 +82,4 @@ def _checked(topic: str) -> Topic:
 
 
 TopicName = Annotated[str, AfterValidator(_checked)]
-"""A topic that somebody asks for."""
+"""A topic in a request."""

@@ -1,4 +1,4 @@
-"""How an update is told to programs."""
+"""Updates as events for programs."""
 
 from typing import Self
 
@@ -26,14 +26,7 @@ class UpdateSchema(Schema):
 
 
 def update_frame(update: Update) -> bytes:
-    """Write an update as an event.
-
-    Args:
-        update: The update.
-
-    Returns:
-        The bytes; the event's id is the update's token. None at all for a record of another program that is no update.
-    """
+    """Write an update as an event, whose id is the update's token; nothing for a record that is no update of ours."""
     try:
         told = UpdateSchema.of(update)
     except ValidationError:

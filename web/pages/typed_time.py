@@ -8,15 +8,7 @@ WRONG_TIME = "An age (30m, 2h, 1d, 1w) or a time (2026-11-22, 2026-11-22T14:05).
 
 
 def typed_time(text: str, now: datetime) -> tuple[datetime | None, str | None]:
-    """Read a time.
-
-    Args:
-        text: An age, a time, or nothing.
-        now: The present.
-
-    Returns:
-        The time, None where there is none, and what is wrong with the text, if anything is.
-    """
+    """Read a time."""
     if not text.strip():
         return None, None
     try:

@@ -38,14 +38,7 @@ class Attempt:
 
 
 def attempts_of(points: Sequence[Point]) -> Sequence[Attempt]:
-    """List the attempts.
-
-    Args:
-        points: The known events, by position.
-
-    Returns:
-        The attempts, in order; at most `MAX_TOLD`.
-    """
+    """List the attempts."""
     found = list(_each(points))
     if len(found) <= MAX_TOLD:
         return found

@@ -29,15 +29,7 @@ class DensityColumn:
 
 
 def density(chart: TimelineChart, event_count: int) -> Sequence[DensityColumn]:
-    """Count the events along the timeline. Those of a stretch that is not known closer are spread over it evenly.
-
-    Args:
-        chart: The timeline.
-        event_count: How many events there are.
-
-    Returns:
-        The columns that hold events, from left to right.
-    """
+    """Count the events along the timeline. Those of a stretch that is not known closer are spread over it evenly."""
     counts = [0.0] * COLUMNS
     first: dict[int, int] = {}
     for span, (begin, end) in zip(chart.spans, pairwise(chart.places), strict=True):

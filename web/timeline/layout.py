@@ -123,16 +123,7 @@ class TimelineChart:
 
 
 def lay_out(outline: Outline, *, submitted_at: datetime | None, until: datetime | None) -> TimelineChart | None:
-    """Lay a timeline out.
-
-    Args:
-        outline: The job's events.
-        submitted_at: When the job was submitted, where that is known: its event may have come later than others.
-        until: The present, for a job that has not ended; None for one that has.
-
-    Returns:
-        The timeline; None where no event is known.
-    """
+    """Lay a timeline out."""
     if not outline.points:
         return None
     begins_at = min(outline.points[0].at, submitted_at or outline.points[0].at)

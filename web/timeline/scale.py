@@ -67,42 +67,20 @@ class Scale:
     pieces: Sequence[Piece]
 
     def x(self, at_s: float) -> float:
-        """Tell the place of a moment.
-
-        Args:
-            at_s: Seconds after the beginning; moments outside are drawn at the edge.
-
-        Returns:
-            0 to `WIDTH`.
-        """
+        """Tell the place of a moment."""
         at_s = min(max(at_s, 0.0), self.total_s)
         piece = self.pieces[bisect_right(self.pieces, at_s, lo=1, key=lambda piece: piece.begins_s) - 1]
         # Rounded, a share may be a little more than 1.
         return min(WIDTH, piece.x + piece.width * min(1.0, (at_s - piece.begins_s) / piece.length_s))
 
     def moment_s(self, x: float) -> float:
-        """Tell the moment of a place: the other way round than `x`.
-
-        Args:
-            x: 0 to `WIDTH`.
-
-        Returns:
-            Seconds after the beginning.
-        """
+        """Tell the moment of a place: the other way round than `x`."""
         piece = self.pieces[bisect_right(self.pieces, x, lo=1, key=lambda piece: piece.x) - 1]
         return min(self.total_s, piece.begins_s + piece.length_s * (x - piece.x) / piece.width)
 
 
 def make_scale(total_s: float, silences: Sequence[Silence]) -> Scale:
-    """Make a scale.
-
-    Args:
-        total_s: Seconds from the beginning to the end.
-        silences: The silences, in order and apart from each other.
-
-    Returns:
-        The scale.
-    """
+    """Make a scale."""
     total_s = max(total_s, _MIN_TOTAL_S)
     least_s = max(SILENCE_S, SQUEEZED_SHARE * total_s)
     long = [silence for silence in silences if silence[1] - silence[0] >= least_s]
@@ -137,14 +115,7 @@ def _parts(total_s: float, long: Sequence[Silence]) -> Iterator[tuple[float, flo
 
 
 def ticks(scale: Scale) -> Sequence[Tick]:
-    """Choose the axis' ticks: round times where they fit, and the two ends.
-
-    Args:
-        scale: The scale.
-
-    Returns:
-        The ticks, from left to right.
-    """
+    """Choose the axis' ticks: round times where they fit, and the two ends."""
     step_s = _step_s(scale)
     end = Tick(x=WIDTH, label=offset_label(scale.total_s, min(step_s, _roundness_s(scale.total_s))), major=True)
     chosen = [Tick(x=0.0, label="0", major=True)]
@@ -181,14 +152,7 @@ def _roundness_s(total_s: float) -> float:
 
 
 def brief_length(seconds: float) -> str:
-    """Write a length where there is room for little: in one unit, rounded.
-
-    Args:
-        seconds: The length, not below 0.
-
-    Returns:
-        Such as `45 s`, `40 min`, `1.9 h`, `12 d`.
-    """
+    """Write a length where there is room for little: in one unit, rounded."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             digits = 0 if seconds >= 10 * size else 1
@@ -197,15 +161,7 @@ def brief_length(seconds: float) -> str:
 
 
 def offset_label(at_s: float, step_s: float) -> str:
-    """Write a time after the beginning, as short as the steps between such times allow.
-
-    Args:
-        at_s: Seconds, not below 0.
-        step_s: Seconds to the next one that is written.
-
-    Returns:
-        Such as `0.25 s`, `30 s`, `1:30`, `2:05:10`; where whole minutes are enough `15 min`, `2:30 h`, `3 d 04:00`.
-    """
+    """Write a time after the beginning, as short as the steps between such times allow."""
     digits = next(digits for digits in range(4) if step_s >= 10**-digits or digits == 3)
     if at_s < 60:
         return f"{at_s:.{digits}f} s"

@@ -29,17 +29,7 @@ class Words:
 
 
 def words(text: str, length: int, *, most_at_once: int = MAX_AT_ONCE, most_lines: int = MAX_LINES) -> Words:
-    """Prepare a text.
-
-    Args:
-        text: The text, or its beginning.
-        length: Characters of the whole text.
-        most_at_once: Characters that are shown without opening.
-        most_lines: Lines that are.
-
-    Returns:
-        The text.
-    """
+    """Prepare a text."""
     shown = printable(text)
     left_out = max(0, length - len(text))
     lines = shown[: most_at_once + 1].splitlines(keepends=True)
@@ -52,25 +42,12 @@ def printable(text: str) -> str:
     """Replace what can't be seen but does something: control characters and marks of direction.
 
     Line breaks and tabs stay.
-
-    Args:
-        text: The text.
-
-    Returns:
-        The text.
     """
     return text if text.isprintable() else text.replace("\r\n", "\n").translate(_CONTROL)
 
 
 def telling_line(text: str) -> str:
-    """Choose the line of an error's text that says most: the first one; of a traceback the last.
-
-    Args:
-        text: The text.
-
-    Returns:
-        The line, or as much of it as a headline holds.
-    """
+    """Choose the line of an error's text that says most: the first one; of a traceback the last."""
     text = text.strip()
     is_traceback = text.startswith("Traceback (most recent call last)")
     lines = printable(text[-_LONGEST_LINE:] if is_traceback else text[:_LONGEST_LINE]).splitlines()

@@ -176,5 +176,5 @@ async def test_without_a_database_the_web_starts_and_lets_nobody_in(settings: Se
         assert (await web.get("/health")).status_code == 503
         shown = await web.get("/audit", headers=HTML)
         assert (shown.status_code, shown.headers["Retry-After"]) == (503, "5")
-        assert "The database is away" in shown.text
+        assert "The database is unavailable" in shown.text
         assert (await web.get("/api/openapi.json")).json()["status"] == 503

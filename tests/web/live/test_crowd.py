@@ -11,7 +11,7 @@ from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database
 from jobtrail.store.feed import TrailFeed
 from jobtrail.web.live.hub import Hub
-from jobtrail.web.live.ring import Ring
+from jobtrail.web.live.replay_buffer import ReplayBuffer
 from tests.support import eventually_async
 from tests.web.conftest import serving
 from tests.web.live.client import listening
@@ -21,7 +21,7 @@ from tests.web.live.writer import Writer
 READING_ALL, READING_ONE, IDLE = 100, 380, 20
 WARM_UP, ROUNDS = 6, 24
 BATCH, MESSAGE = 10, "x" * 10_000
-RING_BYTES = 256 * 1024
+BUFFER_BYTES = 256 * 1024
 MAX_GROWTH_BYTES = 12 * 1024 * 1024
 """Of what is sent after the warm-up, idle clients would hold 36 MB."""
 
@@ -33,11 +33,11 @@ async def test_clients_that_read_nothing_are_dropped_and_all_others_hear_everyth
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    # The same with less: of what the ring holds, and of the time that a client has.
+    # The same with less: of what the buffer holds, and of the time that a client has.
     monkeypatch.setattr("jobtrail.web.service._PATIENCE_S", 2)
     monkeypatch.setattr(
         "jobtrail.web.service.make_hub",
-        lambda _settings, own: Hub(TrailFeed(own), [], retry_max_wait_s=1, ring=Ring(most_bytes=RING_BYTES)),
+        lambda _settings, own: Hub(TrailFeed(own), [], retry_max_wait_s=1, buffer=ReplayBuffer(max_bytes=BUFFER_BYTES)),
     )
     async with serving(settings) as web, AsyncExitStack() as stack:
         port = web.base_url.port or 0

@@ -145,8 +145,8 @@ async def test_a_stop_ends_all_streams_at_once(
 async def test_a_stream_ends_soon_after_its_token_was_revoked(
     settings: Settings, tokens: Tokens, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobtrail.web.live.sse.WELCOME_S", 0.1)
-    monkeypatch.setattr("jobtrail.web.live.subscription.SIGN_OF_LIFE_S", 0.05)
+    monkeypatch.setattr("jobtrail.web.live.sse.RECHECK_S", 0.1)
+    monkeypatch.setattr("jobtrail.web.live.subscription.KEEPALIVE_S", 0.05)
     secret = await tokens.make("mine")
     async with serving(settings.model_copy(update={"web_auth": "tokens"})) as web:
         port = web.base_url.port or 0

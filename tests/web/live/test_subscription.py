@@ -11,13 +11,13 @@ import pytest
 from jobtrail.store.database import Database
 from jobtrail.store.feed import Touch, TrailFeed, Update
 from jobtrail.web.live.hub import Hub
-from jobtrail.web.live.ring import Ring
+from jobtrail.web.live.replay_buffer import ReplayBuffer
 from jobtrail.web.live.subscription import Subscription
 from jobtrail.web.live.topics import ALL, JOB, RESOURCE, Topic, topic_of
 from tests.support import WAIT_S, eventually_async
 from tests.web.live.writer import Wish, Writer
 
-RING = 20
+BUFFERED = 20
 JOBS, FILES = ("j/1", "j-2", None), ("f-1", "f 2")
 
 
@@ -34,7 +34,7 @@ class Reader:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Callable[[], "asyncio.Future[bool]"]]:
         """Connect; yields what reads the next chunk, and tells whether there was one."""
-        with self._hub.telling(Subscription(self._hub, self._topic, self.last_id)) as subscription:
+        with self._hub.listening(Subscription(self._hub, self._topic, self.last_id)) as subscription:
 
             async def read() -> bool:
                 chunk = await subscription.take()
@@ -79,8 +79,10 @@ class HeldFeed(TrailFeed):
 
 
 @asynccontextmanager
-async def running(database: Database, ring: Ring | None = None, *, feed: TrailFeed | None = None) -> AsyncIterator[Hub]:
-    hub = Hub(feed or TrailFeed(database), [], retry_max_wait_s=0.5, ring=ring or Ring(RING))
+async def running(
+    database: Database, buffer: ReplayBuffer | None = None, *, feed: TrailFeed | None = None
+) -> AsyncIterator[Hub]:
+    hub = Hub(feed or TrailFeed(database), [], retry_max_wait_s=0.5, buffer=buffer or ReplayBuffer(BUFFERED))
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(hub.run(stop))
@@ -99,26 +101,26 @@ async def until_told(hub: Hub, count: int) -> None:
     """Wait until the hub has taken so many updates."""
 
     async def told() -> bool:
-        return hub.ring.end >= count
+        return hub.buffer.end >= count
 
     await eventually_async(told)
 
 
-async def test_it_resumes_within_the_ring_before_it_and_at_the_present(hub: Hub, writer: Writer) -> None:
+async def test_it_resumes_within_the_buffer_before_it_and_at_the_present(hub: Hub, writer: Writer) -> None:
     reader = Reader(hub, ALL)
     await reader.locate()
     begin = reader.last_id
     ids = [begin]
-    for number in range(3 * RING):
+    for number in range(3 * BUFFERED):
         await writer.say(str(number))
         await reader.read_until(number + 1)
         ids.append(reader.last_id)
-    assert hub.ring.first == 2 * RING
+    assert hub.buffer.first == 2 * BUFFERED
 
     for count, last_id in enumerate(ids[:-1]):
         again = Reader(hub, ALL, last_id)
-        await again.read_until(3 * RING - count)
-        assert again.messages == [str(number) for number in range(count, 3 * RING)]
+        await again.read_until(3 * BUFFERED - count)
+        assert again.messages == [str(number) for number in range(count, 3 * BUFFERED)]
         assert again.last_id == ids[-1]
         assert not again.resets
     await writer.say("news")
@@ -138,7 +140,7 @@ async def test_whoever_comes_and_goes_at_random_hears_everything_once_and_in_ord
         topic_of(JOB, "j/1"): lambda wish: wish[0] == "j/1",
         topic_of(RESOURCE, "f 2"): lambda wish: wish[1] == "f 2",
     }
-    async with running(database, Ring(3)) as other:  # another web process, whose ring is shorter
+    async with running(database, ReplayBuffer(3)) as other:  # another web process, whose buffer is shorter
         readers = [Reader(hub, topic) for topic in (*topics, ALL)]
         await asyncio.gather(*(reader.locate() for reader in readers))
         is_over = asyncio.Event()
@@ -197,7 +199,7 @@ async def test_one_that_comes_from_a_process_that_is_ahead_hears_nothing_twice(
     assert (other.messages, other.resets) == (["3"], 0)
 
 
-async def test_one_that_reads_slower_than_the_ring_goes_on_is_dropped_and_may_come_back(
+async def test_one_that_reads_slower_than_the_buffer_goes_on_is_dropped_and_may_come_back(
     hub: Hub, writer: Writer
 ) -> None:
     slow, quick = Reader(hub, ALL), Reader(hub, ALL)
@@ -207,30 +209,30 @@ async def test_one_that_reads_slower_than_the_ring_goes_on_is_dropped_and_may_co
         await writer.say("0")
         while not slow.messages:
             assert await read()
-        await writer.say(*map(str, range(1, RING + 1)))
-        await until_told(hub, RING + 1)
-        assert await read()  # so many fit into the ring
-        await writer.say(*map(str, range(RING + 1, 2 * RING + 2)))
-        await until_told(hub, 2 * RING + 2)
+        await writer.say(*map(str, range(1, BUFFERED + 1)))
+        await until_told(hub, BUFFERED + 1)
+        assert await read()  # so many fit into the buffer
+        await writer.say(*map(str, range(BUFFERED + 1, 2 * BUFFERED + 2)))
+        await until_told(hub, 2 * BUFFERED + 2)
         assert not await read()
-    await asyncio.gather(slow.read_until(2 * RING + 2), quick.read_until(2 * RING + 2))
-    assert slow.messages == quick.messages == [str(number) for number in range(2 * RING + 2)]
+    await asyncio.gather(slow.read_until(2 * BUFFERED + 2), quick.read_until(2 * BUFFERED + 2))
+    assert slow.messages == quick.messages == [str(number) for number in range(2 * BUFFERED + 2)]
     assert slow.resets == quick.resets == 0
 
 
 async def test_one_whose_topic_is_silent_is_not_slow_and_comes_back_with_a_young_id(
     hub: Hub, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobtrail.web.live.subscription.SIGN_OF_LIFE_S", 0.05)
+    monkeypatch.setattr("jobtrail.web.live.subscription.KEEPALIVE_S", 0.05)
     reader = Reader(hub, topic_of(JOB, "mine"))
     await reader.locate()
     first_id = reader.last_id
     async with reader.reading() as read, asyncio.timeout(WAIT_S):
-        await writer.say(*map(str, range(2 * RING)), job="another")
-        await until_told(hub, 2 * RING)
+        await writer.say(*map(str, range(2 * BUFFERED)), job="another")
+        await until_told(hub, 2 * BUFFERED)
         while reader.last_id == first_id:
             assert await read()
-        assert hub.ring.after(reader.last_id or "") is not None
+        assert hub.buffer.after(reader.last_id or "") is not None
         await writer.say("at last", job="mine")
         while not reader.messages:
             assert await read()
@@ -262,10 +264,10 @@ async def test_records_of_other_programs_are_passed_over(database: Database, hub
         await database.extractions.insert_one(stored | wrong)
     await writer.say("2")
     await early.read_until(2)
-    await writer.say(*map(str, range(3, 2 * RING)))  # so that the ring has gone on
-    await until_told(hub, 2 * RING - 1)
-    await asyncio.gather(early.read_until(2 * RING - 1), late.read_until(2 * RING - 1))
-    assert early.messages == late.messages == [str(number) for number in range(1, 2 * RING)]
+    await writer.say(*map(str, range(3, 2 * BUFFERED)))  # so that the buffer has gone on
+    await until_told(hub, 2 * BUFFERED - 1)
+    await asyncio.gather(early.read_until(2 * BUFFERED - 1), late.read_until(2 * BUFFERED - 1))
+    assert early.messages == late.messages == [str(number) for number in range(1, 2 * BUFFERED)]
 
 
 async def test_one_that_comes_before_the_hub_has_begun_is_served_when_it_has(

@@ -14,7 +14,7 @@ from jobtrail.store.database import Database
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.feed import Touch, Update
 from jobtrail.web.live.hub import make_hub
-from jobtrail.web.live.pulse import PULSE_S, Pulse
+from jobtrail.web.live.page_notifier import MIN_PAUSE_S, PageNotifier
 from jobtrail.web.live.sse import COMMENT, event
 from jobtrail.web.live.topics import topics_of
 from tests.support import WAIT_S
@@ -51,30 +51,30 @@ def test_a_change_has_the_topics_of_all_that_it_is_about() -> None:
 
 async def test_the_first_change_is_told_at_once_and_those_that_follow_together() -> None:
     clock = asyncio.get_running_loop().time
-    pulse = Pulse(["all"])
-    pulse.heard(None)
-    pulse.heard(1)
-    assert await pulse.take() == CHANGED
+    notifier = PageNotifier(["all"])
+    notifier.notify(None)
+    notifier.notify(1)
+    assert await notifier.take() == CHANGED
     told_s = clock()
     for _ in range(3):
-        pulse.heard(1)
+        notifier.notify(1)
         await asyncio.sleep(0)
-    assert await pulse.take() == CHANGED
-    assert clock() - told_s >= PULSE_S - 0.02
-    pulse.heard(1)  # while the last one is on its way
-    assert await pulse.take() == CHANGED
-    pulse.end()
-    pulse.heard(1)
-    assert await pulse.take() is None
+    assert await notifier.take() == CHANGED
+    assert clock() - told_s >= MIN_PAUSE_S - 0.02
+    notifier.notify(1)  # while the last one is on its way
+    assert await notifier.take() == CHANGED
+    notifier.end()
+    notifier.notify(1)
+    assert await notifier.take() is None
 
 
-async def test_a_silent_pulse_shows_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobtrail.web.live.pulse.SIGN_OF_LIFE_S", 0.01)
-    pulse = Pulse(["all"])
-    assert await pulse.take() == COMMENT
-    assert await pulse.take() == COMMENT
-    pulse.heard(1)
-    assert await pulse.take() == CHANGED
+async def test_a_silent_pulse_shows_a_keepalive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobtrail.web.live.page_notifier.KEEPALIVE_S", 0.01)
+    notifier = PageNotifier(["all"])
+    assert await notifier.take() == COMMENT
+    assert await notifier.take() == COMMENT
+    notifier.notify(1)
+    assert await notifier.take() == CHANGED
 
 
 async def test_a_page_hears_of_everything_that_it_may_have_missed(
@@ -82,7 +82,10 @@ async def test_a_page_hears_of_everything_that_it_may_have_missed(
 ) -> None:
     hub = make_hub(settings, database)
     stop = asyncio.Event()
-    with hub.telling(Pulse(["user:ann", "datasets"])) as page, hub.telling(Pulse(["dataset:d-2"])) as other:
+    with (
+        hub.listening(PageNotifier(["user:ann", "datasets"])) as page,
+        hub.listening(PageNotifier(["dataset:d-2"])) as other,
+    ):
         async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as tasks:
             tasks.create_task(hub.run(stop))
             assert await page.take() == CHANGED  # the hub has begun: there may have been something before
@@ -116,15 +119,15 @@ async def test_a_page_that_loads_anew_with_each_pulse_ends_up_with_the_last_chan
         assert await page.event() is not None
         begun_s = clock()
         writing = asyncio.create_task(write())
-        seen = pulses = 0
+        seen = events = 0
         while seen < count:
             told = await page.event()
             assert told is not None
             assert (told.kind, told.data, told.id) == ("changed", {}, None)
-            pulses += 1
+            events += 1
             seen = await database.extractions.count_documents({"job_id": "j 1", "file_id": "f&1"})
         await writing
-        assert pulses <= (clock() - begun_s) / PULSE_S + 2
+        assert events <= (clock() - begun_s) / MIN_PAUSE_S + 2
 
 
 async def test_only_operators_hear_of_others_notifications(asking: Asking, tokens: Tokens) -> None:

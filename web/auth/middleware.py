@@ -1,6 +1,6 @@
-"""Who may come in, and who may change something: decided here for every path, before a route is chosen.
+"""Authentication and authorization, for every path before a route is chosen.
 
-A route that is forgotten here is one that needs a known identity, an operator for a change, and a CSRF token in a form.
+Deny by default: unlisted routes need authentication, changes an operator, forms a CSRF token.
 """
 
 from hmac import compare_digest
@@ -21,34 +21,24 @@ CSRF_HEADER = "X-CSRF-Token"
 
 _PUBLIC = frozenset({"/health", "/login"})
 _NO_CHANGE = frozenset({"/logout", "/pusher/auth"})
-"""What is posted there changes nothing that others see, so that viewers may."""
+"""Viewers may post here: it changes nothing that others see."""
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class AuthMiddleware:
-    """Lets in who is known, and lets change who is an operator and means it.
-
-    Args:
-        app: What lies behind the door; it finds who asks as `request.state.identity`.
-        authenticator: Tells who asks.
-    """
+    """Lets authenticated clients in, as `request.state.identity`, and lets operators change something."""
 
     def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
         self._app = app
-        self._doorkeeper = authenticator
+        self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request.
-
-        Raises:
-            HTTPException: 401 for somebody unknown, 403 for who may not, or does not show that they mean it.
-            StoreError: The database can't be reached.
-        """
+        """Serve one request; refuse it with 401 from somebody unknown, with 403 without the role or the CSRF token."""
         if is_public(scope["path"]):
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        identity = await self._doorkeeper.recognise(request)
+        identity = await self._authenticator.recognise(request)
         if identity is None:
             await _show_login(request)(scope, receive, send)
             return
@@ -56,38 +46,31 @@ class AuthMiddleware:
         if request.method not in SAFE_METHODS:
             if scope["path"] not in _NO_CHANGE:
                 require_operator(identity)
-            receive = await _meant(request, identity)
+            receive = await _check_csrf(request, identity)
         await self._app(scope, receive, send)
 
 
 def is_public(path: str) -> bool:
-    """Tell whether a path is open to everybody.
-
-    Args:
-        path: The path.
-    """
+    """Tell whether a path needs no authentication."""
     return path in _PUBLIC or path.startswith("/static/")
 
 
 def _show_login(request: Request) -> RedirectResponse:
-    """Send somebody unknown to the login page, if they came for a page; programs are told."""
+    """Redirect somebody unknown to the login page, if they want a page; refuse programs with 401."""
     if not is_page(request.scope["path"]) or "text/html" not in request.headers.get("Accept", ""):
         raise unauthorized("This needs a token: Authorization: Bearer jt_…")
     if request.method not in SAFE_METHODS:
         return RedirectResponse("/login", HTTPStatus.SEE_OTHER)
     path, query = request.scope["raw_path"], request.scope["query_string"]
-    asked = path + b"?" + query if query else path
-    return RedirectResponse(f"/login?next={quote(asked, safe='/')}", HTTPStatus.SEE_OTHER)
+    wanted = path + b"?" + query if query else path
+    return RedirectResponse(f"/login?next={quote(wanted, safe='/')}", HTTPStatus.SEE_OTHER)
 
 
-async def _meant(request: Request, identity: Identity) -> Receive:
-    """Refuse a change that a browser may have been tricked into.
+async def _check_csrf(request: Request, identity: Identity) -> Receive:
+    """Refuse a change that a browser may have been tricked into; return what reads the body, which may be read already.
 
-    A bearer token is sent by programs only. JSON without a session comes from a program on this machine: another site's
-    page can't send that, as its browser would ask first whether it may, and gets no such leave.
-
-    Returns:
-        What reads the body; it may have been read here to find the token in it.
+    Only programs send a bearer token. JSON without a session comes from a program on this machine: another site's page
+    can't send it, as the browser's CORS preflight is refused.
     """
     is_form = request.headers.get("Content-Type", "").partition(";")[0].strip().lower() in _FORMS
     if bearer_token(request) is not None or not (is_form or request.cookies):
@@ -102,14 +85,14 @@ async def _meant(request: Request, identity: Identity) -> Receive:
     if not compare_digest((shown or "").encode(), identity.csrf_token.encode()):
         raise HTTPException(
             HTTPStatus.FORBIDDEN,
-            f"The form is out of date: load the page anew, and send it again. (Programs send a bearer token, or the "
-            f"page's token as {CSRF_FIELD} or {CSRF_HEADER}.)",
+            "The form is out of date: reload the page and send it again. (Programs send a bearer token, or the page's "
+            f"token as {CSRF_FIELD} or {CSRF_HEADER}.)",
         )
     return receive
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Let a body that was read be read again; what comes after it is the caller's going away."""
+    """Replay a body that was read; whatever follows, such as a disconnect, comes from the connection."""
     is_read = False
 
     async def receive_again() -> Message:

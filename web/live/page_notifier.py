@@ -1,4 +1,4 @@
-"""`GET /live`: tells an open page that something it shows has changed, so that it loads itself anew."""
+"""`GET /live`: notifies an open page of changes to what it shows, so that it reloads itself."""
 
 import asyncio
 from collections.abc import Collection
@@ -12,53 +12,45 @@ from starlette.exceptions import HTTPException
 from jobtrail.models.token import Role
 from jobtrail.web.auth.identity import require_operator
 from jobtrail.web.dependencies import AppParts, Caller
-from jobtrail.web.live.listener import SIGN_OF_LIFE_S, Listener
+from jobtrail.web.live.authorization import is_still_authorized
+from jobtrail.web.live.listener import KEEPALIVE_S, Listener
 from jobtrail.web.live.sse import COMMENT, EventStream, event
 from jobtrail.web.live.topics import USER, Topic, TopicName, id_in, is_for_operators
-from jobtrail.web.live.welcome import is_welcome
 
-PULSE_S = 0.25
-"""Seconds between two pulses at the least."""
+MIN_PAUSE_S = 0.25
+"""Seconds between two notifications at the least."""
 
 _CHANGED = event("changed")
 _MAX_TOPICS = 20
 
 
-class Pulse(Listener):
-    """Tells of a change at once; of those that follow soon after, together, when it may tell again.
-
-    Args:
-        topics: What the page shows.
-    """
+class PageNotifier(Listener):
+    """Notifies a page of the first change at once, and of those that follow within `MIN_PAUSE_S` together."""
 
     def __init__(self, topics: Collection[Topic]) -> None:
         super().__init__(topics)
         self._has_changed = False
         self._not_before_s = 0.0
 
-    def heard(self, number: int | None) -> None:  # noqa: ARG002  # which change it was, the page finds out
+    def notify(self, number: int | None) -> None:  # noqa: ARG002  # the page finds out what has changed
         """Note that something has changed."""
         self._has_changed = True
-        self._stirred.set()
+        self._news.set()
 
-    def began(self) -> None:
+    def restarted(self) -> None:
         """Note that something may have changed."""
-        self.heard(None)
+        self.notify(None)
 
     async def take(self) -> bytes | None:
-        """Wait for a change, or for the time to show a sign of life.
-
-        Returns:
-            What to send; None ends it: the service stops.
-        """
+        """Wait for a change, or for the time of a keepalive; None ends the stream."""
         clock = asyncio.get_running_loop().time
         while not self._is_over:
             pause_s = self._not_before_s - clock()
             if self._has_changed and pause_s <= 0:
                 self._has_changed = False
-                self._not_before_s = clock() + PULSE_S
+                self._not_before_s = clock() + MIN_PAUSE_S
                 return _CHANGED
-            if not await self._wait(pause_s if self._has_changed else SIGN_OF_LIFE_S) and not self._has_changed:
+            if not await self._wait(pause_s if self._has_changed else KEEPALIVE_S) and not self._has_changed:
                 return COMMENT
         return None
 
@@ -79,4 +71,6 @@ async def live(
             raise HTTPException(HTTPStatus.FORBIDDEN, "Notifications are shown to their user only.")
         if is_for_operators(each):
             require_operator(identity)
-    return EventStream(parts.hub.telling(Pulse(set(topic))), partial(is_welcome, parts.authenticator, request))
+    return EventStream(
+        parts.hub.listening(PageNotifier(set(topic))), partial(is_still_authorized, parts.authenticator, request)
+    )

@@ -1,4 +1,4 @@
-"""The latest updates, ready to be sent: what most clients need that come back."""
+"""The latest updates, ready to be sent again: all that most clients need when they come back."""
 
 from bisect import bisect_right
 from collections.abc import Collection
@@ -9,30 +9,28 @@ from jobtrail.web.live.topics import Topic
 MAX_COUNT = 20_000
 MAX_BYTES = 16 * 1024 * 1024
 _OVERHEAD_BYTES = 600
-"""What an entry takes beside its frame, about."""
+"""Roughly what an entry takes beside its frame."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class RingEntry:
+class BufferedUpdate:
     """One update."""
 
     token: str
     topics: Collection[Topic]
     frame: bytes
-    """What is sent: made once, shared by all clients."""
+    """What is sent: written once, shared by all clients."""
 
 
-class Ring:
-    """Holds the latest updates, numbered without a gap; bounded in count and bytes.
+class ReplayBuffer:
+    """Holds the latest updates, numbered without gaps, bounded in count and bytes.
 
-    Args:
-        most_count: Updates at the most.
-        most_bytes: Bytes at the most; the newest update is held however large it is.
+    The newest update is held however large it is.
     """
 
-    def __init__(self, most_count: int = MAX_COUNT, most_bytes: int = MAX_BYTES) -> None:
-        self._slots: list[RingEntry | None] = [None] * most_count
-        self._most_bytes = most_bytes
+    def __init__(self, max_count: int = MAX_COUNT, max_bytes: int = MAX_BYTES) -> None:
+        self._slots: list[BufferedUpdate | None] = [None] * max_count
+        self._max_bytes = max_bytes
         self._bytes = 0
         self._floor: str | None = None
         self.first = 0
@@ -41,24 +39,16 @@ class Ring:
         """The number that the next update will get."""
 
     def restart(self, floor: str) -> None:
-        """Forget all updates; the numbers go on.
-
-        Args:
-            floor: The token from which on every update will be held.
-        """
+        """Forget all updates; from the token `floor` on all will be held. The numbers go on."""
         while self.first < self.end:
             self._drop_first()
         self._floor = floor
 
-    def add(self, entry: RingEntry) -> int:
-        """Hold one more update, and as many fewer of the oldest as it takes.
-
-        Returns:
-            Its number.
-        """
+    def add(self, entry: BufferedUpdate) -> int:
+        """Hold one more update, dropping the oldest to make room; return its number."""
         size = _size(entry)
         while self.first < self.end and (
-            self.end - self.first == len(self._slots) or self._bytes + size > self._most_bytes
+            self.end - self.first == len(self._slots) or self._bytes + size > self._max_bytes
         ):
             self._floor = self._drop_first()
         self._slots[self.end % len(self._slots)] = entry
@@ -67,33 +57,17 @@ class Ring:
         return self.end - 1
 
     def after(self, token: str) -> int | None:
-        """Find where the updates after a token begin.
-
-        Args:
-            token: The token.
-
-        Returns:
-            The first one's number, or that of the next to come; None where some of them are held no more.
-        """
+        """Return the number of the first update after a token, perhaps of the next to come; None if some were dropped."""
         if self._floor is None or token < self._floor:
             return None
         numbers = range(self.first, self.end)
         return self.first + bisect_right(numbers, token, key=lambda number: self._at(number).token)
 
-    def read(self, number: int, topic: Topic, most_bytes: int) -> tuple[list[bytes], int]:
-        """Read the updates of a topic.
-
-        Args:
-            number: Where to begin; it must be held, or the next to come.
-            topic: The topic.
-            most_bytes: Bytes after which no further update is read.
-
-        Returns:
-            The updates' frames, and where to go on.
-        """
+    def read(self, number: int, topic: Topic, max_bytes: int) -> tuple[list[bytes], int]:
+        """Read frames of a topic until they exceed `max_bytes`; return them, and the number to go on with."""
         frames: list[bytes] = []
         size = 0
-        while number < self.end and size < most_bytes:
+        while number < self.end and size < max_bytes:
             entry = self._at(number)
             if topic in entry.topics:
                 frames.append(entry.frame)
@@ -101,7 +75,7 @@ class Ring:
             number += 1
         return frames, number
 
-    def _at(self, number: int) -> RingEntry:
+    def _at(self, number: int) -> BufferedUpdate:
         entry = self._slots[number % len(self._slots)]
         assert entry is not None, f"update {number} is not held"  # noqa: S101  # the type checker's
         return entry
@@ -114,5 +88,5 @@ class Ring:
         return entry.token
 
 
-def _size(entry: RingEntry) -> int:
+def _size(entry: BufferedUpdate) -> int:
     return len(entry.frame) + _OVERHEAD_BYTES

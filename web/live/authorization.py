@@ -1,4 +1,4 @@
-"""Whether a client may still have its stream: it lasts much longer than a request, and a token may be revoked."""
+"""Whether a client may keep its stream: it lasts much longer than a request, and a token may be revoked."""
 
 import structlog
 from fastapi import Request
@@ -10,16 +10,8 @@ from jobtrail.web.auth.identity import Authenticator
 log = structlog.get_logger()
 
 
-async def is_welcome(authenticator: Authenticator, request: Request) -> bool:
-    """Ask again whether somebody may have what they asked for.
-
-    Args:
-        authenticator: Tells who asks.
-        request: What they asked with.
-
-    Returns:
-        Whether they are still known; so they are while the database is away, as then nobody can tell.
-    """
+async def is_still_authorized(authenticator: Authenticator, request: Request) -> bool:
+    """Check again who sent the request; while the database is away, they stay authorized."""
     try:
         return await authenticator.recognise(request) is not None
     except HTTPException:
