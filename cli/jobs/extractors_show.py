@@ -40,7 +40,7 @@ def print_json(found: Sequence[JudgedExtractor]) -> None:
     Args:
         found: The extractors.
     """
-    page = ExtractorListSchema(extractors=[ExtractorSchema.of(extractor) for extractor in found])
+    page = ExtractorListSchema(extractors=[ExtractorSchema.model_validate(extractor) for extractor in found])
     write_json(page.json_object())
 
 

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Self
 
 from jobtrail.models.jobs.status import Status
+from jobtrail.models.jobs.timeline import SlowestStep
 
 MAX_WHOLE = 2000
 """Jobs of so many events are read whole."""
@@ -80,16 +81,17 @@ class Outline:
             points: The known ones, by position.
         """
         stretches = list(_stretches(points))
-        work = [stretch for stretch in stretches if stretch.is_step and stretch.is_work]
-        longest = max(work, key=_length_s, default=None)
+        slowest = SlowestStep[Stretch]()
+        for stretch in stretches:
+            if stretch.is_step and stretch.is_work:
+                slowest.add(stretch, stretch.length_s)
         bound_s = max((stretch.length_s for stretch in stretches if not stretch.is_step), default=0.0)
-        stands_out = longest is not None and longest.length_s > min(map(_length_s, work))
         return cls(
             event_count=event_count,
             points=points,
             stretches=stretches,
-            slowest=longest if stands_out else None,
-            complete=bound_s <= (longest.length_s if longest else 0.0),
+            slowest=slowest.found,
+            complete=bound_s <= slowest.longest_s,
         )
 
     @property
@@ -158,10 +160,6 @@ def _stretches(points: Sequence[Point]) -> Iterator[Stretch]:
         is_step = following_index - index == following.position - first.position
         length_s = max(0.0, (following.at - first.at).total_seconds())
         yield Stretch(first=first, following=following, is_step=is_step, length_s=length_s)
-
-
-def _length_s(stretch: Stretch) -> float:
-    return stretch.length_s
 
 
 def _changes_attempt(stretch: Stretch) -> bool:

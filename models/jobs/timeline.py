@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from jobtrail.models.jobs.job import Event, Gap
 
@@ -11,6 +12,7 @@ SILENCE_S = 60.0
 MAX_HELD = 1000
 """Late events that are held back until a step's end is known; then it is shown without its length."""
 _MAX_GAPS = 5
+S = TypeVar("S")
 
 
 def gap_words(gaps: Sequence[Gap]) -> str:
@@ -111,6 +113,32 @@ async def read_steps(events: AsyncIterator[Event], first_at: datetime | None = N
         yield step
 
 
+class SlowestStep(Generic[S]):
+    """Finds the slowest of a job's steps in one pass, whatever the steps are."""
+
+    def __init__(self) -> None:
+        self._longest: S | None = None
+        self._shortest_s = float("inf")
+        self.longest_s = 0.0
+        """The length of the longest step so far, in seconds; 0 before the first."""
+
+    def add(self, step: S, length_s: float) -> None:
+        """Take the next step.
+
+        Args:
+            step: The step.
+            length_s: Its length in seconds, not below 0.
+        """
+        self._shortest_s = min(self._shortest_s, length_s)
+        if length_s > self.longest_s:
+            self._longest, self.longest_s = step, length_s
+
+    @property
+    def found(self) -> S | None:
+        """The first of the longest steps; None where none stands out, as all are equally long."""
+        return self._longest if self.longest_s > self._shortest_s else None
+
+
 async def slowest_step(steps: AsyncIterator[Step]) -> Step | None:
     """Find the longest step in which a worker had the job.
 
@@ -120,16 +148,12 @@ async def slowest_step(steps: AsyncIterator[Step]) -> Step | None:
     Returns:
         The first of the longest; None where none stands out.
     """
-    slowest: Step | None = None
-    longest_s, shortest_s = 0.0, float("inf")
+    slowest = SlowestStep[Step]()
     async for step in steps:
-        # A worker that falls silent until another one begins anew does not work slowly.
-        if step.length_s is None or not step.is_work or step.ends_attempt:
-            continue
-        shortest_s = min(shortest_s, step.length_s)
-        if step.length_s > longest_s:
-            slowest, longest_s = step, step.length_s
-    return slowest if longest_s > shortest_s else None
+        # A worker that falls silent until another one starts again is not a slow worker.
+        if step.length_s is not None and step.is_work and not step.ends_attempt:
+            slowest.add(step, step.length_s)
+    return slowest.found
 
 
 def is_late(event: Event) -> bool:

@@ -1,20 +1,30 @@
 """Extractors, their versions and their instances."""
 
-from typing import Self
+from pydantic import AliasChoices, AliasGenerator, AliasPath, ConfigDict, Field
 
 from jobtrail.heartbeat.liveness import Basis
-from jobtrail.models.heartbeat import ExtractorVersion
-from jobtrail.operations.extractor_list import JudgedExtractor, JudgedInstance
 from jobtrail.operations.schemas.base import Schema, Timestamp
+
+
+def _record_or(*others: str) -> ConfigDict:
+    """Read fields that an object has not from its `record`, or from others of its attributes."""
+    paths = ("record", *others)
+    return ConfigDict(
+        alias_generator=AliasGenerator(
+            validation_alias=lambda name: AliasChoices(name, *(AliasPath(each, name) for each in paths))
+        )
+    )
 
 
 class InstanceSchema(Schema):
     """One worker process."""
 
-    id: str
+    model_config = _record_or("evidence")
+
+    id: str = Field(validation_alias=AliasPath("record", "instance_id"))
     online: bool
     basis: Basis
-    evidence: str
+    evidence: str = Field(validation_alias=AliasPath("evidence", "evidence"))
     version: str
     queue: str | None
     owner: str | None
@@ -25,26 +35,6 @@ class InstanceSchema(Schema):
     last_seen: Timestamp
     jobs: list[str] | None
 
-    @classmethod
-    def of(cls, instance: JudgedInstance) -> Self:
-        """Make it of an instance."""
-        record, evidence = instance.record, instance.evidence
-        return cls(
-            id=record.instance_id,
-            online=evidence.online,
-            basis=evidence.basis,
-            evidence=evidence.evidence,
-            version=record.version,
-            queue=record.queue,
-            owner=record.owner,
-            host=record.host,
-            pid=record.pid,
-            interval_s=record.interval_s,
-            first_seen=record.first_seen,
-            last_seen=record.last_seen,
-            jobs=None if record.jobs is None else list(record.jobs),
-        )
-
 
 class VersionSchema(Schema):
     """One version of an extractor."""
@@ -53,40 +43,23 @@ class VersionSchema(Schema):
     first_seen: Timestamp
     last_seen: Timestamp
 
-    @classmethod
-    def of(cls, version: ExtractorVersion) -> Self:
-        """Make it of a version."""
-        return cls(version=version.version, first_seen=version.first_seen, last_seen=version.last_seen)
-
 
 class ExtractorSchema(Schema):
     """One extractor; `extractor_info` is what its newest version says of itself."""
 
+    model_config = _record_or()
+
     name: str
     version: str
-    description: object
+    description: object = Field(
+        default_factory=lambda: None, validation_alias=AliasPath("record", "info", "description")
+    )
     online: bool
     instances: list[InstanceSchema]
     first_seen: Timestamp
     last_seen: Timestamp
     versions: list[VersionSchema]
-    extractor_info: dict[str, object]
-
-    @classmethod
-    def of(cls, extractor: JudgedExtractor) -> Self:
-        """Make it of an extractor."""
-        record = extractor.record
-        return cls(
-            name=record.name,
-            version=record.version,
-            description=record.info.get("description"),
-            online=extractor.online,
-            instances=[InstanceSchema.of(instance) for instance in extractor.instances],
-            first_seen=record.first_seen,
-            last_seen=record.last_seen,
-            versions=[VersionSchema.of(version) for version in record.versions],
-            extractor_info=record.info,
-        )
+    extractor_info: dict[str, object] = Field(validation_alias=AliasPath("record", "info"))
 
 
 class ExtractorListSchema(Schema):

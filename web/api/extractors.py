@@ -17,10 +17,10 @@ router = APIRouter(tags=["extractors"], dependencies=[Depends(get_identity)])
 async def extractors(parts: AppParts) -> Response:
     """By name, with their versions and instances. `online` is derived now; each instance tells from what."""
     found = await list_extractors(parts.extractors, parts.settings)
-    return answer(ExtractorListSchema(extractors=[ExtractorSchema.of(extractor) for extractor in found]))
+    return answer(ExtractorListSchema(extractors=[ExtractorSchema.model_validate(extractor) for extractor in found]))
 
 
 @router.get("/extractors/{name}", summary="Show an extractor", **documented(examples.EXTRACTOR, 400, 404))
 async def extractor(parts: AppParts, name: PathId) -> Response:
     """One extractor, as in the list."""
-    return answer(ExtractorSchema.of(await find_extractor(parts.extractors, parts.settings, name)))
+    return answer(ExtractorSchema.model_validate(await find_extractor(parts.extractors, parts.settings, name)))

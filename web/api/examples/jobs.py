@@ -229,7 +229,7 @@ RESOURCE = ResourceSchema(
 )
 SUBMITTED = SubmittedSchema(job_id=_JOB_ID, queue=_EXTRACTOR, resource_id=_RESOURCE)
 CANCELLED = CancelledSchema(job_id=_JOB_ID, queue=_EXTRACTOR, resource_id=_RESOURCE)
-EXTRACTOR = ExtractorSchema.of(_ONE_EXTRACTOR)
+EXTRACTOR = ExtractorSchema.model_validate(_ONE_EXTRACTOR)
 EXTRACTOR_LIST = ExtractorListSchema(extractors=[EXTRACTOR])
 DATASET_LIST = DatasetListSchema(datasets=[DatasetSchema.of(_DATASET, after(600))], next=EXAMPLE_CURSOR)
 DATASET_COUNTS = DatasetCountsSchema.model_validate(DatasetCounts(open=12, stuck=2, unknown=0))
