@@ -7,7 +7,7 @@ from datetime import UTC
 from jobtrail.models.jobs.status import END_WORDS, ENDS, Status
 from jobtrail.models.times import duration, rfc3339
 from jobtrail.operations.figures import Bucket, Figures, Window
-from jobtrail.web.charts.axes import AxisTick, count_scale, duration_scale, duration_text, time_ticks
+from jobtrail.web.charts.axes import Tick, count_scale, duration_scale, duration_text, time_ticks
 from jobtrail.web.render import query
 
 WIDTH = 1000
@@ -70,8 +70,8 @@ class Chart:
     description: str
     """What is to be seen, for those who can't see it."""
     columns: Sequence[Column]
-    x_ticks: Sequence[AxisTick]
-    y_ticks: Sequence[AxisTick]
+    x_ticks: Sequence[Tick]
+    y_ticks: Sequence[Tick]
     keys: Sequence[Key]
     is_empty: bool
     """Nothing is to be drawn."""
@@ -107,7 +107,7 @@ def outcome_chart(figures: Figures, extractor: str | None = None) -> Chart:
         description=", ".join(f"{key.value} {key.name}" for key in keys),
         columns=_columns(figures, stacks, _outcome_words, extractor),
         x_ticks=_time_ticks(figures),
-        y_ticks=[AxisTick(at=_y(value, scale[-1]), text=f"{value:,.0f}") for value in scale],
+        y_ticks=[Tick(at=_y(value, scale[-1]), text=f"{value:,.0f}") for value in scale],
         keys=keys,
         is_empty=not figures.ended,
     )
@@ -129,7 +129,7 @@ def duration_chart(figures: Figures, extractor: str | None = None) -> Chart:
         description=", ".join(f"{key.name} {key.value}" for key in keys),
         columns=_columns(figures, stacks, _duration_words, extractor),
         x_ticks=_time_ticks(figures),
-        y_ticks=[AxisTick(at=_y(value, scale[-1]), text=duration_text(value, scale[1])) for value in scale],
+        y_ticks=[Tick(at=_y(value, scale[-1]), text=duration_text(value, scale[1])) for value in scale],
         keys=keys,
         is_empty=is_empty,
     )
@@ -221,7 +221,7 @@ def _jobs_of(bucket: Bucket, extractor: str | None) -> str:
     return f"/jobs{query(extractor=extractor, status=ENDS, since=since, until=until)}"
 
 
-def _time_ticks(figures: Figures) -> Sequence[AxisTick]:
+def _time_ticks(figures: Figures) -> Sequence[Tick]:
     return time_ticks(figures.window, figures.buckets[0].since, figures.buckets[-1].until)
 
 

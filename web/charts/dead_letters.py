@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from jobtrail.models.dead_letters.dead_letter import CauseGroup, LetterState
 from jobtrail.models.times import rfc3339
 from jobtrail.store.dead_letters.causes import HOURS_SHOWN
-from jobtrail.web.charts.axes import AxisTick, count_scale
+from jobtrail.web.charts.axes import Tick, count_scale
 from jobtrail.web.charts.charts import HEIGHT, SPARK_HEIGHT, WIDTH, Chart, Column, Segment, Sparkline
 from jobtrail.web.render import query
 
@@ -118,9 +118,7 @@ def hours_chart(group: CauseGroup, now: datetime) -> Chart:
     since = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=len(hours) - 1)
     begins = [since + timedelta(hours=place) for place in range(len(hours))]
     ticks = [
-        AxisTick(
-            at=round(100 * place / len(hours), 2), text=f"{begin:%H:%M}" if begin.hour else f"{begin.day} {begin:%b}"
-        )
+        Tick(at=round(100 * place / len(hours), 2), text=f"{begin:%H:%M}" if begin.hour else f"{begin.day} {begin:%b}")
         for place, begin in enumerate(begins)
         if begin.hour % _TICK_EVERY_HOURS == 0
     ]
@@ -130,7 +128,7 @@ def hours_chart(group: CauseGroup, now: datetime) -> Chart:
         description=f"{total} in the last {len(hours)} hours",
         columns=[_column(group.id, place, begins[place], count, scale[-1]) for place, count in enumerate(hours)],
         x_ticks=ticks,
-        y_ticks=[AxisTick(at=round(HEIGHT * (1 - mark / scale[-1]), 2), text=f"{mark:,.0f}") for mark in scale],
+        y_ticks=[Tick(at=round(HEIGHT * (1 - mark / scale[-1]), 2), text=f"{mark:,.0f}") for mark in scale],
         keys=[],
         is_empty=not any(hours),
     )

@@ -57,7 +57,7 @@ class ReplayBuffer:
         return self.end - 1
 
     def after(self, token: str) -> int | None:
-        """Return the number of the first update after a token, perhaps of the next to come; None if some were dropped."""
+        """Return the number of the first update after a token, or the next to come; None if some were dropped."""
         if self._floor is None or token < self._floor:
             return None
         numbers = range(self.first, self.end)

@@ -9,8 +9,9 @@ from itertools import pairwise
 
 from jobtrail.models.jobs.outline import Outline, Point, Stretch
 from jobtrail.models.jobs.status import Status
+from jobtrail.web.charts.axes import Tick
 from jobtrail.web.timeline.attempts import Attempt, attempts_of
-from jobtrail.web.timeline.scale import Scale, Tick, make_scale, ticks
+from jobtrail.web.timeline.scale import Scale, make_scale, ticks
 
 MIN_WIDTH = 4.0
 """Narrower segments are drawn together with their neighbours."""

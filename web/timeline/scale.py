@@ -1,11 +1,11 @@
-"""From time to place: a scale on which long silences are squeezed, and its ticks."""
+"""From time to place: a scale on which long silences are shortened, and its ticks."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil, floor
 
 from jobtrail.models.jobs.timeline import SILENCE_S
+from jobtrail.web.charts.axes import Tick, multiples, round_duration_s
 
 WIDTH = 1000.0
 """What is drawn reaches from 0 to this."""
@@ -21,13 +21,6 @@ _INSTANT_S = 1e-6
 _TICK_DISTANCE = 90.0
 _LABEL_WIDTH = 62.0
 _MAJOR_DISTANCE = 230.0
-
-_STEPS_S = (
-    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30),
-    *(60 * minutes for minutes in (1, 2, 5, 10, 15, 30)),
-    *(3600 * hours for hours in (1, 2, 3, 6, 12)),
-    *(86400 * days for days in (1, 2, 7, 14, 30, 90, 180, 365)),
-)
 
 Silence = tuple[float, float]
 """From when to when nothing was heard, in seconds after the beginning."""
@@ -50,37 +43,27 @@ class Piece:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Tick:
-    """A mark on the axis."""
-
-    x: float
-    label: str
-    major: bool
-    """It is shown on narrow screens too."""
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
 class Scale:
-    """Where which moment is drawn."""
+    """Maps moments to places."""
 
     total_s: float
     pieces: Sequence[Piece]
 
     def x(self, at_s: float) -> float:
-        """Tell the place of a moment."""
+        """Return the place of a moment, 0 to `WIDTH`; moments outside are drawn at the edge."""
         at_s = min(max(at_s, 0.0), self.total_s)
         piece = self.pieces[bisect_right(self.pieces, at_s, lo=1, key=lambda piece: piece.begins_s) - 1]
         # Rounded, a share may be a little more than 1.
         return min(WIDTH, piece.x + piece.width * min(1.0, (at_s - piece.begins_s) / piece.length_s))
 
     def moment_s(self, x: float) -> float:
-        """Tell the moment of a place: the other way round than `x`."""
+        """Return the moment at a place, in seconds after the beginning: the inverse of `x`."""
         piece = self.pieces[bisect_right(self.pieces, x, lo=1, key=lambda piece: piece.x) - 1]
         return min(self.total_s, piece.begins_s + piece.length_s * (x - piece.x) / piece.width)
 
 
 def make_scale(total_s: float, silences: Sequence[Silence]) -> Scale:
-    """Make a scale."""
+    """Make a scale; the silences are in order and do not overlap."""
     total_s = max(total_s, _MIN_TOTAL_S)
     least_s = max(SILENCE_S, SQUEEZED_SHARE * total_s)
     long = [silence for silence in silences if silence[1] - silence[0] >= least_s]
@@ -117,42 +100,41 @@ def _parts(total_s: float, long: Sequence[Silence]) -> Iterator[tuple[float, flo
 def ticks(scale: Scale) -> Sequence[Tick]:
     """Choose the axis' ticks: round times where they fit, and the two ends."""
     step_s = _step_s(scale)
-    end = Tick(x=WIDTH, label=offset_label(scale.total_s, min(step_s, _roundness_s(scale.total_s))), major=True)
-    chosen = [Tick(x=0.0, label="0", major=True)]
+    end = Tick(at=WIDTH, text=offset_label(scale.total_s, min(step_s, _roundness_s(scale.total_s))))
+    chosen = [Tick(at=0.0, text="0")]
     last_major = 0.0
-    for x, label in _round_times(scale, step_s):
-        if x - chosen[-1].x < _LABEL_WIDTH or end.x - x < _LABEL_WIDTH:
+    for x, text in _round_times(scale, step_s):
+        if x - chosen[-1].at < _LABEL_WIDTH or end.at - x < _LABEL_WIDTH:
             continue
-        major = x - last_major >= _MAJOR_DISTANCE and end.x - x >= _MAJOR_DISTANCE
+        major = x - last_major >= _MAJOR_DISTANCE and end.at - x >= _MAJOR_DISTANCE
         last_major = x if major else last_major
-        chosen.append(Tick(x=x, label=label, major=major))
+        chosen.append(Tick(at=x, text=text, major=major))
     return [*chosen, end]
 
 
 def _step_s(scale: Scale) -> float:
-    """Choose from which round time to which it is a tick's distance."""
+    """Choose the round time between two ticks."""
     to_scale = next(piece for piece in scale.pieces if not piece.squeezed)
-    least_s = _TICK_DISTANCE * to_scale.length_s / to_scale.width
-    return next((step_s for step_s in _STEPS_S if step_s >= least_s), ceil(least_s / _STEPS_S[-1]) * _STEPS_S[-1])
+    return round_duration_s(_TICK_DISTANCE * to_scale.length_s / to_scale.width)
 
 
 def _round_times(scale: Scale, step_s: float) -> Iterator[tuple[float, str]]:
     for piece in scale.pieces:
         if piece.squeezed:
             continue
-        for number in range(ceil(piece.begins_s / step_s), floor(piece.ends_s / step_s) + 1):
-            yield scale.x(number * step_s), offset_label(number * step_s, step_s)
+        for at_s in multiples(step_s, piece.begins_s, piece.ends_s):
+            yield scale.x(at_s), offset_label(at_s, step_s)
 
 
 def _roundness_s(total_s: float) -> float:
-    """How precisely the end is told, at least."""
+    """Choose how precisely the end is written, at least."""
     if total_s >= 86400:
         return 60.0
     return 1.0 if total_s >= 10 or total_s.is_integer() else 0.01
 
 
 def brief_length(seconds: float) -> str:
-    """Write a length where there is room for little: in one unit, rounded."""
+    """Write a length in one unit, rounded, where there is little room: `45 s`, `40 min`, `1.9 h`, `12 d`."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             digits = 0 if seconds >= 10 * size else 1
@@ -161,7 +143,10 @@ def brief_length(seconds: float) -> str:
 
 
 def offset_label(at_s: float, step_s: float) -> str:
-    """Write a time after the beginning, as short as the steps between such times allow."""
+    """Write a time after the beginning, as short as the steps between such times allow.
+
+    Such as `0.25 s`, `30 s`, `1:30`, `2:05:10`; where whole minutes are enough `15 min`, `2:30 h`, `3 d 04:00`.
+    """
     digits = next(digits for digits in range(4) if step_s >= 10**-digits or digits == 3)
     if at_s < 60:
         return f"{at_s:.{digits}f} s"

@@ -161,10 +161,10 @@ def test_ticks_keep_apart_and_name_both_ends(silent: tuple[float, list[tuple[flo
     total_s, found = silent
     marked = ticks(make_scale(total_s, found))
 
-    assert (marked[0].x, marked[-1].x) == (0, WIDTH)
-    assert all(right.x - left.x >= 60 for left, right in pairwise(marked))
-    assert len({tick.label for tick in marked}) == len(marked)
-    major = [tick.x for tick in marked if tick.major]
+    assert (marked[0].at, marked[-1].at) == (0, WIDTH)
+    assert all(right.at - left.at >= 60 for left, right in pairwise(marked))
+    assert len({tick.text for tick in marked}) == len(marked)
+    major = [tick.at for tick in marked if tick.major]
     assert all(right - left >= 200 for left, right in pairwise(major))
 
 
