@@ -1,12 +1,14 @@
-"""Reads lists of datasets and of their creation log, and prints them."""
+"""`jobtrail datasets pending`, `stuck`, `changes`, `failures`, `errors`, `diff`: the lists."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+import typer
 from rich.text import Text
 
+from jobtrail.cli.command_group import JsonOption
 from jobtrail.cli.context import current_settings, open_database
 from jobtrail.cli.interruptible import run_interruptible
 from jobtrail.cli.output.console import make_console, write_json
@@ -21,6 +23,58 @@ from jobtrail.store.datasets.views import DatasetRow, DatasetViews, LogRow
 from jobtrail.store.keyset import Page
 
 T = TypeVar("T")
+
+_LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Rows per page.")]
+_CursorOption = Annotated[
+    str | None, typer.Option("--cursor", help="Go on where the last page ended: its `next`.", show_default=False)
+]
+_SinceOption = Annotated[str, typer.Option("--since", help="Only since then: 30m, 2h, 1d, 1w, or a time in ISO 8601.")]
+
+
+def pending(*, limit: _LimitOption = 20, cursor: _CursorOption = None, as_json: JsonOption = False) -> None:
+    """List the datasets that are Pending or Analyzing, those without news for longest first."""
+    _list_datasets(_PENDING, lambda views: views.pending(limit=limit, cursor=cursor), as_json=as_json)
+
+
+def stuck(
+    *,
+    older_than: Annotated[
+        str, typer.Option("--older-than", help="Without news for so long: 30m, 2h, 1d, or since a time in ISO 8601.")
+    ] = "2h",
+    limit: _LimitOption = 20,
+    cursor: _CursorOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the datasets that are Pending or Analyzing and have had no news for long, and what keeps them."""
+    before = parse_since(older_than, datetime.now(UTC), option="--older-than")
+    _list_datasets(_STUCK, lambda views: views.stuck(before=before, limit=limit, cursor=cursor), as_json=as_json)
+
+
+def changes(
+    *, since: _SinceOption = "1d", limit: _LimitOption = 20, cursor: _CursorOption = None, as_json: JsonOption = False
+) -> None:
+    """List the changes of status, the latest first."""
+    _list_logs(_CHANGES, since, limit=limit, cursor=cursor, as_json=as_json)
+
+
+def failures(
+    *, since: _SinceOption = "1d", limit: _LimitOption = 20, cursor: _CursorOption = None, as_json: JsonOption = False
+) -> None:
+    """List the changes of status that were refused or could not be made, the latest first."""
+    _list_logs(_FAILURES, since, limit=limit, cursor=cursor, as_json=as_json)
+
+
+def errors(
+    *, since: _SinceOption = "1d", limit: _LimitOption = 20, cursor: _CursorOption = None, as_json: JsonOption = False
+) -> None:
+    """List the datasets with an error message, the latest first."""
+    after = parse_since(since, datetime.now(UTC))
+    _list_datasets(_ERRORS, lambda views: views.with_errors(since=after, limit=limit, cursor=cursor), as_json=as_json)
+
+
+def diff(*, limit: _LimitOption = 20, cursor: _CursorOption = None, as_json: JsonOption = False) -> None:
+    """List the datasets whose sources, API and events, disagree: who says what, since when, who won and why."""
+    _list_datasets(_DIFF, lambda views: views.disputed(limit=limit, cursor=cursor), as_json=as_json)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -44,7 +98,7 @@ class LogList:
     remark_style: str
 
 
-def list_datasets(
+def _list_datasets(
     look: DatasetList, ask: Callable[[DatasetViews], Awaitable[Page[DatasetRow]]], *, as_json: bool
 ) -> None:
     """Read one page of datasets and print it."""
@@ -58,7 +112,7 @@ def list_datasets(
     _print(lines, look.columns, found.next, look.empty, look.hints)
 
 
-def list_logs(look: LogList, since: str, *, limit: int, cursor: str | None, as_json: bool) -> None:
+def _list_logs(look: LogList, since: str, *, limit: int, cursor: str | None, as_json: bool) -> None:
     """Read one page of entries of the creation log and print it."""
     now = datetime.now(UTC)
     after = parse_since(since, now)
@@ -173,7 +227,7 @@ def _trouble(row: DatasetRow) -> Text:
     return Text(one_line(row.problem), style=WARNING) if row.problem else Text()
 
 
-PENDING = DatasetList(
+_PENDING = DatasetList(
     columns=Columns(
         state="STATUS",
         name="DATASET",
@@ -188,19 +242,19 @@ PENDING = DatasetList(
         "Ask for one:              jobtrail datasets add DATASET_ID --group NAME",
     ],
 )
-STUCK = DatasetList(
-    columns=Columns(state="STATUS", name="DATASET", details=["GROUP"], ends=["STUCK FOR"], remark="TROUBLE"),
+_STUCK = DatasetList(
+    columns=Columns(state="STATUS", name="DATASET", details=["GROUP"], ends=["_STUCK FOR"], remark="TROUBLE"),
     line=_stuck_line,
     empty="No dataset is stuck.",
     hints=["Those in work:  jobtrail datasets pending"],
 )
-ERRORS = DatasetList(
+_ERRORS = DatasetList(
     columns=Columns(state="STATUS", name="DATASET", details=["GROUP"], ends=["UPDATED"], remark="ERROR"),
     line=_error_line,
     empty="No dataset has an error message from that time.",
     hints=["Look further back with:  --since 1w"],
 )
-DIFF = DatasetList(
+_DIFF = DatasetList(
     columns=Columns(
         state="STORED", name="DATASET", details=["API", "EVENTS"], ends=["SINCE"], remark="WHO WON AND WHY"
     ),
@@ -208,6 +262,6 @@ DIFF = DatasetList(
     empty="The API and the events agree on every dataset that both have spoken of.",
     hints=["Which sources are in use?  jobtrail doctor"],
 )
-CHANGES = LogList(type=LogType.STATUS_UPDATE, empty="No dataset changed its status in that time.", remark_style="")
-FAILURES = LogList(type=LogType.FAILURE, empty="No change of status failed in that time.", remark_style=BAD)
+_CHANGES = LogList(type=LogType.STATUS_UPDATE, empty="No dataset changed its status in that time.", remark_style="")
+_FAILURES = LogList(type=LogType.FAILURE, empty="No change of status failed in that time.", remark_style=BAD)
 _LOG_COLUMNS = Columns(state="CHANGE", name="DATASET", details=["GROUP", "SOURCE"], ends=["WHEN"], remark="MESSAGE")

@@ -1,36 +1,85 @@
-"""Makes datasets and groups from a file or from options, and tells what came of it."""
+"""`jobtrail datasets add` and `seed`: make datasets and groups where no console does."""
 
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.text import Text
 
+from jobtrail.cli.actor import audit_book, this_account
+from jobtrail.cli.command_group import JsonOption
 from jobtrail.cli.context import current_settings, open_database
+from jobtrail.cli.interruptible import run_interruptible
 from jobtrail.cli.output.console import make_console, write_json
 from jobtrail.cli.output.palette import GOOD, QUIET
-from jobtrail.models.datasets.seed import Seed
+from jobtrail.models.datasets.dataset import valid_dataset_id
+from jobtrail.models.datasets.seed import Seed, read_seed, seed_of_one
 from jobtrail.models.errors import SettingError
+from jobtrail.operations.dataset_acts import seed_datasets
 from jobtrail.store.datasets.console import Console
-from jobtrail.store.datasets.seed import DatasetSeeder, Harvest
+from jobtrail.store.datasets.seed import Harvest
 
 
-def read_file(name: str) -> bytes:
-    """Read a file, or stdin.
+def add(
+    dataset_id: Annotated[str, typer.Argument(help="The dataset.", show_default=False)],
+    *,
+    group: Annotated[str, typer.Option(help="Its wishlist group, by name; one that is not there is made.")],
+    schedule: Annotated[str | None, typer.Option(help="A new group's training schedule, such as manual.")] = None,
+    user: Annotated[
+        list[str] | None,
+        typer.Option(help="Who hears of a new group's datasets; may be given more than once.", metavar="ID[=EMAIL]"),
+    ] = None,
+    viewpoint: Annotated[
+        list[str] | None, typer.Option(help="A new group's viewpoint; may be given more than once.", metavar="NAME")
+    ] = None,
+    extractor: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An extractor that a new group's datasets need; may be given more than once.", metavar="NAME"
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask for one dataset: make its history, Pending, and its group if that is not there. What is there stays."""
+    wanted = seed_of_one(
+        valid_dataset_id(dataset_id),
+        group=group,
+        training_schedule=schedule,
+        users=dict(_id_and_email(text) for text in user or ()),
+        viewpoints=viewpoint or (),
+        required_extractors=extractor or (),
+    )
+    run_interruptible(_plant(wanted, as_json=as_json))
 
-    Returns what it holds.
-    """
+
+def seed(
+    file: Annotated[str, typer.Argument(help="A JSON file, - for stdin; docs/cli.md tells its form.", metavar="FILE")],
+    as_json: JsonOption = False,
+) -> None:
+    """Make the groups, datasets and crawler schedules that a file names: all, or none. What is there stays as it is."""
+    run_interruptible(_plant(read_seed(_read_file(file)), as_json=as_json))
+
+
+def _id_and_email(text: str) -> tuple[str, str | None]:
+    name, _, email = text.partition("=")
+    return name, email or None
+
+
+def _read_file(name: str) -> bytes:
+    """Read a file, or stdin for `-`."""
     try:
         return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise SettingError(f"{name} can't be read: {error.strerror}") from error
 
 
-async def plant(seed: Seed, *, as_json: bool) -> None:
-    """Make what a seed names, and print what came of it."""
+async def _plant(seed: Seed, *, as_json: bool) -> None:
     settings = current_settings()
     async with open_database(settings) as database:
-        harvest = await DatasetSeeder(Console(database, settings)).plant(seed)
+        console = Console(database, settings)
+        harvest = await seed_datasets(console, audit_book(database), this_account(), seed)
     if as_json:
         write_json(asdict(harvest))
     else:

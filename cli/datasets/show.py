@@ -1,14 +1,18 @@
-"""Reads one dataset's story and prints it."""
+"""`jobtrail datasets show`: one dataset's whole story."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby
+from typing import Annotated
 
+import typer
 from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
+from jobtrail.cli.command_group import JsonOption
 from jobtrail.cli.context import current_settings, open_database
+from jobtrail.cli.interruptible import run_interruptible
 from jobtrail.cli.output.console import make_console, write_json
 from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import BAD, QUIET, WARNING, word_text
@@ -22,24 +26,24 @@ _BAD_STATES = ("Failed", "failed", "failure", "ERROR")
 _KIND_WIDTH = max(len(kind) for kind in MomentKind)
 
 
-async def read(dataset_id: str) -> Story:
-    """Read one dataset's story.
+def show(
+    dataset_id: Annotated[str, typer.Argument(help="The dataset.", show_default=False)], as_json: JsonOption = False
+) -> None:
+    """Show one dataset's whole story in time order: log, API answers, jobs, batch jobs, notifications, deliveries."""
+    story = run_interruptible(_read(valid_dataset_id(dataset_id)))
+    if as_json:
+        write_json(StorySchema.told(story, datetime.now(UTC)).json_object())
+    else:
+        _print(story)
 
-    Raises `NotFoundError`: there is no such dataset.
-    """
-    valid_dataset_id(dataset_id)
+
+async def _read(dataset_id: str) -> Story:
     settings = current_settings()
     async with open_database(settings) as database:
         return await DatasetStories(Console(database, settings)).tell(dataset_id)
 
 
-def print_json(story: Story) -> None:
-    """Print a story as one JSON object."""
-    write_json(StorySchema.told(story, datetime.now(UTC)).json_object())
-
-
-def print_story(story: Story) -> None:
-    """Print a story."""
+def _print(story: Story) -> None:
     terminal = make_console()
     _print_head(terminal, story)
     for kind in story.cut:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from jobtrail.cli.access.audit_log_note import note, whoever
+from jobtrail.cli.actor import audit_book, this_account
 from jobtrail.cli.command_group import JsonOption
 from jobtrail.cli.context import current_settings, open_database
 from jobtrail.cli.interruptible import run_interruptible
@@ -16,6 +16,7 @@ from jobtrail.cli.output.palette import BAD, GOOD, QUIET
 from jobtrail.cli.output.status_list import print_next
 from jobtrail.models.incident import Incident
 from jobtrail.models.times import clock, relative
+from jobtrail.operations.incident_acts import acknowledge_incident
 from jobtrail.operations.schemas.incidents import IncidentListSchema, IncidentSchema
 from jobtrail.store.keyset import Page
 from jobtrail.store.log.incidents import IncidentRepository
@@ -52,9 +53,9 @@ async def _read(*, open_only: bool, limit: int, cursor: str | None) -> Page[Inci
 
 async def _acknowledge(incident_id: str) -> Incident:
     async with open_database(current_settings()) as database:
-        incident = await IncidentRepository(database).acknowledge(incident_id, whoever())
-        await note(database, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})
-    return incident
+        return await acknowledge_incident(
+            IncidentRepository(database), audit_book(database), this_account(), incident_id
+        )
 
 
 def _print_acknowledged(incident: Incident, *, as_json: bool) -> None:
