@@ -80,7 +80,7 @@ class Analyzer:
             ) from error
         except httpx.TransportError as error:
             raise AnalyzerError(AlertKind.API_SERVICE_ERROR, _words(error)) from error
-        except (httpx.DecodingError, aiohttp.ClientError) as error:  # what is no HTTP comes as aiohttp's own error
+        except (httpx.DecodingError, aiohttp.ClientError) as error:  # what is not HTTP comes as aiohttp's own error
             raise AnalyzerError(AlertKind.API_INVALID_ANSWER, _words(error)) from error
         return Reply(
             status_code=response.status_code,
@@ -112,7 +112,7 @@ def _base_url(settings: Settings) -> str:
         url.host.encode("idna")
     except (httpx.InvalidURL, UnicodeError) as error:
         # Its words may quote a password: that of http://user:password/path@host stands where the port is looked for.
-        raise SettingError("JOBTRAIL_ANALYZER_URL is no URL; set it as https://host:port/path") from error
+        raise SettingError("JOBTRAIL_ANALYZER_URL is not a URL; set it as https://host:port/path") from error
     if url.userinfo:
         raise SettingError("JOBTRAIL_ANALYZER_URL must hold no user and password; JOBTRAIL_ANALYZER_TOKEN is for that")
     is_address = url.scheme in ("http", "https") and url.host and (url.port or 0) <= _MAX_PORT
@@ -124,7 +124,7 @@ def _base_url(settings: Settings) -> str:
 def _token(settings: Settings) -> str:
     token = settings.analyzer_token.get_secret_value() if settings.analyzer_token else ""
     if token and _TOKEN.fullmatch(token) is None:
-        raise SettingError("JOBTRAIL_ANALYZER_TOKEN holds a blank, a line's end or a letter that no token has")
+        raise SettingError("JOBTRAIL_ANALYZER_TOKEN contains a blank, a line break or another impossible character")
     return token
 
 

@@ -30,7 +30,7 @@ _LOGGED_MAX = 50
 """Dataset ids that a log record lists."""
 
 Alarm = Callable[[NotificationChannel, SendOutcome, Sequence[Envelope]], Awaitable[None]]
-"""Tells the admins of a channel's outage: the channel, what it said, the messages that it was to take."""
+"""Alerts the admins to a channel's outage: the channel, what it said, the messages that it was to take."""
 
 
 def retry_delay_s(attempts: int) -> float:
@@ -70,7 +70,7 @@ class ChannelSender:
         self._log = log.bind(channel=channel.name.value)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send what is due until told to stop, through every outage of the channel and the database."""
+        """Send what is due until stopped, through every outage of the channel and the database."""
         while not stop.is_set():
             await pause(await self._turn(stop), stop)
 
@@ -169,7 +169,7 @@ class ChannelSender:
         else:
             delay_s = max(retry_delay_s(envelope.attempts), outcome.after_s or 0.0)
             await self._outbox.postpone(envelope, error, delay_s)
-            if outcome.verdict is not SendVerdict.OUTAGE:  # which is told once, not once per message
+            if outcome.verdict is not SendVerdict.OUTAGE:  # which is reported once, not once per message
                 self._log.warning(
                     "Message not sent; it is tried again",
                     action="outbox.postponed",

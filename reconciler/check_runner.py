@@ -159,9 +159,9 @@ class CheckRunner:
 
     @asynccontextmanager
     async def _alerting(self, report: RunReport) -> AsyncIterator[None]:
-        """Let nobody miss what ends a run early; then it goes its way.
+        """Alert on the error that ends a run early, then re-raise it.
 
-        What somebody asked for and is not there, or is broken, is no defect: it has been noted already.
+        A dataset that does not exist or is broken was noted before, and is not a defect.
         """
         try:
             yield

@@ -18,13 +18,13 @@ class DecisionOutcome(StrEnum):
     INVALID = "invalid"
     """The source tells a status that can't follow the stored one."""
     UNANSWERED = "unanswered"
-    """Nobody could say how far it is."""
+    """No source gave a status."""
     NOT_ASKED = "not_asked"
     """The run had to stop asking before it came to this one."""
     REFUSED = "refused"
     """The change could not be stored."""
     OVERTAKEN = "overtaken"
-    """Somebody else changed it meanwhile."""
+    """Another process changed it meanwhile."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -84,11 +84,11 @@ def _by_jobs(history: History, api: Answer | None, events: Answer | None) -> Dec
     silence = f"; the API gave no answer ({api.problem})" if api else ""
     if events is None or events.status is None:
         outcome = DecisionOutcome.UNANSWERED if api else DecisionOutcome.UNCHANGED
-        return Decision(outcome=outcome, answer=None, status=history.status, reason=f"no job tells{silence}")
+        return Decision(outcome=outcome, answer=None, status=history.status, reason=f"no job says anything{silence}")
     reason = f"the jobs say {events.status}{silence}"
     if transition(history.status, events.status) is Transition.CHANGE:
         return Decision(outcome=DecisionOutcome.CHANGED, answer=events, status=events.status, reason=reason)
-    # Jobs may well wait in a queue again while the dataset is in work: that is no step back.
+    # Jobs may well wait in a queue again while the dataset is in work: that is not a step back.
     return Decision(outcome=DecisionOutcome.UNCHANGED, answer=events, status=history.status, reason=reason)
 
 

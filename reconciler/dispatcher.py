@@ -44,7 +44,7 @@ class Dispatcher:
         ]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send what is due until told to stop, through every outage."""
+        """Send what is due until stopped, through every outage."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._count(stop))
             for sender in self._senders:
@@ -84,14 +84,14 @@ class Dispatcher:
         if recipient is None or channel.name is ChannelName.SLACK:
             return
         now = datetime.now(UTC)
-        untold = [news for envelope in envelopes for news in news_in(envelope)]
+        waiting = [news for envelope in envelopes for news in news_in(envelope)]
         alert = Alert(
             kind=channel.alert,
             cause=f"{outcome.error}. Meanwhile {channel.fallback}.",
             at=now,
             run_id="dispatcher",
-            dataset_ids=list(dict.fromkeys(news.dataset_id for news in untold)),
-            wishlists=list(dict.fromkeys(news.wishlist for news in untold)),
+            dataset_ids=list(dict.fromkeys(news.dataset_id for news in waiting)),
+            wishlists=list(dict.fromkeys(news.wishlist for news in waiting)),
         )
         entry = OutboxEntry(
             key=f"{channel.alert}:{now:%Y-%m-%dT%H}:{ChannelName.SLACK}:{recipient}",

@@ -25,11 +25,11 @@ from jobtrail.store.leases.lease import TTL_S, Lease
 log = structlog.get_logger()
 
 OnDatasets = Callable[[Sequence[str]], Awaitable[Mapping[str, datetime] | None]]
-"""Told the ids of open datasets whose jobs have news; returns which to look at again and when, UTC.
+"""Called with the ids of open datasets whose jobs have news; returns which to look at again and when, UTC.
 
-May raise `StoreError`: then it is told the same again."""
+May raise `StoreError`: then it is called with the same again."""
 OnTakeOver = Callable[[str], Awaitable[None]]
-"""Told the purpose, `NAME`, when this process is the one to watch from now on; see `FencedWriter.take_over`."""
+"""Called with the purpose, `NAME`, when this process is the one to watch from now on; see `FencedWriter.take_over`."""
 
 NAME = "dataset events"
 """Under which the lease, the writer's session and the resume token are kept."""
@@ -68,7 +68,7 @@ class EventWatch:
         self._kept_at = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Watch, or stand by while another process does, until told to stop; outages of the database are waited out."""
+        """Watch, or stand by while another process does, until stopped; outages of the database are waited out."""
         standing_by = False
         while not stop.is_set():
             try:

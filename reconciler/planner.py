@@ -47,7 +47,7 @@ def plan_change(
     messages.
     """
     answer = decision.answer
-    assert answer is not None  # noqa: S101  # nobody changes a status without an answer
+    assert answer is not None  # noqa: S101  # a status changes by an answer only
     status = decision.status
     error_message = (answer.error_message or "no reason was given") if status is DatasetStatus.FAILED else None
     base = Change(
@@ -75,7 +75,7 @@ def plan_failure(history: History, decision: Decision, *, run_id: str, at: datet
     `at`: now, UTC.
     """
     answer = decision.answer
-    assert answer is not None  # noqa: S101  # what nobody said can't be refused
+    assert answer is not None  # noqa: S101  # what is refused was said
     entry = _log_entry(
         history, to_status=answer.status, source=answer.source, message=decision.reason, run_id=run_id, at=at
     )

@@ -25,7 +25,7 @@ class RateGate:
 
     @property
     def futile_s(self) -> float:
-        """Seconds from the first refusal after the last answer until it opens: how long nobody gets anywhere."""
+        """Seconds from the first refusal after the last answer until it opens: how long nothing is answered."""
         return 0.0 if self._refused_since is None else self.opens_at - self._refused_since
 
     def refuse(self, sent_at: float, retry_after_s: float | None) -> bool:

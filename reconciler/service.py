@@ -123,7 +123,7 @@ class _State:
 async def run_reconciler(
     settings: Settings, stop: asyncio.Event, on_ready: Callable[[int], None] = lambda _port: None
 ) -> None:
-    """Reconcile until told to stop, through outages of the database, the API and the channels."""
+    """Reconcile until stopped, through outages of the database, the API and the channels."""
     registry = CollectorRegistry()
     trigger = cron_trigger(settings.dataset_cron)
     state = _State(sources=", ".join(sorted(settings.dataset_sources)), off=sorted(channels_off(settings)))
@@ -173,7 +173,7 @@ def cron_trigger(cron: str) -> CronTrigger:
         named = re.sub(r"(?<!/)\b[0-7]\b", lambda number: _WEEKDAYS[int(number[0])], weekday)
         return CronTrigger.from_crontab(" ".join([*fields, named]), timezone=UTC)
     except ValueError as error:
-        raise SettingError(f"JOBTRAIL_DATASET_CRON: {cron!r} is no schedule of five cron fields: {error}") from error
+        raise SettingError(f"JOBTRAIL_DATASET_CRON: {cron!r} is not a schedule of five cron fields: {error}") from error
 
 
 async def _prepare(runner: CheckRunner, settings: Settings, state: _State, stop: asyncio.Event) -> None:
@@ -206,7 +206,7 @@ async def _run_on_schedule(
         except BusyError as error:
             log.info("Run left to another process", action="dataset.run_skipped", reason=str(error))
         except StoreError as error:
-            state.outage = str(error)  # logged and told by the runner
+            state.outage = str(error)  # logged, and alerted, by the runner
             job.modify(next_run_time=datetime.now(UTC) + timedelta(seconds=backoff.next_s()))
             return
         except JobTrailError as error:

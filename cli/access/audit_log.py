@@ -32,7 +32,7 @@ def audit_log(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Records per page.")] = 20,
     cursor: Annotated[
-        str | None, typer.Option(help="Go on where the last page ended: its `next`.", show_default=False)
+        str | None, typer.Option(help="Continue where the last page ended: its `next`.", show_default=False)
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

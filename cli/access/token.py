@@ -128,8 +128,8 @@ def _print(found: Sequence[Token]) -> None:
     """Print tokens as a table."""
     console = make_console()
     if not found:
-        console.print("There is no token yet.")
-        console.print(Text("  Make one with:  jobtrail token create NAME --user ID", style=QUIET))
+        console.print("No tokens yet.")
+        console.print(Text("  Create one:  jobtrail token create NAME --user ID", style=QUIET))
         return
     now = datetime.now(UTC)
     table = make_table()

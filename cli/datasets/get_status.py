@@ -106,7 +106,7 @@ def _print_summary(summary: RunSummary, dataset_id: str | None) -> None:
     _print_counts(console, "changed", summary.changes, "")
     settled = (DecisionOutcome.CHANGED, DecisionOutcome.UNCHANGED)
     unsettled = {name.replace("_", " "): count for name, count in summary.outcomes.items() if name not in settled}
-    _print_counts(console, "could not be settled", unsettled, WARNING)
+    _print_counts(console, "without a result", unsettled, WARNING)
     errors = {MEANINGS[AlertKind(kind)].title: count for kind, count in summary.errors.items()}
     _print_counts(console, "errors", errors, BAD)
     for kind in _advised(summary):
@@ -132,4 +132,4 @@ def _print_counts(console: Console, title: str, counts: Mapping[str, int], style
 
 def _timings(each: Timings, what: str) -> str:
     words = what if each.count == 1 else f"{what}s"
-    return f"{each.count:,} {words}, mean {each.mean_s * 1000:,.1f} ms, 95 % within {each.p95_s * 1000:,.1f} ms"
+    return f"{each.count:,} {words}, mean {each.mean_s * 1000:,.1f} ms, p95 {each.p95_s * 1000:,.1f} ms"

@@ -1,10 +1,10 @@
-"""`jobtrail datasets`: what becomes of the datasets, and a start without the console."""
+"""`jobtrail datasets`: lists, changes and timelines of datasets, and adding some."""
 
 from jobtrail.cli.command_group import examples
 from jobtrail.cli.command_table import LazyCommand, command_group
 
 datasets = command_group(
-    "Look at datasets: what is pending, stuck or in dispute, what changed, and each one's whole story.",
+    "Look at datasets: pending, stuck or disputed ones, status changes, and the timeline of each.",
     LazyCommand(
         "pending",
         "jobtrail.cli.datasets.lists:pending",
@@ -15,7 +15,7 @@ datasets = command_group(
     LazyCommand(
         "stuck",
         "jobtrail.cli.datasets.lists:stuck",
-        "List open datasets without news for long.",
+        "List open datasets without an update for long.",
         "jobtrail datasets stuck",
         "jobtrail datasets stuck --older-than 1d --json",
     ),
@@ -50,7 +50,7 @@ datasets = command_group(
     LazyCommand(
         "show",
         "jobtrail.cli.datasets.show:show",
-        "Show one dataset's whole story.",
+        "Show one dataset's timeline.",
         "jobtrail datasets show 5cb2d2d3a4be0f9fd3400001",
         "jobtrail datasets show 5cb2d2d3a4be0f9fd3400001 --json",
     ),

@@ -26,26 +26,26 @@ T = TypeVar("T")
 
 _LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Rows per page.")]
 _CursorOption = Annotated[
-    str | None, typer.Option("--cursor", help="Go on where the last page ended: its `next`.", show_default=False)
+    str | None, typer.Option("--cursor", help="Continue where the last page ended: its `next`.", show_default=False)
 ]
 _SinceOption = Annotated[str, typer.Option("--since", help="Only since then: 30m, 2h, 1d, 1w, or a time in ISO 8601.")]
 
 
 def pending(*, limit: _LimitOption = 20, cursor: _CursorOption = None, as_json: JsonOption = False) -> None:
-    """List the datasets that are Pending or Analyzing, those without news for longest first."""
+    """List the datasets that are Pending or Analyzing, the longest without an update first."""
     _list_datasets(_PENDING, lambda views: views.pending(limit=limit, cursor=cursor), as_json=as_json)
 
 
 def stuck(
     *,
     older_than: Annotated[
-        str, typer.Option("--older-than", help="Without news for so long: 30m, 2h, 1d, or since a time in ISO 8601.")
+        str, typer.Option("--older-than", help="No update for so long (30m, 2h, 1d), or since a time in ISO 8601.")
     ] = "2h",
     limit: _LimitOption = 20,
     cursor: _CursorOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the datasets that are Pending or Analyzing and have had no news for long, and what keeps them."""
+    """List the datasets that are Pending or Analyzing and have had no update for long, with the reason if known."""
     before = parse_since(older_than, datetime.now(UTC), option="--older-than")
     _list_datasets(_STUCK, lambda views: views.stuck(before=before, limit=limit, cursor=cursor), as_json=as_json)
 
@@ -73,7 +73,7 @@ def errors(
 
 
 def diff(*, limit: _LimitOption = 20, cursor: _CursorOption = None, as_json: JsonOption = False) -> None:
-    """List the datasets whose sources, API and events, disagree: who says what, since when, who won and why."""
+    """List the datasets whose sources, API and events, disagree: what each says, since when, and who decided."""
     _list_datasets(_DIFF, lambda views: views.disputed(limit=limit, cursor=cursor), as_json=as_json)
 
 
@@ -173,7 +173,7 @@ def _error_line(row: DatasetRow, now: datetime) -> Line:
 
 
 def _diff_line(row: DatasetRow, now: datetime) -> Line:
-    won = f"{row.ruling.source} won: {one_line(row.ruling.reason)}" if row.ruling else "not decided yet"
+    won = f"{row.ruling.source}: {one_line(row.ruling.reason)}" if row.ruling else "not decided yet"
     return Line(
         state=word_text(one_line(row.status)),
         name=_name(row),
@@ -223,7 +223,7 @@ def _said(answer: Answer | None) -> str:
 def _trouble(row: DatasetRow) -> Text:
     """Say what keeps a dataset from going on, if anything is known to."""
     if row.flaw:
-        return Text(f"not watched, no valid history: {one_line(row.flaw)}", style=BAD)
+        return Text(f"not watched, the history is not valid: {one_line(row.flaw)}", style=BAD)
     return Text(one_line(row.problem), style=WARNING) if row.problem else Text()
 
 
@@ -233,35 +233,33 @@ _PENDING = DatasetList(
         name="DATASET",
         details=["GROUP", "SCHEDULE"],
         ends=["CREATED", "UPDATED"],
-        remark="TROUBLE",
+        remark="PROBLEM",
     ),
     line=_open_line,
     empty="No dataset is Pending or Analyzing.",
     hints=[
-        "Those that ended lately:  jobtrail datasets changes",
-        "Ask for one:              jobtrail datasets add DATASET_ID --group NAME",
+        "Finished ones:  jobtrail datasets changes",
+        "Add one:        jobtrail datasets add DATASET_ID --group NAME",
     ],
 )
 _STUCK = DatasetList(
-    columns=Columns(state="STATUS", name="DATASET", details=["GROUP"], ends=["_STUCK FOR"], remark="TROUBLE"),
+    columns=Columns(state="STATUS", name="DATASET", details=["GROUP"], ends=["_STUCK FOR"], remark="PROBLEM"),
     line=_stuck_line,
     empty="No dataset is stuck.",
-    hints=["Those in work:  jobtrail datasets pending"],
+    hints=["Open ones:  jobtrail datasets pending"],
 )
 _ERRORS = DatasetList(
     columns=Columns(state="STATUS", name="DATASET", details=["GROUP"], ends=["UPDATED"], remark="ERROR"),
     line=_error_line,
-    empty="No dataset has an error message from that time.",
+    empty="No errors in that time.",
     hints=["Look further back with:  --since 1w"],
 )
 _DIFF = DatasetList(
-    columns=Columns(
-        state="STORED", name="DATASET", details=["API", "EVENTS"], ends=["SINCE"], remark="WHO WON AND WHY"
-    ),
+    columns=Columns(state="STORED", name="DATASET", details=["API", "EVENTS"], ends=["SINCE"], remark="DECISION"),
     line=_diff_line,
-    empty="The API and the events agree on every dataset that both have spoken of.",
+    empty="The API and the events agree on every dataset that both know.",
     hints=["Which sources are in use?  jobtrail doctor"],
 )
-_CHANGES = LogList(type=LogType.STATUS_UPDATE, empty="No dataset changed its status in that time.", remark_style="")
-_FAILURES = LogList(type=LogType.FAILURE, empty="No change of status failed in that time.", remark_style=BAD)
+_CHANGES = LogList(type=LogType.STATUS_UPDATE, empty="No status changes in that time.", remark_style="")
+_FAILURES = LogList(type=LogType.FAILURE, empty="No failed changes in that time.", remark_style=BAD)
 _LOG_COLUMNS = Columns(state="CHANGE", name="DATASET", details=["GROUP", "SOURCE"], ends=["WHEN"], remark="MESSAGE")

@@ -25,24 +25,22 @@ from jobtrail.store.datasets.seed import Harvest
 def add(
     dataset_id: Annotated[str, typer.Argument(help="The dataset.", show_default=False)],
     *,
-    group: Annotated[str, typer.Option(help="Its wishlist group, by name; one that is not there is made.")],
+    group: Annotated[str, typer.Option(help="Its wishlist group, by name; created if there is none.")],
     schedule: Annotated[str | None, typer.Option(help="A new group's training schedule, such as manual.")] = None,
     user: Annotated[
         list[str] | None,
-        typer.Option(help="Who hears of a new group's datasets; may be given more than once.", metavar="ID[=EMAIL]"),
+        typer.Option(help="A user who is notified of a new group's datasets; may be repeated.", metavar="ID[=EMAIL]"),
     ] = None,
     viewpoint: Annotated[
-        list[str] | None, typer.Option(help="A new group's viewpoint; may be given more than once.", metavar="NAME")
+        list[str] | None, typer.Option(help="A viewpoint of a new group; may be repeated.", metavar="NAME")
     ] = None,
     extractor: Annotated[
         list[str] | None,
-        typer.Option(
-            help="An extractor that a new group's datasets need; may be given more than once.", metavar="NAME"
-        ),
+        typer.Option(help="An extractor that a new group's datasets need; may be repeated.", metavar="NAME"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask for one dataset: make its history, Pending, and its group if that is not there. What is there stays."""
+    """Add one dataset: its history, Pending, and its group if there is none. Existing records stay as they are."""
     wanted = seed_of_one(
         valid_dataset_id(dataset_id),
         group=group,
@@ -55,10 +53,10 @@ def add(
 
 
 def seed(
-    file: Annotated[str, typer.Argument(help="A JSON file, - for stdin; docs/cli.md tells its form.", metavar="FILE")],
+    file: Annotated[str, typer.Argument(help="A JSON file, - for stdin; docs/cli.md describes it.", metavar="FILE")],
     as_json: JsonOption = False,
 ) -> None:
-    """Make the groups, datasets and crawler schedules that a file names: all, or none. What is there stays as it is."""
+    """Add the groups, datasets and crawler schedules of a file: all or none. Existing records stay as they are."""
     run_interruptible(_plant(read_seed(_read_file(file)), as_json=as_json))
 
 
@@ -94,11 +92,11 @@ def _print(harvest: Harvest) -> None:
         (harvest.crawler_schedules, "crawler schedule", "crawler schedules"),
     )
     if not any(planted.made or planted.known for planted, _one, _many in kinds):
-        console.print("Nothing to make: the file names no group, no dataset and no crawler schedule.")
+        console.print("Nothing to add: the file has no groups, datasets or crawler schedules.")
         return
     for planted, one, many in kinds:
         if planted.made or planted.known:
-            known = f", {planted.known:,} there already" if planted.known else ""
-            words = f"{planted.made:,} {one if planted.made == 1 else many} made{known}"
+            known = f", {planted.known:,} already there" if planted.known else ""
+            words = f"{planted.made:,} {one if planted.made == 1 else many} added{known}"
             console.print(Text.assemble(("✔ ", GOOD), words))
-    console.print(Text("See them with:  jobtrail datasets pending", style=QUIET))
+    console.print(Text("See them:  jobtrail datasets pending", style=QUIET))

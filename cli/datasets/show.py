@@ -29,7 +29,7 @@ _KIND_WIDTH = max(len(kind) for kind in MomentKind)
 def show(
     dataset_id: Annotated[str, typer.Argument(help="The dataset.", show_default=False)], as_json: JsonOption = False
 ) -> None:
-    """Show one dataset's whole story in time order: log, API answers, jobs, batch jobs, notifications, deliveries."""
+    """Show one dataset's timeline: log, API answers, jobs, batch jobs, notifications, messages."""
     story = run_interruptible(_read(valid_dataset_id(dataset_id)))
     if as_json:
         write_json(StorySchema.told(story, datetime.now(UTC)).json_object())
@@ -47,7 +47,7 @@ def _print(story: Story) -> None:
     terminal = make_console()
     _print_head(terminal, story)
     for kind in story.cut:
-        words = f"Only the latest {MAX_OF_A_KIND:,} of this kind are told: {kind}"
+        words = f"Only the latest {MAX_OF_A_KIND:,} entries of this kind are shown: {kind}"
         terminal.print(Text(words, style=WARNING), soft_wrap=True)
     for day, moments in groupby(story.moments, key=_day):
         heading = f"── {day} "
@@ -84,7 +84,7 @@ def _facts(story: Story, now: datetime) -> Iterator[tuple[str, str | Text]]:
         yield "not watched", Text(one_line(dataset.flaw), style=BAD)
     schedule = f", training {one_line(dataset.training_schedule)}" if dataset.training_schedule else ""
     yield "group", "(not there)" if dataset.group is None else f"{one_line(dataset.group)}{schedule}"
-    for name, moment in (("asked for", dataset.created_at), ("so since", story.status_since)):
+    for name, moment in (("requested", dataset.created_at), ("since", story.status_since)):
         if moment:
             yield name, f"{clock(moment)}  ({relative(moment, now)})"
     if dataset.progress is not None:

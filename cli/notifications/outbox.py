@@ -1,7 +1,6 @@
 """`jobtrail outbox`: the messages that go to other services."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -17,28 +16,17 @@ from jobtrail.cli.output.console import make_console, write_json
 from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import BAD, QUIET, WARNING, word_text
 from jobtrail.cli.output.status_list import Columns, Line, print_lines
-from jobtrail.models.notifications.outbox import OutboxEntry, OutboxState
+from jobtrail.models.notifications.outbox import OutboxEntry, OutboxOverview, OutboxState
 from jobtrail.models.settings import ChannelName
 from jobtrail.models.times import relative
 from jobtrail.operations.notification_acts import retry_messages
 from jobtrail.operations.schemas.outbox import OutboxSchema, RetriedSchema
 from jobtrail.store.notifications.outbox import OutboxRepository
 
-_UNSENT = (OutboxState.WAITING, OutboxState.SENDING, OutboxState.FAILED)
 _COLUMNS = Columns(state="STATE", name="TO", details=["ATTEMPTS", "KEY"], ends=["CREATED", "SENT"], remark="ERROR")
 _SENT_SHOWN = 5
 
 outbox = typer.Typer(invoke_without_command=True)
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class _Outbox:
-    unsent: Sequence[OutboxEntry]
-    """The newest first."""
-    sent: Sequence[OutboxEntry]
-    """The newest of those that were sent."""
-    backlog: Mapping[tuple[ChannelName, OutboxState], int]
-    """How many are not sent."""
 
 
 @outbox.callback(epilog=examples("jobtrail outbox", "jobtrail outbox --failed --json", "jobtrail outbox retry"))
@@ -54,7 +42,7 @@ def show(
         return
     found = run_interruptible(_read(failed_only=failed, limit=limit))
     if as_json:
-        write_json(OutboxSchema.of(found.unsent, found.sent, found.backlog).json_object())
+        write_json(OutboxSchema.of(found).json_object())
     else:
         _print(found, failed_only=failed)
 
@@ -77,15 +65,9 @@ def retry(
         typer.echo("No message was given up.")
 
 
-async def _read(*, failed_only: bool, limit: int) -> _Outbox:
+async def _read(*, failed_only: bool, limit: int) -> OutboxOverview:
     async with open_database(current_settings()) as database:
-        repository = OutboxRepository(database)
-        states = [OutboxState.FAILED] if failed_only else _UNSENT
-        return _Outbox(
-            unsent=await repository.entries(states, limit=limit),
-            sent=[] if failed_only else await repository.entries([OutboxState.SENT], limit=_SENT_SHOWN),
-            backlog=await repository.backlog(),
-        )
+        return await OutboxRepository(database).overview(failed_only=failed_only, limit=limit, max_sent=_SENT_SHOWN)
 
 
 async def _retry(keys: Sequence[str] | None) -> int:
@@ -93,19 +75,19 @@ async def _retry(keys: Sequence[str] | None) -> int:
         return await retry_messages(OutboxRepository(database), audit_book(database), this_account(), keys)
 
 
-def _print(found: _Outbox, *, failed_only: bool) -> None:
+def _print(found: OutboxOverview, *, failed_only: bool) -> None:
     console = make_console()
     now = datetime.now(UTC)
     if found.unsent:
         _print_backlog(console, found.backlog)
         print_lines(console, _COLUMNS, [_line(entry, now) for entry in found.unsent])
     else:
-        console.print("No message was given up." if failed_only else "No message waits, and none was given up.")
+        console.print("No message was given up." if failed_only else "No message is waiting, and none was given up.")
     if found.sent:
         console.print(Text("\nSent lately", style="bold"))
         print_lines(console, _COLUMNS, [_line(entry, now) for entry in found.sent])
     if any(state is OutboxState.FAILED for _channel, state in found.backlog):
-        console.print(Text("\nTry again what was given up:  jobtrail outbox retry", style=QUIET))
+        console.print(Text("\nRetry what was given up:  jobtrail outbox retry", style=QUIET))
     elif not found.unsent and not found.sent:
         console.print(Text("  Which channels are on?  jobtrail doctor", style=QUIET))
 

@@ -133,7 +133,7 @@ def _progress(told: object) -> float | None:
     if told is None:
         return None
     if isinstance(told, bool) or not isinstance(told, int | float) or not 0 <= told <= 100:
-        raise _invalid("its progress is no number from 0 to 100")
+        raise _invalid("its progress is not a number from 0 to 100")
     return float(told)
 
 
@@ -142,7 +142,7 @@ def _error_message(fields: Mapping[str, object]) -> str | None:
     if not told:
         return None
     if not isinstance(told, str):
-        raise _invalid("its error message is no text")
+        raise _invalid("its error message is not text")
     return _bounded(told.strip(), MAX_MESSAGE_LENGTH) or None
 
 

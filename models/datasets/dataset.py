@@ -20,7 +20,7 @@ class DatasetStatus(StrEnum):
     """How far the generation of a dataset has come. The words are the console's."""
 
     PENDING = "Pending"
-    """Asked for; nobody works on it yet."""
+    """Requested; no work has begun."""
     ANALYZING = "Analyzing"
     """In work."""
     COMPLETE = "Complete"
@@ -88,7 +88,7 @@ def valid_dataset_id(text: str) -> str:
     """
     if _DATASET_ID.fullmatch(text) is None:
         raise SettingError(
-            f"{text[:80]!r} is no dataset id: that is 1 to 128 letters, digits and . _ : -, the first a letter or digit"
+            f"{text[:80]!r} is not a dataset id: 1 to 128 letters, digits and . _ : -, the first a letter or digit"
         )
     return text
 

@@ -31,9 +31,9 @@ def answer_by_jobs(jobs: Iterable[JobState], required: Collection[str], now: dat
     Each extractor counts once: by its jobs at work if it has any, else by the one with the latest news. A cancelled
     job counts as if it had never been.
 
-    - One extractor failed for good: Failed, at once. Others that still work can't mend it.
+    - One extractor failed for good: Failed, at once. Others that still run don't change that.
     - All required extractors are done: Complete. Where none is required, all that were seen must be, and have been
-      quiet, as nobody knows whether another one will follow.
+      quiet, as another job may follow.
     - Otherwise Analyzing; or Pending, while all jobs still wait in their queues.
 
     Args:

@@ -24,7 +24,7 @@ def _checked_dataset_id(text: str) -> str:
 
 def _checked_email(text: str) -> str:
     if _EMAIL.fullmatch(text) is None:
-        raise ValueError(f"{text[:80]!r} is no mail address")
+        raise ValueError(f"{text[:80]!r} is not a mail address")
     return text
 
 

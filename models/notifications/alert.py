@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How soon somebody should look."""
+    """How urgent it is."""
 
     INFO = "info"
     WARNING = "warning"
@@ -15,7 +15,7 @@ class Severity(StrEnum):
     ERROR = "error"
     """Something does not work and will not by itself."""
     CRITICAL = "critical"
-    """Nothing works until somebody acts."""
+    """Nothing works until an admin acts."""
 
 
 class AlertKind(StrEnum):
@@ -122,12 +122,12 @@ MEANINGS: dict[AlertKind, Meaning] = {
     ),
     AlertKind.API_INVALID_ANSWER: Meaning(
         severity=Severity.ERROR,
-        title="The analyzer API's answer is no dataset",
+        title="The analyzer API's answer is not a dataset",
         steps=("Check that JOBTRAIL_ANALYZER_URL points to the API itself, and the API's version.", _AGAIN),
     ),
     AlertKind.API_UNKNOWN_STATUS: Meaning(
         severity=Severity.ERROR,
-        title="The analyzer API tells a status that we do not know",
+        title="The analyzer API reports an unknown status",
         steps=("Compare the words in docs/datasets.md with the API's version.", _AGAIN),
     ),
     AlertKind.INVALID_TRANSITION: Meaning(

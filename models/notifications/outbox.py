@@ -25,6 +25,9 @@ class OutboxState(StrEnum):
     """Given up."""
 
 
+UNSENT_STATES = (OutboxState.WAITING, OutboxState.SENDING, OutboxState.FAILED)
+
+
 @dataclass(slots=True, frozen=True, kw_only=True)
 class DatasetNews:
     """A dataset reached its end."""
@@ -33,7 +36,7 @@ class DatasetNews:
     status: DatasetStatus
     wishlist: str
     created_at: datetime
-    """When the dataset was asked for."""
+    """When the dataset was requested."""
     ended_at: datetime
     error_message: str | None = None
     batch_jobs: Mapping[str, str] | None = None
@@ -132,3 +135,15 @@ class Envelope:
     def dataset_ids(self) -> list[str]:
         """The datasets that it is about."""
         return [entry.dataset_id for entry in self.entries if entry.dataset_id is not None]
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class OutboxOverview:
+    """What an operator looks at in the outbox."""
+
+    unsent: Sequence[OutboxEntry]
+    """The newest first."""
+    sent: Sequence[OutboxEntry]
+    """The newest first."""
+    backlog: Mapping[tuple[ChannelName, OutboxState], int]
+    """How many are not sent, by channel and state; all of them are counted."""

@@ -1,9 +1,8 @@
-"""The messages to Slack, mail and Pusher."""
+"""The messages to other services."""
 
-from collections.abc import Iterable, Mapping
 from typing import Self
 
-from jobtrail.models.notifications.outbox import OutboxEntry, OutboxState
+from jobtrail.models.notifications.outbox import OutboxOverview, OutboxState
 from jobtrail.models.settings import ChannelName
 from jobtrail.operations.schemas.base import Schema, Timestamp
 
@@ -42,21 +41,13 @@ class OutboxSchema(Schema):
     backlog: list[BacklogSchema]
 
     @classmethod
-    def of(
-        cls,
-        unsent: Iterable[OutboxEntry],
-        sent: Iterable[OutboxEntry],
-        backlog: Mapping[tuple[ChannelName, OutboxState], int],
-    ) -> Self:
-        """Make it of entries and counts."""
-        return cls(
-            unsent=list(unsent),
-            sent=list(sent),
-            backlog=[
-                BacklogSchema(channel=channel, state=state, count=count)
-                for (channel, state), count in sorted(backlog.items())
-            ],
-        )
+    def of(cls, overview: OutboxOverview) -> Self:
+        """Make it of an overview."""
+        counts = [
+            BacklogSchema(channel=channel, state=state, count=count)
+            for (channel, state), count in sorted(overview.backlog.items())
+        ]
+        return cls.model_validate({"unsent": overview.unsent, "sent": overview.sent, "backlog": counts})
 
 
 class RetriedSchema(Schema):

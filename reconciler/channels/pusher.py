@@ -91,7 +91,7 @@ class PusherChannel(NotificationChannel):
             await asyncio.to_thread(self._pusher.trigger_batch, list(events), already_encoded=True)
         except PusherError as error:
             return _outcome(error)
-        except (OSError, ValueError) as error:  # no way to it, or an answer that is no JSON
+        except (OSError, ValueError) as error:  # no way to it, or an answer that is not JSON
             return SendOutcome(
                 verdict=SendVerdict.OUTAGE, code=type(error).__name__, error=f"Pusher can't be reached: {_clean(error)}"
             )

@@ -33,7 +33,7 @@ _DEFECT_ADVICE = "Slack does not take this message as it is: report it"
 
 # https://docs.slack.dev/reference/methods/chat.postMessage#errors; what is not named here is tried again.
 _ERRORS: dict[str, tuple[SendVerdict, str]] = {
-    # Nothing gets through until somebody acts, so the messages wait.
+    # Nothing gets through until an admin acts, so the messages wait.
     "invalid_auth": (SendVerdict.OUTAGE, _SETTINGS_ADVICE),
     "not_authed": (SendVerdict.OUTAGE, _SETTINGS_ADVICE),
     "account_inactive": (SendVerdict.OUTAGE, _SETTINGS_ADVICE),

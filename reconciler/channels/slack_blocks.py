@@ -194,7 +194,7 @@ def _timings(timings: Timings) -> str:
         return "no calls"
     return (
         f"{_many(timings.count, 'call')}, mean {_brief(timings.mean_s)}, "
-        f"95 % within {_brief(timings.p95_s)}, longest {_brief(timings.most_s)}"
+        f"p95 {_brief(timings.p95_s)}, longest {_brief(timings.most_s)}"
     )
 
 

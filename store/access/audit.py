@@ -17,7 +17,7 @@ _MAX_CHARS = 1000
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class AuditFilter:
-    """Which records are asked for; None means any."""
+    """Which records are wanted; None means any."""
 
     act: str | None = None
     since: datetime | None = None

@@ -1,7 +1,7 @@
 """Bearer tokens, stored as hashes: who can read the database can't ask with them.
 
 A plain SHA-256 is right here. Slow, salted hashes protect what people think up; a token is 256 random bits, which
-nobody finds by trying, so its hash can be fast enough for each request and be looked up by an index. How long that
+can't be found by trying, so its hash can be fast enough for each request and be looked up by an index. How long that
 look-up takes tells nothing of use either: it depends on the hash, and who asks can't steer a hash towards a stored one.
 """
 
@@ -73,7 +73,7 @@ class TokenRepository:
                 document = await self._tokens.find_one_and_update(query, revoked, return_document=ReturnDocument.AFTER)
             if document is not None:
                 return _token_from(document)
-        raise NotFoundError(f"there is no token {name_or_id!r} that could be revoked: see `jobtrail token list`")
+        raise NotFoundError(f"there is no token {name_or_id!r} to revoke: see `jobtrail token list`")
 
     async def recognise(self, secret: str, now: datetime) -> Token | None:
         """Find the token that somebody shows, and note its use.

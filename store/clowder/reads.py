@@ -15,7 +15,7 @@ _NEWEST_FIRST = [("begun_at", -1), ("_id", -1)]
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class CreatedJobs:
-    """Which jobs are asked for; None means any."""
+    """Which jobs are wanted; None means any."""
 
     extractor_id: str | None = None
     user_id: str | None = None
@@ -47,7 +47,7 @@ class ClowderReads:
     async def jobs(self, wanted: CreatedJobs, *, skip: int, limit: int) -> CountedJobs:
         """Read a part of the jobs. It costs the more, the more are skipped.
 
-        Returns the jobs and their number, which is an estimate where all jobs are asked for: counting a million takes
+        Returns the jobs and their number, which is an estimate where all jobs are wanted: counting a million takes
         long.
         """
         query = _query(wanted)

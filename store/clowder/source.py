@@ -47,7 +47,7 @@ def source_errors() -> Iterator[None]:
     try:
         yield
     except (InvalidURI, ConfigurationError) as error:
-        raise SettingError(f"this is no usable MongoDB URL: {redact(str(error))}") from error
+        raise SettingError(f"this is not a usable MongoDB URL: {redact(str(error))}") from error
     except PyMongoError as error:
         raise StoreError(f"Clowder's MongoDB: {redact(str(error))[:300]}") from error
 
@@ -189,7 +189,7 @@ def _rejected(collection: str, document: ClowderDocument, error: DecodeError) ->
 
 
 def _as_text(expression: str) -> dict[str, object]:
-    """Make ids comparable that are stored as ObjectIds here and as texts there; what is no id sorts first."""
+    """Make ids comparable that are stored as ObjectIds here and as texts there; what is not an id sorts first."""
     return {"$convert": {"input": expression, "to": "string", "onError": "", "onNull": ""}}
 
 

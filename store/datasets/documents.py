@@ -56,12 +56,12 @@ def history_from(document: Mapping[str, Any]) -> History:
             else None,
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise RecordError(f"the history with _id {document.get('_id')!r} is none: {error!r}") from error
+        raise RecordError(f"the history with _id {document.get('_id')!r} is malformed: {error!r}") from error
 
 
 def _time(value: object) -> datetime:
     if not isinstance(value, datetime):
-        raise TypeError(f"{value!r} is no date")
+        raise TypeError(f"{value!r} is not a date")
     return value
 
 
@@ -107,7 +107,7 @@ def group_from(document: Mapping[str, Any]) -> Group:
             required_extractors=[str(name) for name in get("required_extractors") or ()],
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise RecordError(f"the wishlist group with _id {document.get('_id')!r} is none: {error!r}") from error
+        raise RecordError(f"the wishlist group with _id {document.get('_id')!r} is malformed: {error!r}") from error
 
 
 def log_document(log: CreationLog) -> Document:

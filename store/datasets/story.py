@@ -1,4 +1,4 @@
-"""One dataset's whole story in time order: its creation log, what its sources said, its jobs, and who was told."""
+"""One dataset's whole story in time order: its creation log, what its sources said, its jobs, and who was notified."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class MomentKind(StrEnum):
     """What happened."""
 
     ASKED = "asked"
-    """The dataset was asked for."""
+    """The dataset was requested."""
     LOG = "log"
     """An entry of the creation log."""
     ANSWER = "answer"
@@ -56,8 +56,8 @@ class Moment:
     """What else is known, by name."""
 
     @property
-    def told_to(self) -> Fact:
-        """The user who was told, where it is about that; else None."""
+    def notified_user(self) -> Fact:
+        """The user who was notified, if it is about that."""
         if self.kind is MomentKind.NOTIFICATION:
             return self.subject
         return self.facts.get("user_id") if self.kind is MomentKind.DELIVERY else None

@@ -1,4 +1,4 @@
-"""The read side of datasets: the lists that somebody asks for who looks for trouble.
+"""The read side of datasets: lists for finding problems.
 
 The console's records are shown as they are, also those that we could not work with: a flaw hides no other record.
 """
@@ -18,7 +18,7 @@ from jobtrail.store.datasets.documents import history_from, open_query
 from jobtrail.store.keyset import Page, SortOrder, read_page
 
 STUCK_AFTER = timedelta(hours=2)
-"""An open dataset without news for longer is stuck, unless another time is asked for."""
+"""An open dataset without news for longer is stuck, unless another time is given."""
 
 _OLDEST_FIRST = SortOrder(field="updated_at", direction=1)
 _LATEST_FIRST = SortOrder(field="updated_at", direction=-1)
@@ -36,7 +36,7 @@ class DatasetRow:
     dataset_id: str
     """Empty where the record has none."""
     status: str
-    """The console's word, also one that is no status."""
+    """The console's word, which may not be a status."""
     group: str | None
     """The wishlist group's name; None where there is no such group."""
     training_schedule: str | None
@@ -51,7 +51,7 @@ class DatasetRow:
     ruling: Ruling | None = None
     """Who decided the status, and why."""
     flaw: str | None = None
-    """Why the record is no valid history, so that it is not watched."""
+    """Why the history is not valid, so that it is not watched."""
 
     @property
     def problem(self) -> str | None:
@@ -67,7 +67,7 @@ class DatasetRow:
         return max((answer.since for answer in self.answers.values() if answer.since), default=None)
 
     def minutes_without_news(self, now: datetime) -> int | None:
-        """Tell for how many minutes the dataset has been as it is; None where nobody knows."""
+        """Count the minutes since the last update; None where it is unknown."""
         return None if self.updated_at is None else int((now - self.updated_at).total_seconds() // 60)
 
 
@@ -98,7 +98,7 @@ class DatasetCounts:
     stuck: int
     """Those of them without news for long."""
     unknown: int
-    """With a status that is none."""
+    """With an unknown status."""
 
 
 class DatasetViews:
@@ -123,8 +123,8 @@ class DatasetViews:
     async def disputed(self, *, limit: int, cursor: str | None = None) -> Page[DatasetRow]:
         """Read the datasets of which a source tells another status than the stored one, the latest first.
 
-        A source that could not be asked disagrees with nobody; one that answered that it does not know the dataset, or
-        with a status that nobody knows, does.
+        A source that could not be asked does not count; one that does not know the dataset, or reports an unknown
+        status, does.
 
         Returns the page. Whenever two sources disagree with each other, one of them disagrees with the stored status.
         """
@@ -143,7 +143,7 @@ class DatasetViews:
         return Page(rows=[log_row(document) for document in page.rows], next=page.next)
 
     async def counts(self, *, stuck_before: datetime) -> DatasetCounts:
-        """Count what somebody should know of."""
+        """Count the datasets that need attention."""
         histories = self._console.histories
         with translated():
             return DatasetCounts(

@@ -62,7 +62,7 @@ def entry_from(document: Mapping[str, Any]) -> OutboxEntry:
             batch=get("batch"),
         )
     except (KeyError, ValueError, TypeError) as error:
-        raise RecordError(f"the outbox entry with _id {document.get('_id')!r} is none: {error!r}") from error
+        raise RecordError(f"the outbox entry with _id {document.get('_id')!r} is malformed: {error!r}") from error
 
 
 def _body_from(document: Mapping[str, Any]) -> Body:

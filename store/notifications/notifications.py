@@ -27,7 +27,7 @@ class NotificationRepository:
     ) -> Page[Notification]:
         """Read one page of notifications, the latest first.
 
-        `user_id`: whose; None for everybody's.
+        `user_id`: whose; None for all users'.
         """
         query = _query(user_id, unread_only=unread_only)
         page = await read_page(self._notifications, query, _LATEST_FIRST, limit=limit, cursor=cursor)

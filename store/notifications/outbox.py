@@ -7,7 +7,13 @@ from uuid import uuid4
 from pymongo.errors import BulkWriteError
 
 from jobtrail.models.errors import RecordError
-from jobtrail.models.notifications.outbox import Envelope, OutboxEntry, OutboxState
+from jobtrail.models.notifications.outbox import (
+    UNSENT_STATES,
+    Envelope,
+    OutboxEntry,
+    OutboxOverview,
+    OutboxState,
+)
 from jobtrail.models.redaction import redact
 from jobtrail.models.settings import ChannelName
 from jobtrail.store.database import DUPLICATE_KEY, Database, Document, from_now, translated
@@ -141,6 +147,15 @@ class OutboxRepository:
         Returns the entries; one that another version wrote and this one can't read is left out.
         """
         return await self._read({"state": {"$in": [state.value for state in states]}}, newest_first=True, limit=limit)
+
+    async def overview(self, *, failed_only: bool, limit: int, max_sent: int) -> OutboxOverview:
+        """Read what is not sent and what was sent lately, or only what was given up; and count what is not sent."""
+        states = (OutboxState.FAILED,) if failed_only else UNSENT_STATES
+        return OutboxOverview(
+            unsent=await self.entries(states, limit=limit),
+            sent=[] if failed_only else await self.entries((OutboxState.SENT,), limit=max_sent),
+            backlog=await self.backlog(),
+        )
 
     async def of_dataset(self, dataset_id: str) -> list[OutboxEntry]:
         """List the entries about one dataset, oldest first."""

@@ -77,7 +77,7 @@ PAGES = {
     "datasets-log": ("/datasets?view=log", "Complete"),
     "dataset": ("/datasets/dataset-1", "Wishes"),
     "notifications": ("/notifications?user=ada", "Dataset dataset-1 failed"),
-    "audit": ("/audit", "Nobody has changed anything yet"),
+    "audit": ("/audit", "Nothing on record yet"),
 }
 
 

@@ -138,12 +138,12 @@ def test_the_creation_log_is_told_whoever_wrote_it(jobtrail: JobTrail, bench: Be
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("pending", ("● Analyzing", "ds-stuck", "Winter shoes", "weekly", "2 h ago", "not watched, no valid history")),
+        ("pending", ("● Analyzing", "ds-stuck", "Winter shoes", "weekly", "2 h ago", "not watched, the history is not valid")),
         ("stuck", ("2 h 3", "api_timeout: no answer within 10 s")),
         ("changes", ("Analyzing → ✔ Complete", "ds-ended", "min ago", "it says so")),
         ("failures", ("the status could not be updated",)),
         ("errors", ("✖ Failed", "ds-failed", "no images")),
-        ("diff", ("✔ Complete", "Analyzing", "api won: the API says Complete")),
+        ("diff", ("✔ Complete", "Analyzing", "api: the API says Complete")),
     ],
 )
 def test_people_see_what_matters_at_any_width(
@@ -206,7 +206,7 @@ def test_a_dataset_that_is_not_there_ends_with_3_and_an_id_that_is_none_with_2(j
     assert (missing.returncode, json.loads(missing.stderr)["error"]["code"]) == (3, "not_found")
     assert jobtrail.run("datasets", "show", "../etc").returncode == 2
     wrong = jobtrail.run("datasets", "add", "../etc", "--group", "g")
-    assert (wrong.returncode, wrong.stderr.startswith("jobtrail: error: '../etc' is no dataset id")) == (2, True)
+    assert (wrong.returncode, wrong.stderr.startswith("jobtrail: error: '../etc' is not a dataset id")) == (2, True)
 
 
 def test_datasets_can_be_made_from_options_and_from_a_file(jobtrail: JobTrail, bench: Bench, tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_datasets_can_be_made_from_options_and_from_a_file(jobtrail: JobTrail, b
     assert "✔ 2 datasets made, 1 there already" in told
     assert bench.statuses() == {"ds-1": "Pending", "ds-2": "Pending", "ds-3": "Pending"}
     file.write_text("{}")
-    assert "Nothing to make" in jobtrail.run("datasets", "seed", str(file)).stdout
+    assert "Nothing to add" in jobtrail.run("datasets", "seed", str(file)).stdout
 
 
 def test_a_file_with_one_bad_record_makes_nothing_and_says_which(
@@ -241,6 +241,6 @@ def test_a_file_with_one_bad_record_makes_nothing_and_says_which(
     done = jobtrail.run("datasets", "seed", str(file))
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert "datasets[1].dataset_id: 'no id' is no dataset id" in done.stderr
+    assert "datasets[1].dataset_id: 'no id' is not a dataset id" in done.stderr
     assert (bench.statuses(), bench.groups.count_documents({})) == ({}, 0)
     assert jobtrail.run("datasets", "seed", str(tmp_path / "nowhere.json")).returncode == 2

@@ -78,5 +78,5 @@ def test_all_that_was_given_up_is_tried_again_without_a_key(jobtrail: JobTrail) 
 
 
 def test_an_empty_outbox_says_so(jobtrail: JobTrail) -> None:
-    assert "No message waits, and none was given up." in jobtrail.run("outbox").stdout
+    assert "No message is waiting, and none was given up." in jobtrail.run("outbox").stdout
     assert jobtrail.run("outbox", "retry", "-h").returncode == 0

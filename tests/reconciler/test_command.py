@@ -115,7 +115,7 @@ async def test_a_status_that_goes_back_comes_with_advice_each_time(
 @pytest.mark.parametrize(
     ("arguments", "changes", "code", "words"),
     [
-        (("../etc",), {}, 2, "'../etc' is no dataset id"),
+        (("../etc",), {}, 2, "'../etc' is not a dataset id"),
         (("d-9",), {}, 3, "there is no dataset 'd-9'"),
         (("d-1", "--watch"), {}, 2, "--watch goes with neither"),
         ((), {"JOBTRAIL_ANALYZER_URL": "ftp://api"}, 2, "JOBTRAIL_ANALYZER_URL"),

@@ -150,5 +150,5 @@ def test_a_dataset_id_is_letters_digits_and_a_few_signs(good: str) -> None:
 
 @pytest.mark.parametrize("bad", ["", " ", "-x", "a/b", "a b", "../x", "ä", "x" * 129, "x\n", "?id=1"])
 def test_anything_else_is_refused_with_a_sentence_that_shows_it(bad: str) -> None:
-    with pytest.raises(SettingError, match="is no dataset id"):
+    with pytest.raises(SettingError, match="is not a dataset id"):
         valid_dataset_id(bad)

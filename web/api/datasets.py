@@ -119,7 +119,7 @@ async def dataset(parts: AppParts, dataset_id: PathId, identity: Caller) -> Resp
     A viewer is not shown what other users were told.
     """
     story = await parts.dataset_stories.tell(dataset_id)
-    seen = replace(story, moments=[moment for moment in story.moments if identity.may_see_told(moment.told_to)])
+    seen = replace(story, moments=[moment for moment in story.moments if identity.may_see_told(moment.notified_user)])
     return answer(StorySchema.told(seen, datetime.now(UTC)))
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from jobtrail.operations.incident_acts import acknowledge_incident
 from jobtrail.operations.schemas.incidents import IncidentListSchema, IncidentSchema
 from jobtrail.web.api.answers import answer, documented, next_link
 from jobtrail.web.api.examples import incidents as examples
@@ -34,6 +35,5 @@ async def incidents(parts: AppParts, request: Request, asked: Annotated[AskedInc
 )
 async def acknowledge(parts: AppParts, incident_id: PathId, identity: Operator) -> Response:
     """Notes that somebody knows of it; who did so first stays."""
-    incident = await parts.incidents.acknowledge(incident_id, identity.name)
-    await parts.audit.note(identity, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})
+    incident = await acknowledge_incident(parts.incidents, parts.audit, identity, incident_id)
     return answer(IncidentSchema.model_validate(incident))

@@ -1,6 +1,5 @@
 """Notifications: what users find in the application, and that they have read it."""
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -9,6 +8,7 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from jobtrail.models.token import Role
+from jobtrail.operations.notification_acts import mark_all_read, mark_read
 from jobtrail.operations.schemas.notifications import MarkedReadSchema, NotificationListSchema, NotificationSchema
 from jobtrail.web.api.answers import answer, documented, next_link
 from jobtrail.web.api.examples import jobs as examples
@@ -63,8 +63,7 @@ async def read_all(parts: AppParts, asked: Annotated[AskedUser, Query()], identi
     user_id = asked.user or identity.user_id
     if user_id is None:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "Whose? Your token has no user, so `user` must name one.")
-    marked = await parts.notifications.mark_all_read(user_id, datetime.now(UTC))
-    await parts.audit.note(identity, "notifications.read", target=user_id, details={"marked": str(marked)})
+    marked = await mark_all_read(parts.notifications, parts.audit, identity, user_id)
     return answer(MarkedReadSchema(marked=marked))
 
 
@@ -75,13 +74,12 @@ async def read_all(parts: AppParts, asked: Annotated[AskedUser, Query()], identi
 )
 async def read(parts: AppParts, notification_id: PathId, identity: Operator) -> Response:
     """One that was read before keeps its time."""
-    notification = await parts.notifications.mark_read(notification_id, datetime.now(UTC))
-    await parts.audit.note(identity, "notification.read", target=notification_id)
+    notification = await mark_read(parts.notifications, parts.audit, identity, notification_id)
     return answer(NotificationSchema.model_validate(notification))
 
 
 def _visible_to(identity: Identity, user_id: str | None) -> str | None:
-    """Tell whose notifications somebody gets; None for everybody's."""
+    """Choose whose notifications are shown; None for all users'."""
     if identity.role is Role.OPERATOR:
         return user_id or identity.user_id
     if identity.user_id is None:

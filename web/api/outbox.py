@@ -1,13 +1,11 @@
-"""The messages to Slack, mail and Pusher."""
+"""The messages to other services."""
 
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
-from starlette.exceptions import HTTPException
 
-from jobtrail.models.notifications.outbox import OutboxState
+from jobtrail.operations.notification_acts import retry_messages
 from jobtrail.operations.schemas.base import Schema
 from jobtrail.operations.schemas.outbox import OutboxSchema, RetriedSchema
 from jobtrail.web.api.answers import answer, documented
@@ -15,7 +13,6 @@ from jobtrail.web.api.examples import jobs as examples
 from jobtrail.web.api.parameters import Asked, Limit
 from jobtrail.web.dependencies import AppParts, Operator, get_operator
 
-_UNSENT = (OutboxState.WAITING, OutboxState.SENDING, OutboxState.FAILED)
 _MAX_KEYS = 1000
 Key = Annotated[str, Field(min_length=1, max_length=2048, examples=["ds-1:Complete:slack:C0123456789"])]
 
@@ -49,19 +46,12 @@ async def outbox(parts: AppParts, asked: Annotated[AskedOutbox, Query()]) -> Res
 
     For operators, as it names who was told what.
     """
-    states = (OutboxState.FAILED,) if asked.failed else _UNSENT
-    unsent = await parts.outbox.entries(states, limit=asked.limit)
-    sent = [] if asked.failed else await parts.outbox.entries((OutboxState.SENT,), limit=asked.limit)
-    return answer(OutboxSchema.of(unsent, sent, await parts.outbox.backlog()))
+    overview = await parts.outbox.overview(failed_only=asked.failed, limit=asked.limit, max_sent=asked.limit)
+    return answer(OutboxSchema.of(overview))
 
 
 @router.post("/retry", summary="Try messages again", **documented(examples.RETRIED, 400, 404, 413, 415))
 async def retry(parts: AppParts, identity: Operator, asked: RetrySchema | None = None) -> Response:
     """Those that were given up, with all their attempts before them. What was one message stays one."""
     keys = asked.keys if asked else None
-    retried = await parts.outbox.retry(keys)
-    if keys and not retried:
-        detail = "None of these keys is that of a message that waits or was given up."
-        raise HTTPException(HTTPStatus.NOT_FOUND, detail)
-    await parts.audit.note(identity, "outbox.retry", target=" ".join(keys or ()), details={"count": str(retried)})
-    return answer(RetriedSchema(retried=retried))
+    return answer(RetriedSchema(retried=await retry_messages(parts.outbox, parts.audit, identity, keys)))

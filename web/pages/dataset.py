@@ -1,4 +1,4 @@
-"""The page of one dataset: what is known of it, what its sources say, its jobs, who was told, and its whole story."""
+"""The page of one dataset: what is known of it, what its sources say, its jobs, who was notified, and its timeline."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class SourceLine:
 
     moment: Moment
     count: int
-    """How many answers in a row it stands for: a source that only counts its progress up is told once."""
+    """How many answers in a row it stands for: a source that only counts up its progress gets one line."""
     from_progress: float | None
-    """The progress that the first of them told."""
+    """The progress of the first of them."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/datasets/{dataset_id}")
 async def dataset(parts: AppParts, request: Request, dataset_id: PathId, identity: Caller, story: str = "") -> Response:
     told = await parts.dataset_stories.tell(dataset_id)
-    moments = [moment for moment in told.moments if identity.may_see_told(moment.told_to)]
+    moments = [moment for moment in told.moments if identity.may_see_told(moment.notified_user)]
     lines = list(_lines(moments))
     shown = lines if story == "all" else lines[-MOMENTS_SHOWN:]
     return await parts.renderer.page(

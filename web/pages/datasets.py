@@ -1,4 +1,4 @@
-"""The page of datasets: the lists that somebody asks for who looks for trouble, and the messages that are not sent."""
+"""The page of datasets: lists for finding problems, and the messages that are not sent."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from jobtrail.models.datasets.dataset import LogType
 from jobtrail.models.errors import NotFoundError
-from jobtrail.models.notifications.outbox import OutboxEntry, OutboxState
+from jobtrail.models.notifications.outbox import UNSENT_STATES, OutboxEntry, OutboxState
 from jobtrail.models.token import Role
 from jobtrail.store.datasets.views import STUCK_AFTER, DatasetRow, LogRow
 from jobtrail.store.keyset import Page
@@ -24,7 +24,6 @@ from jobtrail.web.paths import address
 from jobtrail.web.render import query
 
 ROWS_PER_PAGE = 50
-UNSENT = (OutboxState.WAITING, OutboxState.SENDING, OutboxState.FAILED)
 
 
 class DatasetView(StrEnum):
@@ -39,12 +38,12 @@ class DatasetView(StrEnum):
 
 
 _AGES = {DatasetView.STUCK: "2h", DatasetView.ERRORS: "1w", DatasetView.LOG: "1w"}
-"""How far the lists that have such a bound look back, unless somebody says otherwise."""
+"""How far the lists that have such a bound look back, unless another bound is given."""
 _LOG_TYPES = {"": LogType.STATUS_UPDATE, "failures": LogType.FAILURE}
 
 
 class DatasetQuery(BaseModel):
-    """What stands in the address: text, as somebody typed it."""
+    """What stands in the address: text, as it was typed."""
 
     view: str = DatasetView.OPEN
     since: str = ""
@@ -66,7 +65,7 @@ class DatasetQuery(BaseModel):
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class _Asked:
-    """What is asked for, judged."""
+    """The request, validated."""
 
     view: DatasetView
     age: str
@@ -136,7 +135,7 @@ async def _read(parts: Parts, asked: _Asked) -> Page[DatasetRow] | Page[LogRow] 
         case DatasetView.DISPUTED, _:
             return await views.disputed(limit=limit, cursor=cursor)
         case DatasetView.MESSAGES, _:
-            return Page(rows=await parts.outbox.entries(UNSENT, limit=limit), next=None)
+            return Page(rows=await parts.outbox.entries(UNSENT_STATES, limit=limit), next=None)
     return await views.pending(limit=limit, cursor=cursor)
 
 

@@ -1,4 +1,4 @@
-"""The page of incidents: where a stream was not what its reader had left, and noting that somebody knows."""
+"""The page of incidents: where a stream was not as its reader had left it, and acknowledging it."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
+from jobtrail.operations.incident_acts import acknowledge_incident
 from jobtrail.web.dependencies import AppParts, Caller, Operator
 from jobtrail.web.paths import PathId
 from jobtrail.web.render import query
@@ -44,6 +45,5 @@ async def incidents(
 
 @router.post(f"{_HERE}/{{incident_id}}/acknowledge")
 async def acknowledge(parts: AppParts, incident_id: PathId, identity: Operator) -> RedirectResponse:
-    incident = await parts.incidents.acknowledge(incident_id, identity.name)
-    await parts.audit.note(identity, "incident.acknowledge", target=incident.id, details={"stream": incident.stream})
+    await acknowledge_incident(parts.incidents, parts.audit, identity, incident_id)
     return RedirectResponse(_HERE, HTTPStatus.SEE_OTHER)

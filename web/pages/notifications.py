@@ -1,8 +1,7 @@
-"""The page behind the bell: what a user was told, what came of the messages about it, and marking it as read."""
+"""The page behind the bell: a user's notifications, what became of the messages about it, and marking it as read."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from starlette.exceptions import HTTPException
 from jobtrail.models.datasets.dataset import Notification
 from jobtrail.models.notifications.outbox import OutboxEntry
 from jobtrail.models.token import Role
+from jobtrail.operations import notification_acts
 from jobtrail.store.keyset import Page
 from jobtrail.web.auth.identity import Identity
 from jobtrail.web.dependencies import AppParts, Caller, Operator
@@ -25,7 +25,7 @@ ROWS_PER_PAGE = 25
 
 
 class NotificationQuery(BaseModel):
-    """What stands in the address: text, as somebody typed it."""
+    """What stands in the address: text, as it was typed."""
 
     user: str = ""
     unread: str = ""
@@ -77,18 +77,15 @@ async def mark_read(
     user: Annotated[str, Form()] = "",
     after: Annotated[str, Form(alias="next")] = "/notifications",
 ) -> RedirectResponse:
-    now = datetime.now(UTC)
     if key:
-        await parts.notifications.mark_read(key, now)
-        await parts.audit.note(identity, "notification.read", target=key)
+        await notification_acts.mark_read(parts.notifications, parts.audit, identity, key)
     elif user:
-        marked = await parts.notifications.mark_all_read(user, now)
-        await parts.audit.note(identity, "notifications.read", target=user, details={"marked": str(marked)})
+        await notification_acts.mark_all_read(parts.notifications, parts.audit, identity, user)
     return RedirectResponse(local_path(after), HTTPStatus.SEE_OTHER)
 
 
 def _whose(identity: Identity, wanted: str) -> str | None:
-    """Tell whose notifications are shown; None for everybody's, which only an operator sees."""
+    """Choose whose notifications are shown; None for all users', which only an operator sees."""
     if wanted and wanted != identity.user_id and identity.role is not Role.OPERATOR:
         raise HTTPException(HTTPStatus.FORBIDDEN, "Only operators see the notifications of others.")
     return wanted or identity.user_id

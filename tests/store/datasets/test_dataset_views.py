@@ -427,7 +427,7 @@ async def test_a_seed_with_one_bad_record_makes_nothing(console: Console, views:
         (b"\xff", "JSON"),
         ('{"dataset": []}', "dataset: Extra"),
         ('{"datasets": [{"dataset_id": "a", "group": "g"}, {"group": "g"}]}', "datasets[1].dataset_id: Field required"),
-        ('{"datasets": [{"dataset_id": "/etc", "group": "g"}]}', "datasets[0].dataset_id: '/etc' is no dataset id"),
+        ('{"datasets": [{"dataset_id": "/etc", "group": "g"}]}', "datasets[0].dataset_id: '/etc' is not a dataset id"),
         ('{"datasets": [{"dataset_id": "a", "group": " "}]}', "datasets[0].group: "),
         (
             '{"groups": [{"name": "g", "users": [{"id": "a", "email": "a"}]}]}',

@@ -45,7 +45,7 @@ async def test_messages_are_tried_again_by_key_or_all_that_were_given_up(
         return await operator.post("/api/v1/outbox/retry", json=body)
 
     assert (await retry({"keys": ["failed-1"]})).json() == {"retried": 1}
-    assert_problem(await retry({"keys": ["sent", "nothing"]}), 404, "None of these keys")
+    assert_problem(await retry({"keys": ["sent", "nothing"]}), 404, "none of these keys")
     assert_problem(await retry({"keys": []}), 400, flaw=("body", "keys"))
     assert_problem(await retry({"key": ["failed-1"]}), 400, flaw=("body", "key"))
     assert (await operator.post("/api/v1/outbox/retry")).json() == {"retried": 1}
@@ -55,6 +55,7 @@ async def test_messages_are_tried_again_by_key_or_all_that_were_given_up(
     records = (await get(operator, "/audit", act="outbox.retry"))["records"]
     assert [(each["target"], each["details"]) for each in reversed(records)] == [
         ("failed-1", {"version": "1", "count": "1"}),
+        ("sent nothing", {"version": "1", "why": "none of these keys belongs to a message that waits or was given up"}),
         ("", {"version": "1", "count": "1"}),
         ("", {"version": "1", "count": "0"}),
     ]

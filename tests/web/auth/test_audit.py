@@ -111,7 +111,7 @@ async def test_the_page_shows_records_as_text_to_operators_only(
     asking: Asking, tokens: Tokens, records: AuditRepository
 ) -> None:
     web = asking()
-    assert "Nobody has changed anything yet" in (await web.get("/audit")).text
+    assert "Nothing on record yet" in (await web.get("/audit")).text
     for number in range(60):
         await records.insert(record("job.cancel", number, target=f"job-{number:02}"))
     await records.insert(record("job.submit", -1, target="<script>alert(1)</script>", details={"user": "<b>"}))

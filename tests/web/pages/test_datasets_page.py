@@ -72,7 +72,7 @@ async def test_the_lists_show_what_is_open_stuck_failed_and_disputed_with_counts
     [disputed] = rows(page)
     assert disputed[:2] == ["Analyzing", "ds-stuck Winter shoes"]
     assert disputed[2].startswith("Analyzing for 1 h 1 min")
-    assert disputed[3].startswith("Complete ≠ not what is stored for 30 min")
+    assert disputed[3].startswith("Complete ≠ differs from the stored status for 30 min")
     assert disputed[4].startswith("The API")
     assert disputed[4].endswith("the API says Analyzing")
 
@@ -115,7 +115,7 @@ async def test_each_empty_list_says_what_that_means(web: httpx.AsyncClient) -> N
         ("errors", "Look further back"),
         ("disputed", "agree"),
         ("log", "Look further back"),
-        ("messages", "Every message was sent"),
+        ("messages", "All messages were sent"),
     ):
         assert words in seen(await web.get(f"/datasets?view={view}")).one(id="rows").text
 
@@ -200,7 +200,7 @@ async def test_a_broken_record_is_shown_with_its_flaw(web: httpx.AsyncClient, co
 
     page = seen(await web.get("/datasets/ds-1"))
 
-    assert "this is no valid history" in page.one(id="notices").text
+    assert "its history is not valid" in page.one(id="notices").text
     assert "Not watched" in rows(seen(await web.get("/datasets")))[0][-1]
 
 
@@ -216,7 +216,7 @@ async def test_messages_that_were_given_up_are_tried_again_by_operators_and_that
 
     page = seen(await web.get("/datasets/ds%2F1"))
     [row] = [row for row in page.one(id="told").rows() if "email ann@example.org" in row]
-    assert (row[0], row[2], row[-2], row[-1]) == ("given up", "10", "550 no such user", "Try again")
+    assert (row[0], row[2], row[-2], row[-1]) == ("given up", "10", "550 no such user", "Retry")
     sent = await web.post("/outbox/retry", data=page.form("/outbox/retry", key=key))
     assert (sent.status_code, sent.headers["Location"]) == (303, "/datasets/ds%2F1")
     states = {entry["_id"]: entry["state"] for entry in mongo_client[settings.database].outbox.find()}

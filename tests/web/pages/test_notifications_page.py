@@ -87,7 +87,7 @@ async def test_notifications_are_marked_as_read_one_by_one_or_all_and_that_is_no
     await web.post("/notifications/read", data=page.form("/notifications/read", user="ann"))
     page = seen(await web.get(here))
     assert "Nothing unread" in page.text
-    assert seen(await web.get(page.link("show it again"))).all("li")
+    assert seen(await web.get(page.link("Show all"))).all("li")
     assert len(told(seen(await web.get("/notifications?user=bob&unread=1")))) == 1
     acts = [(note["act"], note["target"]) for note in mongo_client[settings.database].audit.find().sort("at")]
     assert acts == [("notification.read", keys[1]), ("notifications.read", "ann")]
@@ -108,7 +108,7 @@ async def test_a_viewer_sees_only_their_own_and_marks_nothing(asking: Asking, to
     assert 'aria-label="Notifications, 1 unread"' in response.text
     assert (await ann.get("/notifications?user=bob")).status_code == 403
     assert (await ann.post("/notifications/read", data={"user": "ann"})).status_code == 403
-    assert "Your token is for no user" in seen(await nobody.get("/notifications")).text
+    assert "Your token has no user" in seen(await nobody.get("/notifications")).text
     assert told(seen(await operator.get("/notifications"))) == ["ds-1"]
     assert told(seen(await operator.get("/notifications?user=bob"))) == ["ds-2"]
 
@@ -117,7 +117,7 @@ async def test_pages_hold_every_notification_once_and_an_empty_page_says_when_on
     web: httpx.AsyncClient, console: Console
 ) -> None:
     page = seen(await web.get("/notifications?user=ann"))
-    assert "No notification yet" in page.text
+    assert "No notifications yet" in page.text
     assert page.link("open datasets") == "/datasets"
     for number in range(ROWS_PER_PAGE + 3):
         await add_notification(console, f"ds-{number:02}", "ann", number // 2)

@@ -9,7 +9,7 @@ from jobtrail.models.heartbeat import ExtractorRecord, ExtractorVersion, Instanc
 from jobtrail.models.jobs.job import Event, JobState, Placement
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import StatusUpdate
-from jobtrail.models.notifications.outbox import DatasetNews, OutboxEntry, OutboxState
+from jobtrail.models.notifications.outbox import DatasetNews, OutboxEntry, OutboxOverview, OutboxState
 from jobtrail.models.settings import ChannelName
 from jobtrail.models.token import Role
 from jobtrail.operations.extractor_list import JudgedExtractor, JudgedInstance
@@ -256,7 +256,9 @@ STORY = StorySchema.told(
 NOTIFICATION = NotificationSchema.model_validate(_NOTIFICATION)
 NOTIFICATION_LIST = NotificationListSchema(notifications=[_NOTIFICATION], next=None, unread=1)
 MARKED_READ = MarkedReadSchema(marked=3)
-OUTBOX = OutboxSchema.of([_MESSAGE], [], {(ChannelName.SLACK, OutboxState.FAILED): 1})
+OUTBOX = OutboxSchema.of(
+    OutboxOverview(unsent=[_MESSAGE], sent=[], backlog={(ChannelName.SLACK, OutboxState.FAILED): 1})
+)
 RETRIED = RetriedSchema(retried=1)
 AUDIT_LIST = AuditListSchema.model_validate(
     Page(
