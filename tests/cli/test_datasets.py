@@ -138,7 +138,10 @@ def test_the_creation_log_is_told_whoever_wrote_it(jobtrail: JobTrail, bench: Be
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("pending", ("● Analyzing", "ds-stuck", "Winter shoes", "weekly", "2 h ago", "not watched, the history is not valid")),
+        (
+            "pending",
+            ("● Analyzing", "ds-stuck", "Winter shoes", "weekly", "2 h ago", "not watched, the history is not valid"),
+        ),
         ("stuck", ("2 h 3", "api_timeout: no answer within 10 s")),
         ("changes", ("Analyzing → ✔ Complete", "ds-ended", "min ago", "it says so")),
         ("failures", ("the status could not be updated",)),
