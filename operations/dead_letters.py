@@ -1,8 +1,7 @@
 """What operators do with dead letters. Commands, REST and pages call these acts; each puts itself on record."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -18,6 +17,7 @@ from jobtrail.models.errors import SettingError, TooLateError
 from jobtrail.models.redaction import redact
 from jobtrail.models.times import rfc3339
 from jobtrail.operations.audit import Actor, AuditBook, Entry
+from jobtrail.runtime.threads import run_abandonable
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.causes import CauseRepository
 from jobtrail.store.dead_letters.dead_letters import LetterRepository
@@ -61,9 +61,10 @@ class Change:
 class DeadLetterActs:
     """The acts; docs/web.md lists the details that each puts on record, also when it is refused."""
 
-    def __init__(self, database: Database, audit: AuditBook) -> None:
+    def __init__(self, database: Database, audit: AuditBook, on_change: Callable[[], None] = lambda: None) -> None:
         self._database = database
         self._audit = audit
+        self._on_change = on_change
         self._letters = LetterRepository(database)
         self._causes = CauseRepository(database)
         self._replays = ReplayRepository(database)
@@ -90,7 +91,7 @@ class DeadLetterActs:
         details |= {"to": target} if target else {}
         details |= {"rate": f"{rate:g}/s"} if rate else {}
         details |= {"repeated": "included"} if include_repeated else {}
-        async with self._act(actor, "letters.replay", selection, details) as entry:
+        async with self._act_on(selection, actor, "letters.replay", details) as entry:
             if rate is not None and not 0.01 <= rate <= 1_000_000:
                 raise SettingError("the rate must be from 0.01 to 1,000,000 dead letters per second")
             if target is not None and not 0 < len(target.encode()) <= 255:
@@ -119,7 +120,7 @@ class DeadLetterActs:
             NotFoundError: It does not exist.
             TooLateError: It has ended.
         """
-        async with self._audit.act(actor, "replay.cancel", target=replay_id) as entry:
+        async with self._act(actor, "replay.cancel", target=replay_id) as entry:
             replay = await self._replays.ask_to_cancel(replay_id)
             if replay.state.is_end and not replay.cancel:
                 raise TooLateError(f"replay {replay_id} has ended already: {replay.state.value}")
@@ -135,7 +136,7 @@ class DeadLetterActs:
             BusyError: A replay holds some of them.
         """
         reason = reason.strip()
-        async with self._act(actor, "letters.discard", selection, {"reason": reason[:_MAX_WORDS_CHARS]}) as entry:
+        async with self._act_on(selection, actor, "letters.discard", {"reason": reason[:_MAX_WORDS_CHARS]}) as entry:
             if not reason:
                 raise SettingError("give a reason to discard dead letters")
             selection = _captured_by_now(selection)
@@ -148,7 +149,7 @@ class DeadLetterActs:
         self, actor: Actor, selection: LetterFilter, on_progress: OnProgress = lambda _count: None
     ) -> int:
         """Reopen the archived dead letters of a selection; return how many."""
-        async with self._act(actor, "letters.restore", selection) as entry:
+        async with self._act_on(selection, actor, "letters.restore") as entry:
             count = await _moved(lambda: self._letters.restore(selection), on_progress)
             entry.details["count"] = str(count)
         return count
@@ -161,13 +162,13 @@ class DeadLetterActs:
             SettingError: The change does not fit the message.
             TooLateError: It is closed, held by a replay, or was sent.
         """
-        async with self._audit.act(actor, "letters.edit", target=letter_id, details={"changed": change.words()}):
+        async with self._act(actor, "letters.edit", target=letter_id, details={"changed": change.words()}):
             letter = await self._letters.get(letter_id)
             return await self._letters.edit(letter_id, change.applied(letter, actor.name))
 
     async def revert(self, actor: Actor, letter_id: str) -> DeadLetter:
         """Drop the edits: a replay sends the original bytes again. Raises what `edit` does."""
-        async with self._audit.act(actor, "letters.edit", target=letter_id, details={"changed": "reverted"}):
+        async with self._act(actor, "letters.edit", target=letter_id, details={"changed": "reverted"}):
             return await self._letters.edit(letter_id, None)
 
     async def note(self, actor: Actor, cause_id: str, text: str) -> None:
@@ -179,7 +180,7 @@ class DeadLetterActs:
         text = text.strip()
         fix = Fix(note=text, who=actor.name, at=datetime.now(UTC)) if text else None
         details = {"note": redact(text)[:_MAX_WORDS_CHARS] or "removed"}
-        async with self._audit.act(actor, "letters.note", target=cause_id, details=details):
+        async with self._act(actor, "letters.note", target=cause_id, details=details):
             await self._causes.note(cause_id, fix)
 
     async def export(self, actor: Actor, selection: LetterFilter) -> tuple[int, AsyncIterator[Sequence[DeadLetter]]]:
@@ -187,7 +188,7 @@ class DeadLetterActs:
 
         The record is written before the first one leaves: a reader who breaks off has seen some of them.
         """
-        async with self._act(actor, "letters.export", selection) as entry:
+        async with self._act_on(selection, actor, "letters.export") as entry:
             count = await self._letters.count(selection)
             entry.details["count"] = str(count)
         return count, self._letters.stream(selection)
@@ -201,25 +202,34 @@ class DeadLetterActs:
 
         Returns how many are new and how many were known. After a lost connection the file can be imported again.
         """
-        async with self._audit.act(actor, "letters.import") as entry:
-            total = await asyncio.to_thread(_checked, file, on_progress)
+        async with self._act(actor, "letters.import") as entry:
+            total = await run_abandonable(lambda: _checked(file, on_progress))
             file.seek(0)
             letters = read_lines(file)
             await self._database.ensure_indexes()  # which keep keys unique
             new = done = 0
-            while some := await asyncio.to_thread(lambda: list(islice(letters, _IMPORTED_TOGETHER))):
+            while some := await run_abandonable(lambda: list(islice(letters, _IMPORTED_TOGETHER))):
                 new += await self._letters.insert(some)
                 done += len(some)
                 on_progress(done, total)
             entry.details |= {"count": str(new), "known": str(done - new)}
         return new, done - new
 
-    def _act(
-        self, actor: Actor, act: str, selection: LetterFilter, details: Mapping[str, str] | None = None
+    def _act_on(
+        self, selection: LetterFilter, actor: Actor, act: str, details: Mapping[str, str] | None = None
     ) -> AbstractAsyncContextManager[Entry]:
-        """Put an act on a selection on record; its target is the one thing that it is about, if it is one."""
-        told = {"letters": selection_words(selection), **(details or {})}
-        return self._audit.act(actor, act, target=_target(selection), details=told)
+        words = {"letters": selection_words(selection), **(details or {})}
+        return self._act(actor, act, target=_target(selection), details=words)
+
+    @asynccontextmanager
+    async def _act(
+        self, actor: Actor, act: str, *, target: str = "", details: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Entry]:
+        try:
+            async with self._audit.act(actor, act, target=target, details=details) as entry:
+                yield entry
+        finally:
+            self._on_change()
 
 
 def selection_words(selection: LetterFilter) -> str:
@@ -250,6 +260,7 @@ def selection_words(selection: LetterFilter) -> str:
 
 
 def _target(selection: LetterFilter) -> str:
+    """Name the one thing that a selection is about, if it is one."""
     if selection.ids is not None:
         return selection.ids[0] if len(selection.ids) == 1 else ""
     return selection.cause_id or ""

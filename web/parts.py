@@ -8,6 +8,7 @@ from pusher import Pusher
 from jobtrail.broker.queue_depth import QueueGauge
 from jobtrail.models.settings import Settings
 from jobtrail.operations.audit import AuditBook
+from jobtrail.operations.dead_letters import DeadLetterActs
 from jobtrail.operations.diagnosis import Diagnoser
 from jobtrail.operations.figure_book import FigureBook
 from jobtrail.operations.job_acts import JobActs
@@ -38,7 +39,6 @@ from jobtrail.web.auth.hosts import is_https, is_open
 from jobtrail.web.auth.identity import Authenticator, Identity
 from jobtrail.web.auth.login_tries import LoginTries
 from jobtrail.web.auth.session import Sessions
-from jobtrail.web.dead_letters.acts import LetterActs
 from jobtrail.web.dead_letters.count import LetterCount
 from jobtrail.web.dead_letters.kept_accounting import KeptAudits
 from jobtrail.web.live.hub import Hub, make_hub
@@ -75,7 +75,7 @@ class Parts:
     letters: LetterRepository
     causes: CauseRepository
     replays: ReplayRepository
-    letter_acts: LetterActs
+    dead_letter_acts: DeadLetterActs
     audits: KeptAudits
     incidents: IncidentRepository
     clowder: ClowderReads
@@ -128,7 +128,7 @@ def make_parts(settings: Settings, database: Database, hub: Hub | None = None) -
         letters=LetterRepository(database),
         causes=causes,
         replays=ReplayRepository(database),
-        letter_acts=LetterActs(database, audit, letter_count),
+        dead_letter_acts=DeadLetterActs(database, audit, letter_count.forget),
         audits=KeptAudits(settings, database),
         incidents=IncidentRepository(database),
         clowder=ClowderReads(console),

@@ -156,7 +156,7 @@ def test_every_page_shows_what_it_should_on_every_screen(visitor: OpenWindow, ma
         "replay-halted": (halted, "It halted itself"),
         "replay-done": (done, "30 of 30 sent"),
         "replay-running": (f"/dead-letters/replays/{waiting}", "of 11 sent"),
-        "held": (f"/dead-letters/held?id={slow[-1]}", "These letters are in other hands"),
+        "held": (f"/dead-letters/held?id={slow[-1]}", "Another replay holds these dead letters"),
         "dry-run": (f"/dead-letters/dry-run?id={ids[2]}&id={binary}", "would fail again"),
         "archive": ("/dead-letters/archive", "test messages of ours"),
         "conservation": ("/dead-letters/conservation", "Every message is accounted for"),
@@ -267,7 +267,7 @@ def test_while_nobody_runs_a_replay_the_page_says_so_and_it_is_cancelled(visitor
     expect(page.get_by_text("The service of dead letters seems not to run")).to_be_visible()
     page.go_back()
     page.get_by_role("button", name="Replay 3").click()
-    expect(page.get_by_text("These letters are in other hands")).to_be_visible()
+    expect(page.get_by_text("Another replay holds these dead letters")).to_be_visible()
 
 
 def test_acts_can_be_done_without_javascript(visitor: OpenWindow, mail: Mail, worker: Worker) -> None:

@@ -279,6 +279,8 @@ def test_letters_in_somebody_elses_hands_are_refused_until_that_replay_is_cancel
         refused = jobtrail.run("deadletters", *command)
         assert refused.returncode == 1
         assert f"held by replay {theirs}, which alice requested" in refused.stderr
+        [record, *_] = jobtrail.json("audit", "--act", f"letters.{command[0]}")["records"]
+        assert (record["outcome"], theirs in record["details"]["why"]) == ("refused", True)
     assert "jobtrail deadletters cancel" in jobtrail.run("deadletters", "replays", theirs).stdout
 
     assert jobtrail.json("deadletters", "cancel", theirs)["state"] == "cancelled"
@@ -342,7 +344,16 @@ def test_discarded_letters_keep_the_reason_and_can_be_restored(jobtrail: JobTrai
     assert f"jobtrail deadletters restore {known[0]}" in shown
     assert jobtrail.json("deadletters", "restore", known[0]) == {"restored": 1}
     assert states(jobtrail) == {known[0]: "open", known[1]: "discarded", known[2]: "discarded"}
-    assert acts(jobtrail)[:2] == ["letters.restore", "letters.discard"]
+    restored, discarded, *_ = jobtrail.json("audit")["records"]
+    assert (restored["act"], restored["target"], restored["details"]["count"]) == ("letters.restore", known[0], "1")
+    assert (discarded["act"], discarded["target"]) == ("letters.discard", "")
+    assert discarded["details"]["letters"].startswith("reason unstorable, captured until ")
+    assert discarded["details"] | {"letters": ""} == {
+        "version": "1",
+        "letters": "",
+        "reason": "only tests",
+        "count": "3",
+    }
 
 
 def test_more_than_one_letter_is_asked_about_on_a_terminal(jobtrail: JobTrail, letters: Letters) -> None:

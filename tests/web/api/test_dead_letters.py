@@ -121,7 +121,7 @@ async def test_a_dry_run_tells_what_a_replay_would_come_to_and_changes_nothing(
     told = await send(api, "/dry-run", {"ids": letters[:2], "to": settings.heartbeat_queue})
     assert told["targets"] == [{"queue": settings.heartbeat_queue, "count": 2}]
     assert trail["jobs"].count_documents({}) == 0
-    monkeypatch.setattr("jobtrail.web.dead_letters.trial.MAX_JUDGED", 3)
+    monkeypatch.setattr("jobtrail.web.dead_letters.dry_run.MAX_JUDGED", 3)
     assert_problem(await api.post(f"{PATH}/dry-run", json={"all": True}), 400, "narrow")
 
 
@@ -145,7 +145,12 @@ async def test_letters_are_discarded_with_a_reason_and_restored(
     assert trail["dead_letters"].count_documents({"state": "open", "note": {"$exists": False}}) == 6
     assert [act for act, _, _ in acts(trail)] == ["letters.discard", "letters.restore", "letters.restore"]
     discarded = trail["audit"].find_one({"act": "letters.discard"})["details"]
-    assert discarded == {"letters": "reason too_large", "reason": "tests of ours", "count": "5"}
+    assert discarded == {
+        "version": "1",
+        "letters": "reason too_large",
+        "reason": "tests of ours",
+        "count": "5",
+    }
 
 
 async def test_letters_in_the_hands_of_a_replay_are_not_discarded(
@@ -232,6 +237,7 @@ async def test_a_replay_is_asked_for_watched_and_cancelled(
     noted = trail["audit"].find_one({"act": "letters.replay", "outcome": "done"})
     assert noted["target"] == begun["id"]
     assert noted["details"] == {
+        "version": "1",
         "letters": "reason too_large",
         "staged": "no",
         "to": "elsewhere",

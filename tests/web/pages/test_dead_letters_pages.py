@@ -127,17 +127,17 @@ async def test_a_group_is_replayed_and_a_second_press_tells_who_holds_its_letter
     held = await submit(web, page, f"{GROUPS}/replay", how="staged")
     assert trail["replays"].count_documents({}) == 1
     told = seen(await web.get(held))
-    assert "These letters are in other hands" in told.text
-    assert "which local requested" in told.text
+    assert "Another replay holds these dead letters" in told.text
+    assert "local requested replay" in told.text
     assert told.link("Watch that replay") == watched
-    assert told.link("Back to the letters") == group_page(trail)
+    assert told.link("Back to the dead letters") == group_page(trail)
     # Pressed once more, on any page, by anybody: the same.
     other = seen(await web.get(f"{GROUPS}/{ids[2]}"))
     assert (await submit(web, other, f"{GROUPS}/replay")).startswith(f"{GROUPS}/held?id=")
     assert (await submit(web, other, f"{GROUPS}/discard", why="no use")).startswith(f"{GROUPS}/held?id=")
 
     await ReplayRepository(database).tell(watched.rpartition("/")[2], ReplayState.DONE)
-    assert "Nobody has these letters any more" in seen(await web.get(held)).text
+    assert "These dead letters are no longer held" in seen(await web.get(held)).text
 
 
 async def test_after_a_replay_a_second_press_sends_nothing(

@@ -1,6 +1,7 @@
 """Dead letters: found, looked at, judged, edited, discarded, restored, taken out and in. For operators only."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from io import BytesIO
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -8,12 +9,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field, JsonValue, model_validator
 
 from jobtrail.deadletters.archive import export_line
-from jobtrail.models.dead_letters.dead_letter import LetterFilter
+from jobtrail.models.dead_letters.dead_letter import DeadLetter
 from jobtrail.models.errors import TooBroadError
 from jobtrail.operations.dead_letter_view import look_at
+from jobtrail.operations.dead_letters import Change
 from jobtrail.operations.schemas.base import Schema
 from jobtrail.operations.schemas.dead_letters import CountSchema, DryRunSchema, LetterDetailSchema, LetterListSchema
-from jobtrail.store.dead_letters.dead_letters import LetterRepository
 from jobtrail.web.api.answers import answer, documented, next_link
 from jobtrail.web.api.dead_letters.selection import (
     AskedDiscard,
@@ -23,8 +24,7 @@ from jobtrail.web.api.dead_letters.selection import (
     SelectionSchema,
 )
 from jobtrail.web.api.examples import dead_letters as examples
-from jobtrail.web.dead_letters.acts import LetterChange
-from jobtrail.web.dead_letters.trial import MAX_JUDGED, try_out
+from jobtrail.web.dead_letters.dry_run import MAX_JUDGED, bounded_dry_run
 from jobtrail.web.dependencies import AppParts, Operator, get_operator
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId
@@ -89,10 +89,9 @@ async def export(parts: AppParts, asked: Annotated[AskedSelection, Query()], ide
 
     **Secrets are not masked** in it. Each export is noted in the audit log.
     """
-    wanted = asked.wanted()
-    await parts.letter_acts.note_export(identity, wanted)
+    _count, chunks = await parts.dead_letter_acts.export(identity, asked.wanted())
     headers = {"Content-Disposition": 'attachment; filename="dead-letters.jsonl"'}
-    return Lines(_exported(parts.letters, wanted), headers=headers)
+    return Lines(_exported(chunks), headers=headers)
 
 
 @router.post("/dry-run", summary="Try a replay", **documented(examples.DRY_RUN, 400, 413, 415))
@@ -101,15 +100,13 @@ async def dry_run(parts: AppParts, asked: AskedDryRun) -> Response:
 
     For up to 20,000 letters; of more, `jobtrail deadletters replay --dry-run` tells.
     """
-    trial = await try_out(
-        parts.settings, parts.database, asked.wanted(), asked.to, include_repeated=asked.include_repeated
-    )
-    if not trial.is_whole:
+    result = await bounded_dry_run(parts, asked.wanted(), asked.to, include_repeated=asked.include_repeated)
+    if not result.is_whole:
         raise TooBroadError(
-            f"these are more than {MAX_JUDGED:,} letters: narrow the selection, or let "
-            "`jobtrail deadletters replay --dry-run` judge them all"
+            f"these are more than {MAX_JUDGED:,} dead letters: narrow the selection, or use "
+            "`jobtrail deadletters replay --dry-run` for all of them"
         )
-    return answer(DryRunSchema.of(trial.result))
+    return answer(DryRunSchema.of(result))
 
 
 @router.post("/discard", summary="Discard dead letters", **documented(examples.COUNT, 400, 409, 413, 415))
@@ -118,13 +115,13 @@ async def discard(parts: AppParts, asked: AskedDiscard, identity: Operator) -> R
 
     409 tells that a replay has some of them in its hands, and who asked for it.
     """
-    return answer(CountSchema(count=await parts.letter_acts.discard(identity, asked.wanted(), asked.why)))
+    return answer(CountSchema(count=await parts.dead_letter_acts.discard(identity, asked.wanted(), asked.why)))
 
 
 @router.post("/restore", summary="Restore dead letters", **documented(examples.COUNT, 400, 413, 415))
 async def restore(parts: AppParts, asked: SelectionSchema, identity: Operator) -> Response:
     """Takes letters out of the archive: they are open again."""
-    return answer(CountSchema(count=await parts.letter_acts.restore(identity, asked.wanted())))
+    return answer(CountSchema(count=await parts.dead_letter_acts.restore(identity, asked.wanted())))
 
 
 @router.post(
@@ -139,7 +136,8 @@ async def take_in(parts: AppParts, request: Request, identity: Operator) -> Resp
     A letter that is known is passed over, so the same lines can be sent again. Where one line is no letter, nothing
     is imported.
     """
-    return answer(CountSchema(count=await parts.letter_acts.take_in(identity, await request.body())))
+    new, _known = await parts.dead_letter_acts.import_(identity, BytesIO(await request.body()))
+    return answer(CountSchema(count=new))
 
 
 # What has a name of its own goes before what has any id.
@@ -155,8 +153,8 @@ async def edit(parts: AppParts, letter_id: PathId, asked: EditSchema, identity: 
 
     409 tells that it was sent already, or is about to be, or is closed.
     """
-    change = LetterChange(body=asked.body, fields=asked.fields, headers=asked.headers)
-    await parts.letter_acts.edit(identity, letter_id, change)
+    change = Change(body=asked.body, fields=asked.fields, headers=asked.headers)
+    await parts.dead_letter_acts.edit(identity, letter_id, change)
     return await _shown(parts, letter_id)
 
 
@@ -165,7 +163,7 @@ async def edit(parts: AppParts, letter_id: PathId, asked: EditSchema, identity: 
 )
 async def revert(parts: AppParts, letter_id: PathId, identity: Operator) -> Response:
     """Lets a replay send the letter's own bytes again."""
-    await parts.letter_acts.revert(identity, letter_id)
+    await parts.dead_letter_acts.revert(identity, letter_id)
     return await _shown(parts, letter_id)
 
 
@@ -173,6 +171,6 @@ async def _shown(parts: Parts, letter_id: str) -> Response:
     return answer(LetterDetailSchema.of(await look_at(parts.settings, parts.database, letter_id)))
 
 
-async def _exported(letters: LetterRepository, wanted: LetterFilter) -> AsyncIterator[str]:
-    async for some in letters.stream(wanted):
+async def _exported(chunks: AsyncIterator[Sequence[DeadLetter]]) -> AsyncIterator[str]:
+    async for some in chunks:
         yield "".join(f"{export_line(letter)}\n" for letter in some)

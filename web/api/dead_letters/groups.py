@@ -51,5 +51,5 @@ async def group(parts: AppParts, group_id: PathId) -> Response:
 )
 async def note(parts: AppParts, group_id: PathId, asked: NoteSchema, identity: Operator) -> Response:
     """So that whoever meets the same again finds what helped the last time."""
-    await parts.letter_acts.note(identity, group_id, asked.note)
+    await parts.dead_letter_acts.note(identity, group_id, asked.note or "")
     return answer(GroupSchema.of(await parts.causes.get(group_id)))

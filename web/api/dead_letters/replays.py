@@ -35,7 +35,7 @@ async def start(parts: AppParts, asked: AskedReplay, identity: Operator) -> Resp
     far it is. 404 tells that there is nothing to replay, 409 that another replay has some of these letters in its
     hands, and who asked for that: no letter is sent twice.
     """
-    replay = await parts.letter_acts.replay(
+    replay = await parts.dead_letter_acts.replay(
         identity,
         asked.wanted(),
         target=asked.to,
@@ -56,4 +56,4 @@ async def replay(parts: AppParts, replay_id: PathId) -> Response:
 @router.post("/{replay_id}/cancel", summary="Cancel a replay", **documented(examples.REPLAY, 400, 404, 409))
 async def cancel(parts: AppParts, replay_id: PathId, identity: Operator) -> Response:
     """Before its next batch; what was sent stays sent. 409 tells that it has ended already."""
-    return answer(ReplaySchema.of(await parts.letter_acts.cancel(identity, replay_id)))
+    return answer(ReplaySchema.of(await parts.dead_letter_acts.cancel(identity, replay_id)))

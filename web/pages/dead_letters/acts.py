@@ -11,10 +11,8 @@ from pydantic import BaseModel
 
 from jobtrail.deadletters.editing import masked_body
 from jobtrail.deadletters.properties import Json
-from jobtrail.models.dead_letters.dead_letter import LetterFilter
-from jobtrail.models.dead_letters.replay import Replay
 from jobtrail.models.errors import BusyError, NotFoundError, SettingError, TooLateError
-from jobtrail.web.dead_letters.acts import LetterChange
+from jobtrail.operations.dead_letters import Change
 from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.pages.dead_letters.form import LETTERS, Selection
 from jobtrail.web.pages.dead_letters.told import led_back
@@ -61,7 +59,7 @@ async def dry_run(asked: Annotated[Act, Form()]) -> RedirectResponse:
 async def replay(parts: AppParts, identity: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
     wanted = asked.wanted(datetime.now(UTC))
     try:
-        begun = await parts.letter_acts.replay(
+        begun = await parts.dead_letter_acts.replay(
             identity,
             wanted,
             target=asked.to.strip() or None,
@@ -80,7 +78,7 @@ async def replay(parts: AppParts, identity: Operator, asked: Annotated[Act, Form
 async def discard(parts: AppParts, identity: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
     wanted = asked.wanted(datetime.now(UTC))
     try:
-        count = await parts.letter_acts.discard(identity, wanted, asked.why)
+        count = await parts.dead_letter_acts.discard(identity, wanted, asked.why)
     except BusyError:
         return _on(f"/dead-letters/held{query(**_selected(asked))}")
     return _on(led_back(local_path(asked.next), "discarded", count))
@@ -88,14 +86,14 @@ async def discard(parts: AppParts, identity: Operator, asked: Annotated[Act, For
 
 @router.post("/dead-letters/restore")
 async def restore(parts: AppParts, identity: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
-    count = await parts.letter_acts.restore(identity, asked.wanted(datetime.now(UTC)))
+    count = await parts.dead_letter_acts.restore(identity, asked.wanted(datetime.now(UTC)))
     return _on(led_back(local_path(asked.next), "restored", count))
 
 
 @router.post("/dead-letters/import")
 async def take_in(parts: AppParts, identity: Operator, file: Annotated[UploadFile, File()]) -> RedirectResponse:
-    count = await parts.letter_acts.take_in(identity, await file.read())
-    return _on(led_back(LETTERS, "imported", count))
+    new, _known = await parts.dead_letter_acts.import_(identity, file.file)
+    return _on(led_back(LETTERS, "imported", new))
 
 
 @router.get("/dead-letters/held")
@@ -105,13 +103,11 @@ async def held(
     identity: Operator,
     asked: Annotated[Selection, Query()],
 ) -> Response:
-    holder, words = await _holder(parts, asked.wanted(datetime.now(UTC)))
     return await parts.renderer.page(
         request,
         identity,
         "dead_letters_held.html",
-        replay=holder,
-        words=words,
+        replay=await parts.replays.holder_of(asked.wanted(datetime.now(UTC))),
         back=_page_of(asked),
     )
 
@@ -120,7 +116,7 @@ async def held(
 async def note(
     parts: AppParts, group_id: PathId, identity: Operator, note: Annotated[str, Form(max_length=2000)] = ""
 ) -> RedirectResponse:
-    await parts.letter_acts.note(identity, group_id, note)
+    await parts.dead_letter_acts.note(identity, group_id, note)
     return _on(led_back(address("dead-letters", "groups", group_id), "noted" if note.strip() else "unnoted"))
 
 
@@ -128,7 +124,7 @@ async def note(
 async def cancel(parts: AppParts, replay_id: PathId, identity: Operator) -> RedirectResponse:
     here = address("dead-letters", "replays", replay_id)
     try:
-        await parts.letter_acts.cancel(identity, replay_id)
+        await parts.dead_letter_acts.cancel(identity, replay_id)
     except TooLateError:
         return _on(led_back(here, "too-late"))
     return _on(led_back(here, "cancelling"))
@@ -140,7 +136,7 @@ async def edit(
 ) -> RedirectResponse:
     here = address("dead-letters", letter_id)
     try:
-        await parts.letter_acts.edit(identity, letter_id, await _change(parts, letter_id, asked))
+        await parts.dead_letter_acts.edit(identity, letter_id, await _change(parts, letter_id, asked))
     except TooLateError:
         return _on(led_back(here, "closed"))
     return _on(led_back(here, "edited"))
@@ -150,32 +146,21 @@ async def edit(
 async def revert(parts: AppParts, letter_id: PathId, identity: Operator) -> RedirectResponse:
     here = address("dead-letters", letter_id)
     try:
-        await parts.letter_acts.revert(identity, letter_id)
+        await parts.dead_letter_acts.revert(identity, letter_id)
     except TooLateError:
         return _on(led_back(here, "closed"))
     return _on(led_back(here, "reverted"))
 
 
-async def _holder(parts: Parts, wanted: LetterFilter) -> tuple[Replay | None, str]:
-    """Find out who has letters in their hands; no words where nobody has any more."""
-    under_way = await parts.replays.under_way()
-    try:
-        await parts.replays.refuse_overlap(wanted)
-    except BusyError as error:
-        words = str(error)
-        return next((replay for replay in under_way if replay.id in words), None), words
-    return None, ""
-
-
-async def _change(parts: Parts, letter_id: str, asked: EditForm) -> LetterChange:
+async def _change(parts: Parts, letter_id: str, asked: EditForm) -> Change:
     value = None if asked.how == "remove" else _value(asked.value)
     if asked.field.strip():
-        return LetterChange(fields={asked.field.strip(): value})
+        return Change(fields={asked.field.strip(): value})
     if asked.header.strip():
-        return LetterChange(headers={asked.header.strip(): value})
+        return Change(headers={asked.header.strip(): value})
     if asked.body is None:
         raise SettingError("nothing is to be changed: name a field or a header")
-    return LetterChange(body=_as_it_was(asked.body, masked_body((await parts.letters.get(letter_id)).outgoing[0])))
+    return Change(body=_as_it_was(asked.body, masked_body((await parts.letters.get(letter_id)).outgoing[0])))
 
 
 def _as_it_was(text: str, shown: str | None) -> str:

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterFilter, LetterKind, LetterState
+from jobtrail.operations.dead_letters import selection_words
 from jobtrail.store.keyset import Page
 from jobtrail.web.charts.dead_letters import STATE_WORDS
-from jobtrail.web.dead_letters.acts import selection_words
-from jobtrail.web.dead_letters.trial import try_out
+from jobtrail.web.dead_letters.dry_run import bounded_dry_run
 from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.pages.dead_letters.form import LetterQuery, Selection, read_form
 from jobtrail.web.pages.dead_letters.told import Told
@@ -97,7 +97,7 @@ async def dry_run(
         identity,
         "dead_letters_dry_run.html",
         hidden={name: value for name, value in typed.fields().items() if name != "to"},
-        trial=await try_out(parts.settings, parts.database, wanted, target),
+        dry_run=await bounded_dry_run(parts, wanted, target),
         target=target,
         selection=selection_words(wanted),
     )

@@ -9,9 +9,10 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from jobtrail.models.dead_letters.dead_letter import LetterFilter
+from jobtrail.models.dead_letters.dry_run import DryRun
 from jobtrail.models.dead_letters.reasons import reason_words
 from jobtrail.web.charts.dead_letters import STATE_WORDS, hours_chart, hours_spark, state_shares
-from jobtrail.web.dead_letters.trial import Trial, try_out
+from jobtrail.web.dead_letters.dry_run import bounded_dry_run
 from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.pages.dead_letters.told import Told
 from jobtrail.web.parts import Parts
@@ -70,10 +71,10 @@ async def group(
     identity: Operator,
     typed: Annotated[OneGroupQuery, Query()],
 ) -> HTMLResponse:
-    found, letters, trial = await asyncio.gather(
+    found, letters, dry_run = await asyncio.gather(
         parts.causes.get(group_id),
         parts.letters.list(LetterFilter(cause_id=group_id), limit=LETTERS_SHOWN),
-        _trial(parts, group_id, typed),
+        _dry_run(parts, group_id, typed),
     )
     return await parts.renderer.page(
         request,
@@ -87,17 +88,17 @@ async def group(
         shares=state_shares(found),
         words=STATE_WORDS,
         reason_words=reason_words(found.cause.reason),
-        trial=trial,
+        dry_run=dry_run,
         typed=typed,
         told=typed.words(),
         targets=_targets(parts, found.cause.origin),
     )
 
 
-async def _trial(parts: Parts, group_id: str, typed: OneGroupQuery) -> Trial | None:
+async def _dry_run(parts: Parts, group_id: str, typed: OneGroupQuery) -> DryRun | None:
     if not typed.dry_run:
         return None
-    return await try_out(parts.settings, parts.database, LetterFilter(cause_id=group_id), typed.to.strip() or None)
+    return await bounded_dry_run(parts, LetterFilter(cause_id=group_id), typed.to.strip() or None)
 
 
 def _targets(parts: Parts, origin: str) -> list[str]:

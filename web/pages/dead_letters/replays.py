@@ -10,8 +10,8 @@ from fastapi.responses import HTMLResponse
 
 from jobtrail.models.dead_letters.dead_letter import LetterState
 from jobtrail.models.dead_letters.replay import STAGES, Replay, ReplayState
+from jobtrail.operations.dead_letters import selection_words
 from jobtrail.web.charts.dead_letters import Share, shares
-from jobtrail.web.dead_letters.acts import selection_words
 from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.pages.dead_letters.told import Told
 from jobtrail.web.paths import PathId
