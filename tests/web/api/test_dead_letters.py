@@ -225,7 +225,7 @@ async def test_a_replay_is_asked_for_watched_and_cancelled(
     assert_problem(await api.post(f"{PATH}/replays/none/cancel"), 404)
     ended = await store_replay(database, LetterFilter(), id="over", state=ReplayState.DONE)
     assert_problem(await api.post(f"{PATH}/replays/{ended.id}/cancel"), 409, "ended")
-    assert_problem(await api.post(f"{PATH}/replays", json={"ids": [NO_LETTER]}), 404, "can be replayed")
+    assert_problem(await api.post(f"{PATH}/replays", json={"ids": [NO_LETTER]}), 404, "no dead letter to replay")
     assert [(act, outcome) for act, _, outcome in acts(trail)] == [
         ("letters.replay", "done"),
         ("letters.replay", "refused"),
