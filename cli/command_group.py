@@ -1,4 +1,4 @@
-"""The root of all commands: every error ends here, in one line and an exit code."""
+"""The root of all commands: turns every error into one line and an exit code."""
 
 import os
 import sys
@@ -16,17 +16,10 @@ _VERBOSE = "jobtrail.verbose"
 
 
 class CommandGroup(TyperGroup):
-    """Runs one command and turns what goes wrong into one line and an exit code."""
+    """Runs one command and turns an error into one line and an exit code."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # the base class names an internal type
-        """Run the command that was chosen.
-
-        Args:
-            ctx: The invocation.
-
-        Returns:
-            What the command returned.
-        """
+        """Run the command that was chosen."""
         try:
             result: object = super().invoke(ctx)
             sys.stdout.flush()
@@ -36,22 +29,14 @@ class CommandGroup(TyperGroup):
         except KeyboardInterrupt as error:
             raise typer.Exit(ExitCode.INTERRUPTED) from error
         except BrokenPipeError as error:
-            # The reader has what it wanted (`| head`). What is still buffered must not fail again when Python exits.
+            # The reader has enough (`| head`). What is still buffered must not fail again when Python exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(ExitCode.DONE) from error
         return result
 
 
 def note_verbose(ctx: typer.Context, value: bool) -> bool:
-    """Remember that the causes of an error are to be told.
-
-    Args:
-        ctx: The invocation.
-        value: The option's value.
-
-    Returns:
-        The value.
-    """
+    """Remember to print the causes of an error."""
     ctx.meta[_VERBOSE] = value
     return value
 
@@ -67,13 +52,6 @@ JsonOption = Annotated[
 
 
 def examples(*lines: str) -> str:
-    """Make a command's epilog.
-
-    Args:
-        lines: Its examples, each a whole command line.
-
-    Returns:
-        The text; Typer makes a line of each paragraph.
-    """
+    """Make a command's epilog of whole command lines; Typer makes a line of each paragraph."""
     heading = "Examples:" if len(lines) > 1 else "Example:"
     return "\n\n".join((heading, *(f"$ {line}" for line in lines)))

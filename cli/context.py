@@ -1,4 +1,4 @@
-"""What a command works with: the settings, completed by a running private stack, and the trail's database."""
+"""What a command works with: the settings, completed by a running private stack, and the database."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from jobtrail.store.database import Database
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Source:
-    """Where the services' URLs came from."""
+    """Where the two URLs came from."""
 
     amqp: str
     mongo: str
@@ -22,13 +22,9 @@ UNSET = "nowhere"
 
 
 def current_settings(overrides: Mapping[str, object] | None = None) -> Settings:
-    """Read the settings; what is not set is as the running private stack has it, if there is one.
+    """Read the settings, with what is not set taken from the running private stack, if there is one.
 
-    Args:
-        overrides: A command's options, by field name; see `load_settings`.
-
-    Returns:
-        The settings.
+    `overrides` are a command's options, by field name.
 
     Raises:
         SettingError: A setting is wrong.
@@ -38,17 +34,7 @@ def current_settings(overrides: Mapping[str, object] | None = None) -> Settings:
 
 
 def find_settings(overrides: Mapping[str, object] | None = None) -> tuple[Settings, Source]:
-    """Read the settings as `current_settings` does, and tell where the two services' URLs came from.
-
-    Args:
-        overrides: As there.
-
-    Returns:
-        The settings, and the sources of their two URLs.
-
-    Raises:
-        SettingError: A setting is wrong.
-    """
+    """Read the settings as `current_settings` does, with the sources of the two URLs."""
     given = load_settings(overrides)
     settings = _completed(given, overrides or {})
     return settings, Source(
@@ -61,7 +47,7 @@ def _completed(given: Settings, overrides: Mapping[str, object]) -> Settings:
     if running is None:
         return given
     known = {"amqp_url": running.amqp_url, "mongo_url": running.mongo_url}
-    # The demo's analyzer knows nothing of the datasets in another database.
+    # The demo's analyzer does not know the datasets in another database.
     if given.mongo_url is None or given.require_mongo_url() == running.mongo_url:
         known |= noted_settings(given.data_dir)
     missing = {name: value for name, value in known.items() if name not in given.model_fields_set}
@@ -78,15 +64,5 @@ def _source_of(name: str, given: Settings, settings: Settings) -> str:
 
 
 def open_database(settings: Settings) -> Database:
-    """Open the trail's database.
-
-    Args:
-        settings: The settings.
-
-    Returns:
-        The database, to be used with `async with`.
-
-    Raises:
-        SettingError: No URL is known, or it is none.
-    """
+    """Open the trail's database, for `async with`."""
     return Database(settings.require_mongo_url(), settings.database)

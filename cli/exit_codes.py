@@ -1,4 +1,4 @@
-"""The exit codes, and which error ends in which."""
+"""The exit codes, and which error leads to which."""
 
 from enum import IntEnum
 
@@ -6,16 +6,16 @@ from jobtrail.models.errors import NotFoundError, SettingError, UnreachableError
 
 
 class ExitCode(IntEnum):
-    """What a command's exit code says."""
+    """How a command ended."""
 
     DONE = 0
-    """It did what was asked."""
+    """It succeeded."""
     FAILED = 1
-    """It could not, or what it checked is not as it should be."""
+    """It failed, or what it checked is wrong."""
     WRONG_USE = 2
     """An option, an argument or a setting is wrong."""
     NOT_FOUND = 3
-    """What was asked for does not exist."""
+    """The requested item does not exist."""
     UNREACHABLE = 4
     """RabbitMQ or MongoDB can't be reached."""
     INTERRUPTED = 130
@@ -23,14 +23,7 @@ class ExitCode(IntEnum):
 
 
 def exit_code(error: Exception) -> ExitCode:
-    """Choose the exit code of an error.
-
-    Args:
-        error: What went wrong.
-
-    Returns:
-        The code that the process ends with.
-    """
+    """Choose the exit code of an error."""
     if isinstance(error, SettingError):
         return ExitCode.WRONG_USE
     if isinstance(error, NotFoundError):

@@ -1,4 +1,4 @@
-"""Runs a command's asynchronous part so that Ctrl-C ends it, whatever it waits for."""
+"""Runs the asynchronous part of a command so that Ctrl-C ends it, whatever it waits for."""
 
 import asyncio
 import signal
@@ -11,17 +11,7 @@ _AGAIN_S = 0.5
 
 
 def run_interruptible(work: Coroutine[object, object, T]) -> T:
-    """Run a coroutine to its end.
-
-    Args:
-        work: The coroutine.
-
-    Returns:
-        What it returned.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C was pressed.
-    """
+    """Run a coroutine to its end; Ctrl-C raises KeyboardInterrupt."""
     interrupted = False
 
     async def watched() -> T:
@@ -32,7 +22,7 @@ def run_interruptible(work: Coroutine[object, object, T]) -> T:
             interrupted = True
             if task is not None:
                 task.cancel()
-            # Again and again: one that came while a change stream was being opened was seen to get lost.
+            # Repeatedly, because one that came while a change stream was being opened got lost.
             loop.call_later(_AGAIN_S, interrupt)
 
         loop.add_signal_handler(signal.SIGINT, interrupt)

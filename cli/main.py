@@ -21,7 +21,7 @@ _CARE = "Take care of it"
 
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 failed, 2 wrong use or setting, 3 not found, 4 a service can't be reached, 130 Ctrl-C. "
-    "Errors are told on stderr in one line; with --json as one JSON object: "
+    "Errors are printed on stderr in one line; with --json as one JSON object: "
     '{"error": {"code", "exit_code", "message"}}.'
 )
 
@@ -52,13 +52,13 @@ def _jobtrail(
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
     _verbose: Annotated[
-        bool, typer.Option("--verbose", help="Tell the causes of an error too.", callback=note_verbose)
+        bool, typer.Option("--verbose", help="Print the causes of an error too.", callback=note_verbose)
     ] = False,
 ) -> None:
-    """Track the jobs of extractor-style workers: what each one said, how long it took, and what went wrong.
+    """Track the jobs of extractors: what each one did, how long it took, and what went wrong.
 
-    Settings are JOBTRAIL_* environment variables or a .env file. Where no broker and no database are set, every command
-    finds the private ones that `jobtrail up` runs.
+    Settings are JOBTRAIL_* environment variables or a .env file. Without a broker and a database in the settings,
+    commands use the private ones that `jobtrail up` runs.
     """
 
 
@@ -248,7 +248,7 @@ def run() -> None:
     """Run the command line and end the process."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # A terminal that knows no "✔" is no reason to fail.
+            # Without this a terminal that can't show "✔" would be an error.
             stream.reconfigure(errors="backslashreplace")
     _root()(prog_name="jobtrail")
 

@@ -1,4 +1,4 @@
-"""The live table's lines on datasets: how many there are in each status, and their latest changes."""
+"""The live table's lines on datasets: how many are in each status, and their latest changes."""
 
 from collections.abc import Sequence
 
@@ -16,22 +16,13 @@ _MAX_CHANGES = 3
 _LOW = 12
 """Lines of a terminal that has no room for datasets."""
 _LINES_PER_CHANGE = 4
-"""Of so many lines more, one is given to a change."""
+"""One change is shown for each of so many lines more."""
 _MAX_CELLS = 32
 """Width of the widest column."""
 
 
 def draw_datasets(snapshot: Snapshot, *, wide: bool, height: int) -> list[RenderableType]:
-    """Draw what is shown of datasets.
-
-    Args:
-        snapshot: What is going on.
-        wide: Whether there is room for the reasons of changes.
-        height: Lines of the terminal.
-
-    Returns:
-        One part per line; none where there are no datasets, or no room for them.
-    """
+    """Draw one line each, with the reasons of changes if `wide`; none without datasets, or without room for them."""
     if not snapshot.figures.datasets or height <= _LOW:
         return []
     room = min(_MAX_CHANGES, (height - _LOW) // _LINES_PER_CHANGE)
@@ -39,14 +30,7 @@ def draw_datasets(snapshot: Snapshot, *, wide: bool, height: int) -> list[Render
 
 
 def plain_change(change: LogRow) -> str:
-    """Describe a change of a dataset in one line, for output that is no terminal.
-
-    Args:
-        change: The change.
-
-    Returns:
-        The line.
-    """
+    """Describe a change of a dataset in one line, for output that is not a terminal."""
     return f"dataset {change.dataset_id}  {change.to_status}  for {change.group}  {one_line(change.message or '')}"
 
 

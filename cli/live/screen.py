@@ -17,26 +17,20 @@ from jobtrail.models.jobs.status import Status
 
 INTERVAL_S = 0.5
 _LINES_LIMIT = 200
-"""Jobs that may change between two looks where lines are printed; of more, only the latest are told."""
+"""Changed jobs to print between two looks at the most; the latest ones."""
 
 
 class LiveScreen:
-    """Looks a few times a second and shows what it sees.
-
-    Args:
-        reader: Where it looks.
-        around: What stands around the table.
-        announcer: Where it shows it; on a terminal it takes the whole screen.
-    """
+    """Looks a few times a second and shows what it sees; on a terminal it takes the whole screen."""
 
     def __init__(self, reader: LiveReader, around: Surroundings, announcer: Announcer) -> None:
         self._reader = reader
         self._around = around
         self._announcer = announcer
-        self._told: dict[tuple[str, ...], tuple[object, ...]] = {}
+        self._shown: dict[tuple[str, ...], tuple[object, ...]] = {}
 
     async def show(self) -> None:
-        """Show what happens, until it is cancelled."""
+        """Show what happens until cancelled."""
         console = self._announcer.console
         if not console.is_terminal:
             await self._repeat(self._print_changes, lambda: _LINES_LIMIT)
@@ -62,7 +56,7 @@ class LiveScreen:
             await asyncio.sleep(INTERVAL_S)
 
     def _print_changes(self, snapshot: Snapshot) -> None:
-        """Print what has changed since the last look, the oldest change first; an earlier run's jobs are no change."""
+        """Print what changed since the last look, the oldest first, without the jobs of earlier runs."""
         since = self._around.started_at
         for job in reversed(snapshot.jobs):
             if job.seen_at >= since and self._is_news(("job", job.job_id), _milestone(job)):
@@ -76,12 +70,12 @@ class LiveScreen:
                 self._announcer.say(plain_change(change))
 
     def _is_news(self, key: tuple[str, ...], state: tuple[object, ...]) -> bool:
-        if self._told.get(key) == state:
+        if self._shown.get(key) == state:
             return False
-        self._told[key] = state
+        self._shown[key] = state
         return True
 
 
 def _milestone(job: JobState) -> tuple[object, ...]:
-    """What of a job is worth a line: its start and its progress are one."""
+    """What of a job is worth a new line when it changes; its start and its progress count as one."""
     return (Status.STARTED if job.status.is_running else job.status, job.attempts)

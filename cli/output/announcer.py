@@ -1,4 +1,4 @@
-"""Tells people what is being done while it is done: under a spinner on a terminal, as lines with times elsewhere."""
+"""Says what is being done: under a spinner on a terminal, as lines with times elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,24 +12,16 @@ from jobtrail.models.redaction import redact
 
 
 class Announcer:
-    """Says one line at a time; any thread may use it.
-
-    Args:
-        console: Where to.
-    """
+    """Prints one line at a time; any thread may use it."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.notice: str | None = None
-        """What was said last while a table held the terminal."""
+        """The last line said while a table occupied the terminal."""
         self._held = False
 
     def say(self, line: str) -> None:
-        """Say what is being done.
-
-        Args:
-            line: One line; secrets in it are masked.
-        """
+        """Say what is being done, with secrets masked."""
         line = redact(line)
         if self._held:
             self.notice = line
@@ -39,11 +31,7 @@ class Announcer:
             self.console.print(f"{datetime.now():%H:%M:%S} {line}", soft_wrap=True)
 
     def done(self, line: str) -> None:
-        """Say that a long step is over.
-
-        Args:
-            line: One line.
-        """
+        """Say that a long step is done."""
         if self.console.is_terminal:
             self.console.print(Text.assemble(("  ✔ ", GOOD), line), soft_wrap=True)
         else:
@@ -51,11 +39,7 @@ class Announcer:
 
     @contextmanager
     def step(self, line: str) -> Iterator[None]:
-        """Show that a long step goes on.
-
-        Args:
-            line: What it is.
-        """
+        """Show that a long step is running."""
         if self.console.is_terminal:
             with self.console.status(line):
                 yield
@@ -65,7 +49,7 @@ class Announcer:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep what is said as the `notice`: a table holds the terminal."""
+        """Keep what is said as the `notice` while a table occupies the terminal."""
         self._held = True
         try:
             yield

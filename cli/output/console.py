@@ -11,11 +11,11 @@ from rich.table import Table
 from jobtrail.cli.output.palette import QUIET
 
 _PIPED_WIDTH = 200
-"""Columns where stdout is no terminal: whoever reads it with grep wants one line per thing."""
+"""Columns where stdout is not a terminal: grep wants one line per item."""
 
 
 class _PipedConsole(Console):
-    """Leaves a closed pipe to the root of the commands."""
+    """Leaves a closed pipe to `CommandGroup`."""
 
     def on_broken_pipe(self) -> None:
         """Raise the error again."""
@@ -23,14 +23,7 @@ class _PipedConsole(Console):
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """Make the console that a command prints to.
-
-    Args:
-        stderr: Whether it is for stderr, as progress is.
-
-    Returns:
-        The console.
-    """
+    """Make the console that a command prints to; progress goes to stderr."""
     stream = sys.stderr if stderr else sys.stdout
     fixed = None if stream.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
     return _PipedConsole(stderr=stderr, width=fixed, highlight=False, markup=False, emoji=False)
@@ -41,10 +34,6 @@ def make_table() -> Table:
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=QUIET)
 
 
-def write_json(told: Mapping[str, object]) -> None:
-    """Write one JSON object to stdout, for people and programs.
-
-    Args:
-        told: What it holds.
-    """
-    sys.stdout.write(f"{json.dumps(told, indent=2)}\n")
+def write_json(content: Mapping[str, object]) -> None:
+    """Write one JSON object to stdout, indented."""
+    sys.stdout.write(f"{json.dumps(content, indent=2)}\n")

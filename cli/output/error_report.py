@@ -1,4 +1,4 @@
-"""How an error is told: one line for people, or one JSON object where JSON was asked for; always on stderr."""
+"""Prints an error on stderr: one line, or one JSON object with --json."""
 
 import json
 import os
@@ -10,29 +10,23 @@ from jobtrail.models.redaction import redact
 
 
 def report(error: Exception, *, as_json: bool, verbose: bool) -> None:
-    """Tell on stderr what went wrong.
-
-    Args:
-        error: What went wrong.
-        as_json: Whether the command was asked for JSON.
-        verbose: Whether the causes are told too; `JOBTRAIL_LOG_LEVEL=debug` does the same.
-    """
+    """Print what went wrong; with `verbose` or JOBTRAIL_LOG_LEVEL=debug, its causes too."""
     verbose = verbose or os.environ.get("JOBTRAIL_LOG_LEVEL", "").lower() == "debug"
     message = _words(error)
     causes = [f"{type(cause).__name__}: {_words(cause)}" for cause in _causes(error)] if verbose else []
     if as_json:
         code = exit_code(error)
-        told: dict[str, object] = {"code": code.name.lower(), "exit_code": int(code), "message": message}
+        content: dict[str, object] = {"code": code.name.lower(), "exit_code": int(code), "message": message}
         if causes:
-            told["causes"] = causes
-        lines = [json.dumps({"error": told})]
+            content["causes"] = causes
+        lines = [json.dumps({"error": content})]
     else:
         lines = [f"jobtrail: error: {message}", *(f"  because of {cause}" for cause in causes)]
     sys.stderr.write("".join(f"{line}\n" for line in lines))
 
 
 def _words(error: BaseException) -> str:
-    """Make one line without secrets of an error's text; an error without words is told by its class's."""
+    """Make one line of an error's text, with secrets masked; without a text, of its class's docstring."""
     return redact(" ".join((str(error) or type(error).__doc__ or type(error).__name__).split()))
 
 

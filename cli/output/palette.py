@@ -1,4 +1,4 @@
-"""How statuses look: a sign, a word and a colour, so that the colour is never the only one to tell."""
+"""How statuses look: a sign, a word and a colour, so that no meaning depends on the colour alone."""
 
 from rich.text import Text
 
@@ -59,15 +59,7 @@ def sign_of(status: Status) -> str:
 
 
 def status_text(status: Status, *, stalled: bool = False) -> Text:
-    """Make the sign and the word of a status.
-
-    Args:
-        status: The status.
-        stalled: Whether the job counts as stalled; the status stays what the worker said.
-
-    Returns:
-        The coloured text.
-    """
+    """Make the sign and the word of a job's status; a stalled job keeps the status its worker sent."""
     sign, style = _LOOKS[status]
     if stalled:
         return Text.assemble(("⚠ ", WARNING), (f"{status}", style))
@@ -81,13 +73,6 @@ def look_of(word: str) -> tuple[str, str]:
 
 
 def word_text(word: str) -> Text:
-    """Make the sign and the word of any status: a job's, a dataset's, a batch job's, a message's.
-
-    Args:
-        word: The status, on one line; a word that is none gets a sign that says so.
-
-    Returns:
-        The coloured text.
-    """
+    """Make the sign and the word of any status, such as a dataset's or a message's; an unknown one gets a `?`."""
     sign, style = look_of(word)
     return Text.assemble((f"{sign} {word}", style))

@@ -1,4 +1,4 @@
-"""Tells on stderr how far a long command is: a bar on a terminal, else a plain line now and then."""
+"""Shows the progress of a long command on stderr: a bar on a terminal, else a line every ten seconds."""
 
 import sys
 import time
@@ -13,11 +13,7 @@ _LINE_EVERY_S = 10.0
 
 
 class ProgressTeller:
-    """Shows one count that grows. Use it as a context manager.
-
-    Args:
-        what: What is being done, in a few words.
-    """
+    """Shows one growing count within a `with` block; `what` says what is being done."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -38,7 +34,7 @@ class ProgressTeller:
 
     @property
     def total(self) -> int:
-        """How far it goes; 0 while that is not known."""
+        """The final count; 0 while it is unknown."""
         return self._total
 
     @total.setter
@@ -48,11 +44,7 @@ class ProgressTeller:
             self._bar.update(self._task, total=total or None)
 
     def note(self, count: int) -> None:
-        """Tell how far it is.
-
-        Args:
-            count: How many are done.
-        """
+        """Show that `count` are done."""
         if self._bar is not None:
             self._bar.update(self._task, completed=count)
         elif time.monotonic() - self._last_line_at >= _LINE_EVERY_S:
@@ -61,11 +53,7 @@ class ProgressTeller:
             sys.stderr.write(f"{self._what}: {count:,}{of_total}\n")
 
     def rename(self, what: str) -> None:
-        """Tell what is being done now.
-
-        Args:
-            what: In a few words.
-        """
+        """Change what is said to be done."""
         self._what = what
         if self._bar is not None:
             self._bar.update(self._task, description=what)

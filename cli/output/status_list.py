@@ -1,4 +1,4 @@
-"""A list of things with a status: a table where there is room, else two or three lines each."""
+"""Prints a list of items with a status: a table where there is room, else two or three lines per item."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import QUIET
 
 WIDE = 160
-"""Columns from which on a thing fits into one line."""
+"""Columns of a terminal that shows an item in one line."""
 _WIDEST = 40
 _END_WIDTH = 10
 
@@ -26,33 +26,27 @@ class Columns:
     name: str
     details: Sequence[str]
     ends: Sequence[str]
-    """Short ones at the right."""
+    """Short ones, aligned at the right."""
     remark: str
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Line:
-    """One thing of a list."""
+    """One item of a list."""
 
     state: Text
     name: str
     details: Sequence[str]
-    """One per heading; empty where there is nothing to say."""
+    """One per heading; may be empty."""
     ends: Sequence[str]
     remark: Text
 
 
 def print_lines(console: Console, columns: Columns, lines: Sequence[Line]) -> None:
-    """Print a list.
-
-    Args:
-        console: Where.
-        columns: The headings.
-        lines: The things; at least one.
-    """
-    # What is pasted elsewhere, such as a key, is neither cut off nor broken.
+    """Print a list of at least one item."""
+    # What people copy, such as a key, must be neither cut off nor broken.
     if console.width >= WIDE and all(
-        cell_len(told) <= _WIDEST for line in lines for told in (line.name, *line.details)
+        cell_len(text) <= _WIDEST for line in lines for text in (line.name, *line.details)
     ):
         console.print(_table(columns, lines, console.width))
     else:
@@ -60,26 +54,13 @@ def print_lines(console: Console, columns: Columns, lines: Sequence[Line]) -> No
 
 
 def print_next(console: Console, cursor: str | None) -> None:
-    """Print how to see the next page, if there is one.
-
-    Args:
-        console: Where.
-        cursor: Its cursor.
-    """
+    """Print how to see the next page, if there is one."""
     if cursor:
         console.print(Text(f"\nMore:  --cursor {cursor}", style=QUIET), soft_wrap=True)
 
 
 def print_page(columns: Columns, lines: Sequence[Line], cursor: str | None, *, empty: str, way_out: str) -> None:
-    """Print one page of a list, and how to see the next one; or that there is nothing.
-
-    Args:
-        columns: The headings.
-        lines: The things.
-        cursor: The cursor of the next page.
-        empty: What to say where there are none.
-        way_out: And what to do then, with the command.
-    """
+    """Print one page of a list and how to see the next one; where it is empty, `empty` and the command to try next."""
     console = make_console()
     if lines:
         print_lines(console, columns, lines)
@@ -92,7 +73,7 @@ def print_page(columns: Columns, lines: Sequence[Line], cursor: str | None, *, e
 def _table(columns: Columns, lines: Sequence[Line], width: int) -> Table:
     names = [columns.state, columns.name, *columns.details, *columns.ends]
     cells = [
-        [line.state, *(Text(one_line(told)) for told in (line.name, *line.details)), *map(Text, line.ends)]
+        [line.state, *(Text(one_line(text)) for text in (line.name, *line.details)), *map(Text, line.ends)]
         for line in lines
     ]
     widths = [min(_WIDEST, max(len(name), *(row[place].cell_len for row in cells))) for place, name in enumerate(names)]
@@ -122,13 +103,13 @@ def _print_narrow(console: Console, columns: Columns, lines: Sequence[Line]) -> 
     margin = " " * state_width
     for line in lines:
         console.print(_first_line(line.state, one_line(line.name), line.ends, widths), soft_wrap=True)
-        told = ", ".join(
+        details = ", ".join(
             f"{name.lower()} {one_line(detail)}"
             for name, detail in zip(columns.details, line.details, strict=True)
             if detail
         )
-        if told:
-            console.print(Text(margin + told, style=QUIET), soft_wrap=True)
+        if details:
+            console.print(Text(margin + details, style=QUIET), soft_wrap=True)
         if line.remark:
             remark = line.remark.copy()
             remark.truncate(room, overflow="ellipsis")
