@@ -15,7 +15,7 @@ setup: ## Make .venv with all packages; done only when something changed
 	@scripts/setup
 
 services: setup ## Install RabbitMQ where it is missing (needs root, Debian or Ubuntu)
-	@$(BIN)/python -m stack.install
+	@$(BIN)/python -m jobtrail.stack.install
 
 browser: setup ## Install chromium for the tests where it is missing (needs root, Debian)
 	@$(BIN)/python -m tests.browser.install

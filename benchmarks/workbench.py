@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pika
+import psutil
 from pymongo import MongoClient
 
 from jobtrail.models.topology import stream_names
@@ -22,7 +23,6 @@ RECONCILER = ("jobtrail.cli.main", "dataset:get-status", "--watch")
 WEB = ("jobtrail.cli.main", "web")
 DEAD_LETTERS = ("jobtrail.cli.main", "deadletters", "capture")
 STOP_GRACE_S = 20.0
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class BenchmarkError(Exception):
@@ -84,7 +84,7 @@ class Lane:
 
 
 class MeasuredProcess:
-    """A running process whose use of the machine is read from /proc."""
+    """A running process and its use of the machine."""
 
     def __init__(self, process: ChildProcess, what: str) -> None:
         self._process = process
@@ -105,16 +105,15 @@ class MeasuredProcess:
             raise BenchmarkError(f"{self._what} ended by itself. The end of its log:\n{self._process.log_tail()}")
 
     def peak_memory_mb(self) -> float:
-        """Return the most resident memory that it ever used, in MB of 1024 KB."""
+        """Return its peak resident memory, in MB of 1024 KB; psutil has no such figure on Linux."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         (peak,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
         return int(peak.split()[1]) / 1024
 
     def cpu_s(self) -> float:
         """Return the processor time that it has used, in seconds."""
-        stat = Path(f"/proc/{self._process.pid}/stat").read_text()
-        fields = stat[stat.rindex(")") + 2 :].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+        times = psutil.Process(self._process.pid).cpu_times()
+        return float(times.user + times.system)
 
 
 class Workbench:

@@ -1,4 +1,4 @@
-"""Installing a missing Debian package, for machines on which we are root; others are told what to do."""
+"""Installs a missing Debian package where we are root."""
 
 import contextlib
 import os
@@ -11,22 +11,13 @@ from jobtrail.stack.errors import StackError
 from jobtrail.stack.progress import OnProgress
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
-"""What Debian's packages ask before they start a service; exit code 101 means no."""
+"""Debian's packages run this before they start a service; exit code 101 means no."""
 _ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
 _TIMEOUT_S = 900.0
 
 
 def install(package: str, *, on_progress: OnProgress, otherwise: str) -> None:
-    """Install a package without starting the service that it may bring.
-
-    Args:
-        package: Its name.
-        on_progress: Told what happens.
-        otherwise: The error's text where we may not install.
-
-    Raises:
-        StackError: We are not root, this is no Debian, or the installation failed.
-    """
+    """Install a package without starting its service; where we may not, raise StackError with the text `otherwise`."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise StackError(otherwise)
     on_progress(f"installing {package} with apt-get (once, takes a minute or two)")
@@ -41,20 +32,16 @@ def install(package: str, *, on_progress: OnProgress, otherwise: str) -> None:
 
 
 def disable_service(name: str) -> None:
-    """Keep a service that a package brought from starting with the machine.
-
-    Args:
-        name: The service's name.
-    """
+    """Keep a package's service from starting with the machine."""
     if shutil.which("systemctl"):
-        # Without a running systemd (containers) the links are removed all the same.
+        # Works without a running systemd too, as in containers: it removes links.
         subprocess.run(["systemctl", "disable", name], capture_output=True, check=False)
 
 
 @contextlib.contextmanager
 def _no_service_starts() -> Iterator[None]:
     if _POLICY.exists():
-        # An administrator's own policy stands; the usual one of container images refuses every start.
+        # Keep an administrator's policy; the usual one of container images refuses every start.
         yield
         return
     _POLICY.write_text("#!/bin/sh\nexit 101\n")

@@ -1,4 +1,4 @@
-"""`python -m stack.install`: get the private services' programs, before something with a time limit starts them."""
+"""`python -m jobtrail.stack.install`: installs RabbitMQ and MongoDB, before something with a time limit starts them."""
 
 import sys
 
@@ -8,11 +8,7 @@ from jobtrail.stack.rabbitmq import prepare_server
 
 
 def main() -> int:
-    """Install what is missing.
-
-    Returns:
-        The exit code: 0, or 4 when a service's program can't be had.
-    """
+    """Install what is missing; the exit code is 0, or 4 when a program can't be installed."""
     try:
         prepare_server(_tell)
         prepare_mongod(_tell)

@@ -1,4 +1,4 @@
-"""A private MongoDB: a replica set of one mongod, because transactions and change streams need a replica set."""
+"""A private MongoDB: a replica set of one mongod, because transactions and change streams need one."""
 
 import importlib.util
 import os
@@ -31,14 +31,7 @@ _WAYS_OUT = (
 
 
 def find_mongod() -> Path:
-    """Find the program: on PATH, else the one that the `embedded` extra installed.
-
-    Returns:
-        Its path.
-
-    Raises:
-        StackError: There is none; the message says what to do.
-    """
+    """Find the program: on PATH, else the one that the `embedded` extra installed."""
     on_path = shutil.which("mongod")
     if on_path:
         return Path(on_path)
@@ -53,18 +46,11 @@ def find_mongod() -> Path:
 
 
 def prepare_mongod(on_progress: OnProgress) -> None:
-    """Find the program and install a library that it lacks.
-
-    Args:
-        on_progress: Told what happens.
-
-    Raises:
-        StackError: There is no usable mongod; the message says what to do.
-    """
+    """Find the program, and install a library that it may lack; StackError says what to do where neither works."""
     program = find_mongod()
     outcome = _version(program)
     if outcome.returncode != 0 and "libcurl" in outcome.stderr:
-        # Of the libraries it links, the one that a bare Debian or Ubuntu lacks.
+        # The one library it links that a minimal Debian or Ubuntu lacks.
         debian.install("libcurl4", on_progress=on_progress, otherwise=f"{outcome.stderr.strip()}. {_WAYS_OUT}")
         outcome = _version(program)
     if outcome.returncode != 0:
@@ -72,15 +58,7 @@ def prepare_mongod(on_progress: OnProgress) -> None:
 
 
 class Mongod(PrivateService):
-    """One private mongod.
-
-    Args:
-        folder: Where its data lives.
-        log_file: Its log.
-        port: Its port on 127.0.0.1.
-        state: Where its process is noted.
-        cache_gb: WiredTiger's cache, in GiB; 0.25 is the least it takes.
-    """
+    """One private mongod; `cache_gb` is WiredTiger's cache in GiB, at least 0.25."""
 
     name = NAME
     title = "MongoDB"
@@ -98,11 +76,7 @@ class Mongod(PrivateService):
         return f"mongodb://{HOST}:{self.port}/?replicaSet={REPLICA_SET}"
 
     def spawn(self) -> None:
-        """Start the process; returns at once.
-
-        Raises:
-            StackError: It could not be started.
-        """
+        """Start the process; returns at once."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         allow_open_files()
         process = spawn(
@@ -112,10 +86,10 @@ class Mongod(PrivateService):
                 *("--dbpath", self._folder, "--replSet", REPLICA_SET, "--oplogSize", "512"),
                 *("--wiredTigerCacheSizeGB", str(self._cache_gb), "--quiet"),
                 *("--setParameter", "diagnosticDataCollectionEnabled=false"),
-                # Nobody else of the set could take over, so there is nothing to wait for when it stops.
+                # No other member could take over, so there is nothing to wait for when it stops.
                 *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0"),
-                # Nobody reads the past, for which files of dropped collections would stay open for five minutes: tests
-                # drop so many that the limit of open files was met.
+                # For reads of the past, files of dropped collections would stay open for five minutes: tests drop so
+                # many that they reached the limit of open files.
                 *("--setParameter", "minSnapshotHistoryWindowInSeconds=5"),
             ],
             environment={"PATH": os.defpath, "LC_ALL": "C", "HOME": str(self._folder)},
@@ -125,11 +99,7 @@ class Mongod(PrivateService):
         self._note(process)
 
     def wait_until_up(self) -> None:
-        """Wait until it takes writes; initiates the replica set where that has not been done.
-
-        Raises:
-            StackError: It ended or was not up in time; the message holds the end of its log.
-        """
+        """Wait until it accepts writes; initiate the replica set if necessary."""
         deadline = time.monotonic() + _UP_WITHIN_S
         while not answers(self.port):
             self._check_start(deadline, "it does not answer")
@@ -155,7 +125,7 @@ class Mongod(PrivateService):
         except OperationFailure as error:
             if error.code != _NOT_YET_INITIATED:
                 raise
-            # No election is awaited: a single member becomes primary in the same step.
+            # No election is needed: a single member becomes primary in the same step.
             client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [{"_id": 0, "host": address}]})
             return False
         if config["members"][0]["host"] != address:

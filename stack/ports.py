@@ -1,7 +1,7 @@
-"""Free ports that stay ours: several checkouts and test runs side by side must not pick the same one.
+"""Reserves free ports, so that checkouts and test runs side by side do not pick the same one.
 
-A port is reserved by a socket that is bound to it but never listens. Linux lets a service with SO_REUSEADDR (mongod and
-Erlang set it) listen on that port all the same, while a second search, which binds without it, sees that it is taken.
+A reserved port has a socket bound to it that never listens. Linux lets a service with SO_REUSEADDR (mongod and Erlang
+set it) listen on that port all the same, while a second search, which binds without it, sees that it is taken.
 """
 
 import json
@@ -13,16 +13,12 @@ from jobtrail.stack.errors import StackError
 
 HOST = "127.0.0.1"
 _CANDIDATES = range(20_000, 32_000)
-"""Below Linux's range for outgoing connections, so that none of those takes a port while its service restarts."""
+"""Below Linux's range for outgoing connections, which could take a port while its service restarts."""
 _TRIES = 200
 
 
 class Ports:
-    """The ports of one data folder, remembered between runs.
-
-    Args:
-        path: The file that remembers them.
-    """
+    """The ports of one data folder, remembered between runs."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -30,18 +26,7 @@ class Ports:
         self._claims: list[socket.socket] = []
 
     def reserve(self, name: str, usual: int = 0) -> int:
-        """Reserve a port: the usual one, else last time's, where that is still free; else a new one.
-
-        Args:
-            name: What it is for.
-            usual: The port that people expect it on; 0 is none.
-
-        Returns:
-            The port; the same one at every call until `release`.
-
-        Raises:
-            StackError: No free port was found.
-        """
+        """Reserve the usual port, else last time's if free, else a new one; the same one until `release`."""
         held = self._reserved.get(name)
         if held is None:
             held = (self._bind_usual(usual) if usual else None) or self._bind_own(name)
@@ -56,10 +41,10 @@ class Ports:
         self._claims.clear()
 
     def _bind_usual(self, port: int) -> socket.socket | None:
-        """Take a port that others may want too: bound and not listened on yet, it would be given to them as well."""
+        """Claim a port that other stacks want too; they could also bind it as long as nothing listens on it."""
         claim = socket.socket(socket.AF_UNIX)
         try:
-            # A name in Linux's abstract namespace has one holder, and is free again when that one dies.
+            # A name in Linux's abstract namespace has one holder, and is free again when its holder dies.
             claim.bind(f"\0jobtrail.port.{port}")
         except OSError:
             claim.close()
@@ -82,7 +67,7 @@ class Ports:
             ports = json.loads(self._path.read_text())
             return {str(name): int(port) for name, port in ports.items()}
         except (OSError, ValueError, TypeError, AttributeError):
-            # Missing, or cut off by a crash: it is only a memory, and new ports do as well.
+            # Missing, or cut off by a crash: new ports do as well.
             return {}
 
     def _save(self, ports: dict[str, int]) -> None:
@@ -90,21 +75,13 @@ class Ports:
 
 
 def free_port() -> int:
-    """Find a port of this machine that nobody listens on at the moment."""
+    """Find a port of this machine that is free at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as held:
         return _port_of(held)
 
 
 def answers(port: int, timeout_s: float = 0.5) -> bool:
-    """Tell whether something on this machine accepts connections on a port.
-
-    Args:
-        port: The port on 127.0.0.1.
-        timeout_s: How long to wait, in seconds.
-
-    Returns:
-        Whether the connection was accepted.
-    """
+    """Tell whether something on this machine accepts connections on a port."""
     try:
         with socket.create_connection((HOST, port), timeout=timeout_s):
             return True
@@ -113,7 +90,7 @@ def answers(port: int, timeout_s: float = 0.5) -> bool:
 
 
 def _bind(port: int) -> socket.socket | None:
-    """Take a certain port; closed connections of the last run that still linger on it do no harm."""
+    """Bind a certain port, even if closed connections of the last run still linger on it."""
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -132,7 +109,7 @@ def _bind_new() -> socket.socket:
         except OSError:
             held.close()
             continue
-        # Only now: the bind itself must fail where another stack has reserved the port.
+        # Only now, because the bind must fail where another stack has reserved the port.
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         return held
     raise StackError(f"none of {_TRIES} ports between {_CANDIDATES.start} and {_CANDIDATES.stop} is free")

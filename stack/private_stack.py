@@ -23,15 +23,8 @@ _MIN_FREE_DISK = _GIB
 class PrivateStack:
     """A private RabbitMQ and a private MongoDB; a service whose URL is given is used as it is and not started.
 
-    Use it as a context manager, or call `start` and `stop`. The data stays in the folder for the next start. The
-    services end with this process, however it ends.
-
-    Args:
-        data_dir: The folder for data, logs and the state file; made where it is missing.
-        amqp_url: A broker to use instead of a private one.
-        mongo_url: A replica set to use instead of a private one.
-        cache_gb: Memory for MongoDB's cache, in GiB.
-        on_progress: Told what happens.
+    Use it as a context manager, or call `start` and `stop`. Data stays in the folder for the next start. The services
+    end with this process, however it ends. MongoDB's cache takes `cache_gb` GiB of memory.
     """
 
     def __init__(
@@ -57,55 +50,32 @@ class PrivateStack:
 
     @property
     def urls(self) -> StackUrls:
-        """How to reach the services.
-
-        Raises:
-            StackError: They are not up.
-        """
+        """How to reach the services."""
         if self._urls is None:
             raise StackError("the private services are not up")
         return self._urls
 
     @property
     def rabbitmq(self) -> RabbitMq:
-        """The private broker.
-
-        Raises:
-            StackError: There is none.
-        """
+        """The private broker."""
         if self._rabbitmq is None:
             raise StackError("there is no private RabbitMQ: it was not started, or JOBTRAIL_AMQP_URL is set")
         return self._rabbitmq
 
     @property
     def mongod(self) -> Mongod:
-        """The private database.
-
-        Raises:
-            StackError: There is none.
-        """
+        """The private database."""
         if self._mongod is None:
             raise StackError("there is no private MongoDB: it was not started, or JOBTRAIL_MONGO_URL is set")
         return self._mongod
 
     def reserve_port(self, name: str, usual: int = 0) -> int:
-        """Reserve a port of this machine for a process that belongs to this stack; `stop` gives it back.
-
-        Args:
-            name: What it is for.
-            usual: The port that people expect it on; 0 is none.
-
-        Returns:
-            That port, or a free one where it is taken.
-
-        Raises:
-            StackError: No free port was found.
-        """
+        """Reserve a port for a process of this stack until `stop`: the usual one, or another where that is taken."""
         return self._ports.reserve(name, usual)
 
     @property
     def state(self) -> StackState:
-        """Where processes that belong to this stack are noted, so that the next start cleans up after a crash."""
+        """Where the stack's processes are recorded, so that the next start cleans up after a crash."""
         return self._state
 
     @property
@@ -115,9 +85,6 @@ class PrivateStack:
 
     def start(self) -> StackUrls:
         """Start the services and wait until they are up.
-
-        Returns:
-            How to reach them.
 
         Raises:
             StackBusyError: Another process runs the services of this folder.
@@ -129,9 +96,7 @@ class PrivateStack:
             self.log_folder.mkdir(mode=0o700, exist_ok=True)
             self._lock.acquire()
         except OSError as error:
-            raise SettingError(
-                f"JOBTRAIL_DATA_DIR ({self.data_dir}) must be a folder that we can write: {error}"
-            ) from error
+            raise SettingError(f"JOBTRAIL_DATA_DIR ({self.data_dir}) must be a writable folder: {error}") from error
         try:
             self._clean_up()
             self._make_services()
@@ -142,20 +107,11 @@ class PrivateStack:
         return self.urls
 
     def ended(self) -> list[str]:
-        """Tell which services have ended although nobody stopped the stack.
-
-        Returns:
-            Their names.
-        """
+        """List services that ended although the stack was not stopped."""
         return [service.name for service in self._services() if not service.is_running]
 
     def stop(self, *, grace_s: float | None = None) -> None:
-        """Stop the services, both at once; their data stays. Stopping twice does no harm.
-
-        Args:
-            grace_s: How long they may take to end by themselves, in seconds; None for as long as they usually need.
-                0 kills them.
-        """
+        """Stop both services; kill them after `grace_s` seconds, by default their usual time. Safe to call twice."""
         services = self._services()
         if grace_s != 0:
             for service in services:
@@ -218,7 +174,7 @@ class PrivateStack:
         for service in services:
             self._on_progress(f"starting {service.title} on port {service.port}")
             service.spawn()
-        # The broker boots while the database, which is faster, is waited for.
+        # The database is faster: the broker boots while we wait for it.
         for service in reversed(services):
             service.wait_until_up()
             self._on_progress(f"{service.title} is up after {time.monotonic() - started:.1f} s")

@@ -1,8 +1,8 @@
-"""Child processes that die with their parent, and processes found again by a later run.
+"""Child processes that end with their parent, and processes that a later run finds again.
 
-A child is started in a session of its own, so that Ctrl-C in the terminal reaches only us and we stop the services in
-order. Linux sends it SIGTERM when we die in any way (PR_SET_PDEATHSIG). That signal follows the *thread* which started
-the child, so one thread that lives as long as this process starts them all.
+A child has a session of its own, so that Ctrl-C in the terminal reaches only us and we stop the services in order.
+Linux sends it SIGTERM when we die in any way (PR_SET_PDEATHSIG). That signal comes when the *thread* which started the
+child ends, so one thread that lives as long as this process starts them all.
 """
 
 import contextlib
@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from jobtrail.stack.errors import StackError
 
 _POLL_S = 0.02
@@ -25,59 +27,45 @@ _LOG_TAIL_LINES = 15
 _LOG_TAIL_BYTES = 16_384
 _LOG_MAX_BYTES = 10 * 1024 * 1024
 _OPEN_FILES = 65_536
-"""What MongoDB asks for. RabbitMQ's runtime makes tables for as many as it may open, so no more than that."""
+"""As many as MongoDB recommends; RabbitMQ's runtime allocates a table for all it may open, so no more."""
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stack-spawner")
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class ProcessIdentity:
-    """Which process is meant, even when its number has been given to another one since."""
+    """A process, told apart from a later one with the same number."""
 
     pid: int
     started_ticks: int
-    """The kernel's clock ticks from the machine's start to the process's."""
+    """Clock ticks between the start of the machine and that of the process: no change of the clock alters them."""
 
     @classmethod
     def of(cls, pid: int) -> "ProcessIdentity | None":
-        """Look a process up.
-
-        Args:
-            pid: Its number.
-
-        Returns:
-            Its identity, or None when there is no such process or it has ended.
-        """
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except OSError:
-            return None
-        # The second field, the command's name in parentheses, may hold anything: the fields are counted from its end.
-        fields = stat[stat.rindex(")") + 2 :].split()
-        return None if fields[0] in "ZX" else cls(pid=pid, started_ticks=int(fields[19]))
+        """Look a process up; None when it does not exist or has ended."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            if process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+                return cls._read(process)
+        return None
 
     @classmethod
     def of_this_process(cls) -> "ProcessIdentity":
-        """Return the identity of the process that asks.
+        """Return our own identity."""
+        return cls._read(psutil.Process())
 
-        Raises:
-            StackError: There is no /proc to read it from.
-        """
-        own = cls.of(os.getpid())
-        if own is None:
-            raise StackError("the private services need Linux with /proc mounted")
-        return own
+    @classmethod
+    def _read(cls, process: psutil.Process) -> "ProcessIdentity":
+        after_boot_s = process.create_time() - psutil.boot_time()
+        return cls(pid=process.pid, started_ticks=round(after_boot_s * _TICKS_PER_S))
 
     @property
     def is_alive(self) -> bool:
-        """Whether this very process still runs."""
+        """Whether this process still runs."""
         return ProcessIdentity.of(self.pid) == self
 
     def stop(self, grace_s: float) -> None:
-        """Stop it with all that it started: SIGTERM, and SIGKILL when that was not enough.
-
-        Args:
-            grace_s: How long it may take to end by itself, in seconds; 0 kills at once.
-        """
+        """Stop it and its children: SIGTERM, then after `grace_s` seconds SIGKILL; 0 kills at once."""
         if grace_s > 0 and self.is_alive:
             _signal(self.pid, signal.SIGTERM)
             _signal(self.pid, signal.SIGCONT)
@@ -93,7 +81,7 @@ class ProcessIdentity:
 
 
 class ChildProcess:
-    """One process that we started. Make it with `spawn`."""
+    """A process that `spawn` started."""
 
     def __init__(self, popen: "subprocess.Popen[bytes]", log_file: Path) -> None:
         self._popen = popen
@@ -112,34 +100,30 @@ class ChildProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """Its exit code, minus the signal's number when a signal ended it, or None while it runs."""
+        """Its exit code; the negative number of the signal that ended it; None while it runs."""
         return self._popen.poll()
 
     def terminate(self) -> None:
-        """Ask it to end, also when it is frozen; returns at once."""
+        """Send SIGTERM, which also ends a frozen process; returns at once."""
         if self.is_running:
             _signal(self.pid, signal.SIGTERM)
             _signal(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it and all that it started, without a chance to clean up."""
+        """Kill it and its children."""
         _signal_group(self.pid, signal.SIGKILL)
         self._popen.wait()
 
     def stop(self, grace_s: float) -> None:
-        """Stop it: SIGTERM, and SIGKILL when that was not enough.
-
-        Args:
-            grace_s: How long it may take to end by itself, in seconds.
-        """
+        """Stop it: SIGTERM, then after `grace_s` seconds SIGKILL."""
         deadline = time.monotonic() + grace_s
         self.terminate()
         while self.is_running and (left_s := deadline - time.monotonic()) > 0:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._popen.wait(min(left_s, _AGAIN_AFTER_S))
-            # Erlang passes over a signal that comes while it is just starting.
+            # Erlang ignores a signal that comes while it starts.
             self.terminate()
-        # Also after a clean end: helpers that it left in its group go too.
+        # Also after a clean end, because it may leave helpers in its group.
         self.kill()
 
     def log_tail(self) -> str:
@@ -148,7 +132,7 @@ class ChildProcess:
 
 
 def allow_open_files() -> None:
-    """Let what is started from now on open as many files as a database needs, or as the system allows us."""
+    """Let processes started from now on open as many files as a database needs, or as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -158,20 +142,7 @@ def allow_open_files() -> None:
 def spawn(
     command: Sequence[str | Path], *, environment: Mapping[str, str], folder: Path, log_file: Path
 ) -> ChildProcess:
-    """Start a process that ends when this one does.
-
-    Args:
-        command: The program and its arguments.
-        environment: Its whole environment.
-        folder: Its working folder.
-        log_file: Where its stdout and stderr are appended; a large one is set aside first.
-
-    Returns:
-        The running process.
-
-    Raises:
-        StackError: It could not be started.
-    """
+    """Start a process that ends when this one does; its output is appended to `log_file`, rotated when large."""
     arguments = [*_die_with_parent(), *(str(part) for part in command)]
     if log_file.exists() and log_file.stat().st_size > _LOG_MAX_BYTES:
         log_file.replace(log_file.with_suffix(".old"))
@@ -198,14 +169,7 @@ def spawn(
 
 
 def log_tail(log_file: Path) -> str:
-    """Read the end of a log.
-
-    Args:
-        log_file: The file; it need not exist.
-
-    Returns:
-        Its last lines, or a note that there are none.
-    """
+    """Return the last lines of a log, or a note that it is empty."""
     try:
         with log_file.open("rb") as log:
             log.seek(max(0, log_file.stat().st_size - _LOG_TAIL_BYTES))
@@ -216,7 +180,7 @@ def log_tail(log_file: Path) -> str:
 
 
 def _die_with_parent() -> list[str]:
-    """util-linux's setpriv asks the kernel for the signal and then becomes the program."""
+    """Prefix a command with util-linux's setpriv, which asks the kernel for the signal and then becomes the program."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 

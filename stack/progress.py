@@ -1,4 +1,4 @@
-"""How long steps tell what they are doing."""
+"""How long steps report what they are doing."""
 
 from collections.abc import Callable
 
@@ -7,8 +7,4 @@ OnProgress = Callable[[str], None]
 
 
 def no_progress(_line: str) -> None:
-    """Pass over what is told.
-
-    Args:
-        _line: The line.
-    """
+    """Report nothing."""

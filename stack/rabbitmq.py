@@ -1,8 +1,8 @@
 """A private RabbitMQ node: own name, ports, folders, cookie, user and epmd, on 127.0.0.1 only.
 
-Debian's /usr/sbin wrapper switches to a user who can't write our folders, so the server's own script is run. Erlang
-nodes find each other through epmd, a daemon that the first node leaves behind on the machine's standard port: ours has
-a port of its own and ends with us. RabbitMQ's settings: https://www.rabbitmq.com/docs/configure
+Debian's /usr/sbin wrapper switches to a user who can't write to our folders, so we run the server's own script. Erlang
+nodes find each other through epmd, a daemon that the first node leaves behind on the machine's standard port; ours has
+its own port and ends with us. RabbitMQ's settings: https://www.rabbitmq.com/docs/configure
 """
 
 import os
@@ -28,7 +28,7 @@ NAME = "rabbitmq"
 EPMD = "epmd"
 USER = "jobtrail"
 NODE = "jobtrail@localhost"
-"""Not the machine's name: data must still belong to the node when the machine is renamed."""
+"""Not the machine's name, so that data still belongs to the node when the machine is renamed."""
 _UP_WITHIN_S = 90.0
 SERVER_VARIABLE = "JOBTRAIL_RABBITMQ_SERVER"
 """Names another server script than the installed one; `scripts/rabbitmq4` makes one, with its tools beside it."""
@@ -43,18 +43,11 @@ _WAYS_OUT = (
 
 
 def find_server() -> Path | None:
-    """Find RabbitMQ's server script: the one that `JOBTRAIL_RABBITMQ_SERVER` names, else Debian's, else one on PATH.
-
-    Returns:
-        Its path, or None where RabbitMQ is not installed.
-
-    Raises:
-        StackError: What the variable names is not there.
-    """
+    """Find RabbitMQ's server script: the one that `JOBTRAIL_RABBITMQ_SERVER` names, else Debian's, else one on PATH."""
     named = os.environ.get(SERVER_VARIABLE)
     if named:
         if not Path(named).is_file():
-            raise StackError(f"{SERVER_VARIABLE} names {named}, which is no file")
+            raise StackError(f"{SERVER_VARIABLE} names {named}, which is not a file")
         return Path(named)
     if _SERVER.is_file():
         return _SERVER
@@ -63,28 +56,14 @@ def find_server() -> Path | None:
 
 
 def prepare_server(on_progress: OnProgress) -> None:
-    """Install RabbitMQ where it is missing and we are root.
-
-    Args:
-        on_progress: Told what happens.
-
-    Raises:
-        StackError: There is no RabbitMQ and it could not be installed; the message says what to do.
-    """
+    """Install RabbitMQ where it is missing and we are root; else StackError says what to do."""
     if find_server() is None:
         debian.install("rabbitmq-server", on_progress=on_progress, otherwise=_WAYS_OUT)
         debian.disable_service("rabbitmq-server")
 
 
 class RabbitMq(PrivateService):
-    """One private RabbitMQ node.
-
-    Args:
-        folder: Where its data, settings and cookie live.
-        log_folder: Where its logs go.
-        ports: Where its ports are reserved.
-        state: Where its processes are noted.
-    """
+    """One private RabbitMQ node."""
 
     name = NAME
     title = "RabbitMQ"
@@ -104,11 +83,7 @@ class RabbitMq(PrivateService):
         return f"amqp://{USER}:{self._secret('password')}@{HOST}:{self.port}/"
 
     def spawn(self) -> None:
-        """Start its process, and epmd where that does not run; returns at once.
-
-        Raises:
-            StackError: One could not be started.
-        """
+        """Start its process, and epmd if that does not run; returns at once."""
         server = find_server()
         if server is None:
             raise StackError(_WAYS_OUT)
@@ -127,11 +102,7 @@ class RabbitMq(PrivateService):
         self._note(spawn([server], environment=environment, folder=self._folder, log_file=log_file))
 
     def wait_until_up(self) -> None:
-        """Wait until a client can log in.
-
-        Raises:
-            StackError: It ended or was not up in time; the message holds the end of its log.
-        """
+        """Wait until a client can log in."""
         deadline = time.monotonic() + _UP_WITHIN_S
         while not self._speaks_amqp():
             self._check_start(deadline, "its port does not answer, or not in AMQP")
@@ -147,23 +118,12 @@ class RabbitMq(PrivateService):
         self._stop_epmd()
 
     def kill(self) -> None:
-        """End it at once, as a crash would; its data stays."""
+        """Kill it, as a crash would; its data stays."""
         super().kill()
         self._stop_epmd()
 
     def control(self, *arguments: str, timeout_s: float = 60.0) -> str:
-        """Run one `rabbitmqctl` command on the node.
-
-        Args:
-            *arguments: The command and its arguments, such as `"add_vhost", "tests"`.
-            timeout_s: How long it may take, in seconds.
-
-        Returns:
-            What it printed.
-
-        Raises:
-            StackError: It failed.
-        """
+        """Run one `rabbitmqctl` command on the node, such as `"add_vhost", "tests"`, and return its output."""
         server = find_server()
         if server is None:
             raise StackError(_WAYS_OUT)
@@ -202,7 +162,7 @@ class RabbitMq(PrivateService):
             "distribution.listener.port_range.max": self._distribution_port,
             "default_user": USER,
             "default_pass": self._secret("password"),
-            # A developer's machine shares memory and disk with much else: it neither blocks early nor fills them.
+            # A developer's machine has other uses for its memory and disk: don't block early, and don't fill them.
             "vm_memory_high_watermark.relative": 0.5,
             "disk_free_limit.absolute": "200MB",
             "log.file.rotation.size": 10 * 1024 * 1024,
@@ -212,7 +172,7 @@ class RabbitMq(PrivateService):
         _write_private(self._folder / "rabbitmq.conf", lines)
 
     def _environment(self) -> dict[str, str]:
-        """Everything that the scripts would else take from the machine's own installation."""
+        """Everything that the scripts would otherwise take from the machine's own installation."""
         loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
         return {
             "PATH": os.environ.get("PATH", os.defpath),
@@ -234,7 +194,7 @@ class RabbitMq(PrivateService):
             "RABBITMQ_LOG_BASE": str(self._log_folder),
             "RABBITMQ_LOGS": str(self._log_folder / "rabbitmq.log"),
             "RABBITMQ_CTL_ERL_ARGS": loopback,
-            # The script then becomes the Erlang process instead of waiting beside it: pid and signals are the node's.
+            # Then the script becomes the Erlang process instead of waiting for it: pid and signals are the node's.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
@@ -243,7 +203,7 @@ class RabbitMq(PrivateService):
         return self._folder / "home"
 
     def _secret(self, name: str) -> str:
-        """The node takes the password at its very first start only, so it is kept."""
+        """Return a password, made once: the node takes it at its first start only."""
         path = self._folder / name
         if not path.exists():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -251,7 +211,7 @@ class RabbitMq(PrivateService):
         return path.read_text()
 
     def _speaks_amqp(self) -> bool:
-        """A client library would log each failed try as an error, so the first bytes are exchanged by hand."""
+        """Exchange the first bytes by hand, because a client library would log each failed try as an error."""
         try:
             with socket.create_connection((HOST, self.port), timeout=1.0) as connection:
                 connection.sendall(_AMQP_HEADER)

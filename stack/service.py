@@ -1,4 +1,4 @@
-"""A private service: one process that is started, watched and stopped, on the same port and data each time."""
+"""A private service: one process that is started, watched and stopped, with the same port and data each time."""
 
 import time
 from abc import ABC, abstractmethod
@@ -10,18 +10,13 @@ from jobtrail.stack.state import StackState
 
 
 class PrivateService(ABC):
-    """One private service. It may be stopped or killed and started again.
-
-    Args:
-        port: Its port on 127.0.0.1.
-        state: Where its process is noted.
-    """
+    """One private service. It may be stopped or killed and started again."""
 
     name: ClassVar[str]
     title: ClassVar[str]
     """What people call it."""
     stop_grace_s: ClassVar[float]
-    """How long it may take to end by itself, in seconds, unless somebody says otherwise."""
+    """Seconds that it usually needs to end by itself."""
 
     def __init__(self, port: int, state: StackState) -> None:
         self.port = port
@@ -30,11 +25,7 @@ class PrivateService(ABC):
 
     @property
     def pid(self) -> int:
-        """The number of its process.
-
-        Raises:
-            StackError: It was not started.
-        """
+        """The number of its process."""
         return self._started().pid
 
     @property
@@ -44,53 +35,36 @@ class PrivateService(ABC):
 
     @abstractmethod
     def spawn(self) -> None:
-        """Start its process; returns at once.
-
-        Raises:
-            StackError: It could not be started.
-        """
+        """Start its process; returns at once."""
 
     @abstractmethod
     def wait_until_up(self) -> None:
-        """Wait until it can be used.
-
-        Raises:
-            StackError: It ended or was not up in time; the message holds the end of its log.
-        """
+        """Wait until it can be used; StackError has the end of its log."""
 
     def start(self) -> None:
-        """Start it and wait until it can be used.
-
-        Raises:
-            StackError: It could not be started, or was not up in time.
-        """
+        """Start it and wait until it can be used."""
         self.spawn()
         self.wait_until_up()
 
     def terminate(self) -> None:
-        """Ask it to end; returns at once. `stop` waits for the end."""
+        """Send SIGTERM; returns at once. `stop` waits for the end."""
         if self._process:
             self._process.terminate()
 
     def stop(self, grace_s: float | None = None) -> None:
-        """Stop it; its data stays.
-
-        Args:
-            grace_s: How long it may take to end by itself, in seconds, before it is killed; None for as long as it
-                usually needs.
-        """
+        """Stop it; its data stays. It is killed after `grace_s` seconds, by default after its usual time."""
         if self._process:
             self._process.stop(self.stop_grace_s if grace_s is None else grace_s)
             self._state.forget_process(self.name)
 
     def kill(self) -> None:
-        """End it at once, as a crash would; its data stays."""
+        """Kill it, as a crash would; its data stays."""
         if self._process:
             self._process.kill()
             self._state.forget_process(self.name)
 
     def _note(self, process: ChildProcess) -> None:
-        """Take note of a process that was started."""
+        """Record a process that was started."""
         self._process = process
         self._state.note_process(self.name, process.identity)
 
@@ -100,7 +74,7 @@ class PrivateService(ABC):
         return self._process
 
     def _check_start(self, deadline: float, reason: str) -> None:
-        """Give up where it has ended, or the time is up; the reason is why it can't be used yet."""
+        """Raise StackError if it has ended, or if the time is up; the reason is why it can't be used yet."""
         process = self._started()
         if not process.is_running:
             problem = "ended while it started"

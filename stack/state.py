@@ -1,4 +1,4 @@
-"""What a data folder knows of its services: their URLs, who runs them, and the processes to find after a crash."""
+"""What a data folder records about its services: their URLs, who runs them, and the processes to find after a crash."""
 
 import contextlib
 import fcntl
@@ -26,11 +26,7 @@ class StackUrls:
 
 
 class StackState:
-    """The state file of one data folder, readable by its owner only and always whole.
-
-    Args:
-        data_dir: The folder.
-    """
+    """The state file of one data folder; only its owner can read it, and each write replaces it as a whole."""
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / STATE_FILE
@@ -42,45 +38,27 @@ class StackState:
         self._started_at = datetime.now(UTC)
 
     def note_process(self, name: str, identity: ProcessIdentity) -> None:
-        """Remember a process, so that a later run can clean it up.
-
-        Args:
-            name: What it is, such as `mongod`.
-            identity: Which process it is.
-        """
+        """Record a process such as `mongod`, so that a later run can clean it up."""
         self._processes[name] = identity
         self._write()
 
     def forget_process(self, name: str) -> None:
-        """Forget a process that has ended.
-
-        Args:
-            name: What it was.
-        """
+        """Forget a process that has ended."""
         if self._processes.pop(name, None):
             self._write()
 
     def note_up(self, urls: StackUrls, ports: list[int]) -> None:
-        """Tell other processes that the services are up.
-
-        Args:
-            urls: How to reach them.
-            ports: The ports on 127.0.0.1 that must answer for that to be true.
-        """
+        """Let other processes know that the services are up, as long as these ports of 127.0.0.1 answer."""
         self._urls, self._ports = urls, ports
         self._write()
 
     def note_settings(self, settings: Mapping[str, str]) -> None:
-        """Tell other processes what was chosen for those that belong to the stack.
-
-        Args:
-            settings: Values by field name of `models.settings.Settings`.
-        """
+        """Let other processes know which settings were chosen for the stack, by field name."""
         self._settings = settings
         self._write()
 
     def clear(self) -> None:
-        """Remove the file: nothing runs any more."""
+        """Remove the file, because nothing runs any more."""
         self._processes.clear()
         self._urls = None
         self._settings = {}
@@ -104,17 +82,7 @@ class StackState:
 
 
 def find_running(data_dir: Path) -> StackUrls | None:
-    """Find the running private stack of a folder.
-
-    Args:
-        data_dir: The folder.
-
-    Returns:
-        How to reach it, or None when it is not running or not up yet.
-
-    Raises:
-        StackError: The state file is damaged.
-    """
+    """Find the running private stack of a folder; None while it is not up."""
     content = _load(data_dir)
     amqp_url, mongo_url, ports = content.get("amqp_url"), content.get("mongo_url"), content.get("ports")
     if not isinstance(amqp_url, str) or not isinstance(mongo_url, str) or not isinstance(ports, list):
@@ -126,39 +94,18 @@ def find_running(data_dir: Path) -> StackUrls | None:
 
 
 def noted_settings(data_dir: Path) -> dict[str, str]:
-    """Read what was chosen for the processes that belong to a folder's stack, which runs.
-
-    Args:
-        data_dir: The folder.
-
-    Returns:
-        Values by field name of `models.settings.Settings`.
-    """
+    """Read the settings that were chosen for a folder's running stack, by field name."""
     settings = _load(data_dir).get("settings")
     return {str(name): str(value) for name, value in settings.items()} if isinstance(settings, dict) else {}
 
 
 def left_behind(data_dir: Path) -> dict[str, ProcessIdentity]:
-    """Find the services that a killed run left behind in a folder.
-
-    Args:
-        data_dir: The folder; its lock must be held, else the processes may be another run's.
-
-    Returns:
-        The processes that still run, by name.
-
-    Raises:
-        StackError: The state file is damaged.
-    """
+    """Find processes that a killed run left behind, by name. The lock must be held: else they may be another run's."""
     return {name: process for name, process in _processes(_load(data_dir)).items() if process.is_alive}
 
 
 class FolderLock:
-    """Makes sure that one process at a time runs the services of a folder. The kernel frees it when its holder dies.
-
-    Args:
-        data_dir: The folder.
-    """
+    """Lets one process at a time run the services of a folder; the kernel frees it when its holder dies."""
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / _LOCK_FILE
@@ -170,11 +117,7 @@ class FolderLock:
         return self._descriptor is not None
 
     def acquire(self) -> None:
-        """Take the lock.
-
-        Raises:
-            StackBusyError: Another process holds it; the message names it.
-        """
+        """Take the lock."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Keeps long-running child processes alive: who ends is started again, after pauses that grow."""
+"""Keeps long-running child processes alive: restarts those that end, after growing pauses."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from jobtrail.stack.progress import OnProgress, no_progress
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 _STEADY_AFTER_S = 60.0
-"""Who ran that long has recovered: the next pause is the first one again."""
+"""A program that ran that long has recovered: its next pause is the first one again."""
 _POLL_S = 0.05
 
 
@@ -20,7 +20,7 @@ class Program:
     """What to run."""
 
     name: str
-    """For people; also the name of its log."""
+    """Also the name of its log."""
     command: Sequence[str | Path]
     environment: Mapping[str, str] = field(repr=False)
     """Its whole environment, secrets included."""
@@ -29,47 +29,28 @@ class Program:
 
 
 class Supervisor:
-    """Runs a group of programs that are started and stopped together.
-
-    Args:
-        programs: What to run.
-        log_folder: Where each program's output is appended, to `<name>.log`.
-        on_progress: Told when a program ends by itself and when it is started again.
-    """
+    """Runs programs that are started and stopped together; each logs to `<name>.log` in the folder."""
 
     def __init__(self, programs: Sequence[Program], *, log_folder: Path, on_progress: OnProgress = no_progress) -> None:
         self._watched = [_Watched(program, log_folder / f"{program.name}.log", on_progress) for program in programs]
 
     @property
     def running(self) -> int:
-        """How many of the programs run at this moment."""
+        """How many of the programs run at the moment."""
         return sum(watched.is_running for watched in self._watched)
 
     def start(self) -> None:
-        """Start all programs.
-
-        Raises:
-            StackError: One could not be started.
-        """
+        """Start all programs."""
         for watched in self._watched:
             watched.start()
 
     def check(self) -> None:
-        """Start again what has ended and whose pause is over; call it a few times a second.
-
-        Raises:
-            StackError: One could not be started.
-        """
+        """Restart programs that have ended and whose pause is over; call it a few times a second."""
         for watched in self._watched:
             watched.check()
 
     def stop(self, grace_s: float, *, hurry: Callable[[], bool] = lambda: False) -> None:
-        """Stop all programs at once: SIGTERM, and SIGKILL for those whom that does not end. Twice does no harm.
-
-        Args:
-            grace_s: How long they may take to end by themselves, in seconds.
-            hurry: Asked again and again; true ends the patience.
-        """
+        """Stop all programs: SIGTERM, then SIGKILL after `grace_s` seconds or once `hurry()` is true."""
         for watched in self._watched:
             watched.terminate()
         deadline = time.monotonic() + grace_s
@@ -90,7 +71,7 @@ class _Watched:
         self._started_at = 0.0
         self._pause_s = FIRST_PAUSE_S
         self._due_at: float | None = None
-        """When the ended process is to be started again."""
+        """When the ended process will be restarted."""
 
     @property
     def is_running(self) -> bool:
@@ -114,7 +95,7 @@ class _Watched:
             self._plan_restart(self._process, now)
         elif now >= self._due_at:
             self.start()
-            self._on_progress(f"started {self._program.name} again")
+            self._on_progress(f"restarted {self._program.name}")
 
     def terminate(self) -> None:
         if self._process is not None:
@@ -128,11 +109,11 @@ class _Watched:
     def _plan_restart(self, process: ChildProcess, now: float) -> None:
         if now - self._started_at >= _STEADY_AFTER_S:
             self._pause_s = FIRST_PAUSE_S
-        # What it started must not work on beside its successor.
+        # Its children must not run on beside its successor.
         process.kill()
         self._on_progress(
             f"{self._program.name} ended unexpectedly ({_cause(process.exit_code)}); "
-            f"it is started again in {self._pause_s:g} s; its log: {self._log_file}"
+            f"restarting it in {self._pause_s:g} s; its log: {self._log_file}"
         )
         self._due_at = now + self._pause_s
         self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 2)

@@ -1,11 +1,12 @@
-"""The analyzer simulator: an HTTP server like the analyzer's API, whose datasets walk from Pending to their end.
+"""The analyzer simulator: an HTTP server like the analyzer's API, whose datasets advance from Pending to their end.
 
-`python -m stack.analyzer` serves at `JOBTRAIL_ANALYZER_URL`, for `JOBTRAIL_ANALYZER_TOKEN`. With that bearer token:
+`python -m jobtrail.stack.demo.analyzer` serves at `JOBTRAIL_ANALYZER_URL`. With `JOBTRAIL_ANALYZER_TOKEN` as
+the bearer token:
 
-    GET    /datasets/ID            the dataset, as the real API tells it
+    GET    /datasets/ID            the dataset, as the real API describes it
     GET    /datasets               all of them
     POST   /datasets               a new one: {"id": "ds-1", "plan": {"pending_s": 2, "error_message": "no images"}}
-    PUT    /control/troubles[/ID]  something else instead, for all or one: {"status_code": 429, "retry_after": "2"}
+    PUT    /control/troubles[/ID]  misbehave, for all or one: {"status_code": 429, "retry_after": "2"}
     DELETE /control/troubles[/ID]  back to normal
 """
 
@@ -33,24 +34,17 @@ _SHUTDOWN_S = 1.0
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Plan:
-    """How a dataset walks through its statuses."""
+    """How a dataset advances through its statuses."""
 
     pending_s: float = 2.0
-    """Seconds until it is in work."""
+    """Seconds until it is Analyzing."""
     analyzing_s: float = 8.0
     """Seconds from then to its end."""
     error_message: str | None = None
-    """Why it fails; None when it ends well."""
+    """Why it fails; None when it succeeds."""
 
     def at(self, age_s: float) -> Mapping[str, object]:
-        """Tell how far a dataset is.
-
-        Args:
-            age_s: Seconds since it was made.
-
-        Returns:
-            The fields of the API's answer but for the id.
-        """
+        """Return the fields of the API's answer, without the id, when a dataset is `age_s` seconds old."""
         worked_s = age_s - self.pending_s
         if worked_s < 0:
             return {"status": DatasetStatus.PENDING, "progress": 0}
@@ -63,37 +57,37 @@ class Plan:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Trouble:
-    """What the simulator does instead of answering as it should."""
+    """How the simulator misbehaves."""
 
     status_code: int | None = None
-    """Answers with this status code; None leaves code and body as they should be."""
+    """Answers with this status code; None means the correct answer."""
     body: str = ""
-    """The body that goes with it."""
+    """The body of that answer."""
     retry_after: str | None = None
-    """The header `Retry-After` that goes with it."""
+    """Its header `Retry-After`."""
     delay_s: float = 0.0
     """Waits so many seconds before anything else."""
     disconnects: bool = False
     """Closes the connection and answers nothing."""
     times: int | None = None
-    """How many requests meet it; None is all."""
+    """How many requests it affects; None is all."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What the simulator saw of those who ask for a dataset."""
+    """What the simulator saw of its clients."""
 
     requests: Counter[str]
-    """Questions by dataset."""
+    """By dataset."""
     connections: set[object]
-    """The senders' addresses."""
+    """The clients' addresses."""
     in_flight: int = 0
     most_in_flight: int = 0
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class NewDataset:
-    """What is asked for by `POST /datasets`."""
+    """The body of `POST /datasets`."""
 
     id: str
     plan: Plan = Plan()
@@ -102,17 +96,11 @@ class NewDataset:
 _NEW_DATASET = TypeAdapter(NewDataset)
 _TROUBLE = TypeAdapter(Trouble)
 _ANY = ""
-"""Stands for all datasets where a dataset's id is expected."""
+"""In place of a dataset's id: all datasets."""
 
 
 class AnalyzerSimulator:
-    """The simulator. In an `async with` statement it serves on 127.0.0.1.
-
-    Args:
-        token: The bearer token that it asks for.
-        port: The port; 0 picks a free one.
-        prefix: What its paths begin with, such as `/api/v1`.
-    """
+    """The simulator. Within an `async with` block it serves on 127.0.0.1; port 0 picks a free one."""
 
     def __init__(self, token: str, *, port: int = 0, prefix: str = "") -> None:
         self._token = token
@@ -127,11 +115,7 @@ class AnalyzerSimulator:
         )
 
     async def __aenter__(self) -> Self:
-        """Start to listen.
-
-        Raises:
-            OSError: The port is taken.
-        """
+        """Start to listen."""
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
         self._port = self._runner.addresses[0][1]
@@ -148,34 +132,20 @@ class AnalyzerSimulator:
         return f"http://127.0.0.1:{self._port}{self._prefix}"
 
     def add(self, dataset_id: str, plan: Plan | None = None) -> None:
-        """Make a dataset, or let one begin anew; its way begins now.
-
-        Args:
-            dataset_id: Its id.
-            plan: Its way.
-        """
+        """Create a dataset, or restart an existing one."""
         self._datasets[dataset_id] = (plan or Plan(), monotonic())
 
     def trouble(self, trouble: Trouble, dataset_id: str = _ANY) -> None:
-        """Do something else from now on.
-
-        Args:
-            trouble: What.
-            dataset_id: For whom; without it, for all that have no trouble of their own.
-        """
+        """Misbehave from now on: for one dataset, or for all without a trouble of their own."""
         self._troubles[dataset_id] = trouble
         self._met[dataset_id] = 0
 
     def behave(self, dataset_id: str = _ANY) -> None:
-        """End a trouble.
-
-        Args:
-            dataset_id: As it was given to `trouble`.
-        """
+        """End a trouble."""
         self._troubles.pop(dataset_id, None)
 
     def application(self) -> web.Application:
-        """Return it as an aiohttp application."""
+        """Make its aiohttp application."""
         application = web.Application(middlewares=[self._guard])
         router = application.router
         router.add_get(f"{self._prefix}/datasets", self._list)
@@ -253,11 +223,7 @@ class AnalyzerSimulator:
 
 
 def main() -> None:
-    """Serve until SIGTERM.
-
-    Raises:
-        SettingError: The settings name no address or no token.
-    """
+    """Serve until SIGTERM."""
     settings = load_settings()
     if settings.analyzer_url is None or settings.analyzer_token is None:
         raise SettingError(

@@ -1,4 +1,4 @@
-"""Plays the console and the analyzer: asks for datasets, lets them walk to their ends, has some of them worked on."""
+"""Simulates the console and the analyzer: requests datasets, advances them, and submits jobs for some of them."""
 
 import asyncio
 import logging
@@ -47,11 +47,11 @@ _MAX_OPEN = 4
 _PAUSE_S = (4.0, 9.0)
 """Seconds between two new datasets."""
 _TICK_S = 0.5
-"""After so many seconds the analyzer knows a dataset that somebody else asked for."""
+"""Seconds after which the analyzer knows a dataset that was requested elsewhere."""
 _FAILING_SHARE = 0.2
 _JOB_S = (2.0, 6.0)
 _JOBS_SHARE = 0.8
-"""So many of the datasets are also worked on by the demo's workers; the others only the schedule finds complete."""
+"""The share of datasets that the demo's workers work on too; the others are completed by the analyzer alone."""
 _LOST_FILE_SHARE = 0.15
 _chance = random.SystemRandom()
 logger = logging.getLogger(__name__)
@@ -59,26 +59,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Wish:
-    """A dataset that somebody will ask for."""
+    """A dataset that will be requested."""
 
     group: SeedGroup
     plan: Plan
     jobs: tuple[str, ...]
-    """The extractors that are to work on it."""
+    """The extractors that work on it."""
     job_s: float = 0.0
-    """Seconds that each of them takes over it."""
+    """Seconds that each of them takes."""
     file_is_lost: bool = False
-    """Whether they find nothing to work on: then its jobs tell another end than the analyzer."""
+    """Whether they find no file: then the jobs disagree with the analyzer."""
 
 
 class Population:
-    """Those who ask for datasets.
-
-    Args:
-        settings: The broker and the streams of updates.
-        console: The console's collections.
-        analyzer: Where datasets walk through their statuses.
-    """
+    """The users who request datasets."""
 
     def __init__(self, settings: Settings, console: Console, analyzer: AnalyzerSimulator) -> None:
         self._settings = settings
@@ -90,7 +84,7 @@ class Population:
         self._folder = settings.data_dir / "demo" / "datasets"
 
     async def live(self) -> None:
-        """Ask for datasets now and then, until cancelled."""
+        """Request datasets now and then, until cancelled."""
         await self._prepare()
         clock = asyncio.get_running_loop().time
         due_at = clock()
@@ -105,7 +99,7 @@ class Population:
             await asyncio.sleep(_TICK_S)
 
     async def _prepare(self) -> None:
-        """Make what the workers need; wait until somebody stores what they say."""
+        """Write the files that the workers need, and wait until updates are stored."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for group in _GROUPS:
             (self._folder / _file_name(group)).write_text(group.model_dump_json(indent=2))
@@ -125,11 +119,7 @@ class Population:
         return True
 
     async def _adopt(self) -> int:
-        """Let the analyzer know the open datasets that are new to it: an earlier run's, and what was asked for by hand.
-
-        Returns:
-            How many datasets are open.
-        """
+        """Add open datasets of an earlier run or requested by hand to the analyzer; return how many are open."""
         open_ids = set(await self._jobs.open_ids())
         for dataset_id in open_ids - self._known:
             self._analyzer.add(dataset_id, _plan())
@@ -139,7 +129,7 @@ class Population:
     async def _ask(self, wish: Wish) -> None:
         group = wish.group
         dataset_id = f"{_slug(group)}-{uuid4().hex[:8]}"
-        # First here: an analyzer that is asked for a dataset must know it.
+        # First of all, because the analyzer must know a dataset before it is asked about it.
         self._analyzer.add(dataset_id, wish.plan)
         self._known.add(dataset_id)
         dataset = SeedDataset(dataset_id=dataset_id, group=group.name)
@@ -163,7 +153,7 @@ class Population:
 
 
 def _wishes() -> Iterator[Wish]:
-    """Begin with one that is soon complete, so that a newcomer sees the whole way of a dataset; go on by chance."""
+    """Begin with one that completes soon, so that a newcomer sees a whole dataset; continue at random."""
     yield Wish(group=_GROUPS[0], plan=Plan(pending_s=1, analyzing_s=3), jobs=(flaky.NAME,), job_s=4.5)
     while True:
         group = _chance.choice(_GROUPS)
@@ -191,11 +181,7 @@ def _file_name(group: SeedGroup) -> str:
 
 
 async def play() -> None:
-    """Answer as the analyzer at `JOBTRAIL_ANALYZER_URL`, and ask for datasets, until cancelled.
-
-    Raises:
-        SettingError: A service's URL or the analyzer's token is missing.
-    """
+    """Answer as the analyzer at `JOBTRAIL_ANALYZER_URL`, and request datasets, until cancelled."""
     settings = load_settings()
     if settings.analyzer_url is None or settings.analyzer_token is None:
         raise SettingError("the demo's console needs JOBTRAIL_ANALYZER_URL and JOBTRAIL_ANALYZER_TOKEN")

@@ -1,4 +1,4 @@
-"""Who plays a part in the demo, and how each of them is started."""
+"""The programs of the demo, and how each is started."""
 
 import sys
 from collections.abc import Collection, Mapping
@@ -9,7 +9,7 @@ from jobtrail.stack.demo import wordcount
 from jobtrail.stack.supervisor import Program
 
 PYTHON_MODULE = (sys.executable, "-P", "-m")
-"""Runs a module; never one of the working folder that happens to have the same name."""
+"""Runs a module, but never one of the working folder that has the same name."""
 _PYCLOWDER_HEARTBEAT_S = 5
 _MODULES = {
     "demo.digest-1": "jobtrail.stack.demo.digest",
@@ -25,33 +25,15 @@ _OUTSIDE_WORLD = {
 }
 
 
-def outside_world(environment: Mapping[str, str], folder: Path, played: Collection[str]) -> list[Program]:
-    """List the programs that play what JobTrail talks to.
-
-    Args:
-        environment: That of JobTrail's services.
-        folder: The working folder of those services.
-        played: The settings whose URLs are the demo's own.
-
-    Returns:
-        What to run.
-    """
-    modules = dict(program for setting, program in _OUTSIDE_WORLD.items() if setting in played)
+def outside_world(environment: Mapping[str, str], folder: Path, simulated: Collection[str]) -> list[Program]:
+    """List the programs that simulate the services whose settings are in `simulated`."""
+    modules = dict(program for setting, program in _OUTSIDE_WORLD.items() if setting in simulated)
     return _programs(modules, environment, folder)
 
 
-def crew(environment: Mapping[str, str], folder: Path, played: Collection[str]) -> list[Program]:
-    """List the programs of the demo fleet.
-
-    Args:
-        environment: That of JobTrail's services, with `JOBTRAIL_AMQP_URL`.
-        folder: The working folder of those services.
-        played: The settings whose URLs are the demo's own: the batch jobs of a real analyzer are left alone.
-
-    Returns:
-        What to run.
-    """
-    # A real extractor knows nothing of JobTrail: it gets pyClowder's own settings, and starts in its own folder.
+def crew(environment: Mapping[str, str], folder: Path, simulated: Collection[str]) -> list[Program]:
+    """List the workers; the one for batch jobs only beside a simulated analyzer, not beside a real one."""
+    # A real extractor does not know JobTrail: it gets pyClowder's own settings, and starts in its own folder.
     extractor = {
         **{name: value for name, value in environment.items() if not name.startswith("JOBTRAIL_")},
         "RABBITMQ_URI": broker_urls(environment["JOBTRAIL_AMQP_URL"])[0],
@@ -61,7 +43,7 @@ def crew(environment: Mapping[str, str], folder: Path, played: Collection[str]) 
     wordcounter = Program(
         name="ncsa.wordcount", command=[sys.executable, home / "wordcount.py"], environment=extractor, folder=home
     )
-    modules = _MODULES | (_VIEWPOINT if "analyzer_url" in played else {})
+    modules = _MODULES | (_VIEWPOINT if "analyzer_url" in simulated else {})
     return [wordcounter, *_programs(modules, environment, folder)]
 
 

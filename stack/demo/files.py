@@ -1,4 +1,4 @@
-"""The files that the demo fleet works on: real text, from the Python that runs this."""
+"""The files that the demo's workers process: real text, from the documentation and library of Python itself."""
 
 import hashlib
 import sysconfig
@@ -34,7 +34,7 @@ class DemoFile:
     size: int
     """Bytes."""
     torn: bool = False
-    """Whether it ends within a character, as an upload that broke off does."""
+    """Whether it ends within a character, like an interrupted upload."""
 
     @property
     def name(self) -> str:
@@ -43,14 +43,7 @@ class DemoFile:
 
 
 def make_files(folder: Path) -> list[DemoFile]:
-    """Write the demo's files where they are missing.
-
-    Args:
-        folder: Where; made where it is missing.
-
-    Returns:
-        The files, the smallest first; one of them is torn.
-    """
+    """Write the demo's files where they are missing, and return them, the smallest first."""
     folder.mkdir(parents=True, exist_ok=True)
     files: list[DemoFile] = []
     for name, content, torn in _contents():
@@ -72,7 +65,7 @@ def _contents() -> Iterator[tuple[str, bytes, bool]]:
 
 
 def _library() -> bytes:
-    """Collect the library's sources, as far as the limit allows."""
+    """Concatenate the library's sources up to the limit."""
     library = bytearray()
     for module in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
         library += module.read_bytes()

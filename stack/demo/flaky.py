@@ -1,4 +1,4 @@
-"""The flaky worker: checks the encoding of files that it reads over a connection which breaks now and then."""
+"""The flaky worker: checks the encoding of files, over a connection that breaks now and then."""
 
 from jobtrail.publisher.reporter import Job, Reporter
 from jobtrail.stack.demo.work_queue import Work, WorkQueue
@@ -8,7 +8,7 @@ NAME = "demo.flaky"
 MAX_ATTEMPTS = 3
 _PARTS = 4
 _BREAKS_EVERY = 3
-"""Of so many requests the first one meets a broken connection."""
+"""The connection breaks for the first of so many requests."""
 
 
 def main() -> None:
@@ -22,14 +22,7 @@ def main() -> None:
 
 
 def attempt(queue: WorkQueue, reporter: Reporter, work: Work, *, breaks: bool) -> None:
-    """Make one attempt: a failed one goes back to the queue, the last failed one to the error queue.
-
-    Args:
-        queue: The worker's queue.
-        reporter: The worker's reporter.
-        work: The request.
-        breaks: Whether the connection breaks this time.
-    """
+    """Make one attempt; after a failure the request goes back to the queue, after the last one to the error queue."""
     number = work.retry_count + 1
     try:
         with reporter.job_from_request(work.fields, work.properties) as job:

@@ -1,4 +1,4 @@
-"""The legacy worker: it counts lines and sends updates as old workers do, with no job id, no zone and no heartbeats."""
+"""The legacy worker: counts lines, and sends updates like old workers: no job id, no time zone, no heartbeats."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The demo's mail server: a real one, which keeps what it gets as files that any mail program opens."""
+"""The demo's mail server: a real one, which keeps mails as files that any mail program opens."""
 
 import asyncio
 import re
@@ -14,30 +14,19 @@ from jobtrail.models.settings import load_settings
 from jobtrail.stack.demo.until_sigterm import run_until_sigterm
 
 _MAX_MAILS = 200
-"""Mails that are kept, the latest ones."""
+"""Only the latest mails are kept."""
 _NAME_CHARS = 60
 
 
 class Mailbox:
-    """Writes each mail into a folder.
-
-    Args:
-        folder: Where; made where it is missing.
-    """
+    """Writes each mail into a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Keep a mail; aiosmtpd calls this by its name.
-
-        Args:
-            envelope: The mail and its recipients.
-
-        Returns:
-            The answer to the sender.
-        """
+        """Keep a mail; aiosmtpd calls this method by name."""
         content = envelope.content if isinstance(envelope.content, bytes) else b""
         (self._folder / _file_name(content)).write_bytes(content)
         for old in sorted(self._folder.glob("*.eml"), key=lambda path: path.stat().st_mtime)[:-_MAX_MAILS]:
@@ -46,7 +35,7 @@ class Mailbox:
 
 
 def _file_name(content: bytes) -> str:
-    """Name a mail after its subject, its recipient and its id: one that is sent again replaces the first."""
+    """Name a mail after its subject, recipient and id, so that a second delivery replaces the first."""
     mail = message_from_bytes(content, policy=default)
     words = (re.sub(r"[^A-Za-z0-9@.]+", "-", str(mail[header] or ""))[:_NAME_CHARS].strip("-") for header in _HEADERS)
     return f"{'_'.join(words)}.eml"
@@ -56,11 +45,7 @@ _HEADERS = ("Subject", "To", "Message-ID")
 
 
 async def serve() -> None:
-    """Take mails at the address of `JOBTRAIL_SMTP_URL` until cancelled.
-
-    Raises:
-        SettingError: There is none.
-    """
+    """Accept mails at the address of `JOBTRAIL_SMTP_URL` until cancelled."""
     settings = load_settings()
     if settings.smtp_url is None:
         raise SettingError("the demo's mailbox needs JOBTRAIL_SMTP_URL, as smtp://127.0.0.1:2525")

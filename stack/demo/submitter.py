@@ -1,4 +1,4 @@
-"""Gives the demo's workers something to do: requests of several users, some of which are taken back again."""
+"""Gives the demo's workers something to do: requests of several users, some of which are cancelled."""
 
 import json
 import random
@@ -20,23 +20,18 @@ from jobtrail.stack.demo.files import DemoFile, make_files
 WORDCOUNT = "ncsa.wordcount"
 _USERS = ("amara", "bruno", "chen", "dalia")
 _MAX_WAITING = 3
-"""No more work is given to a queue in which so many requests wait."""
+"""A queue in which so many requests wait gets no more."""
 _PAUSE_S = (0.6, 1.6)
 _CANCELS_EVERY = 15
 _LARGE_BYTES = 100_000
 _TORN_SHARE = 0.12
 _chance = random.SystemRandom()
 _SLOWEST_S = 24.0
-"""Seconds that a worker takes over the largest file."""
+"""Seconds that a worker takes for the largest file."""
 
 
 class Submitter:
-    """One user population.
-
-    Args:
-        settings: The broker and the streams of updates.
-        channel: Where queues are looked at.
-    """
+    """The users who submit jobs."""
 
     def __init__(self, settings: Settings, channel: BlockingChannel) -> None:
         self._settings = settings
@@ -57,7 +52,7 @@ class Submitter:
             self._submit(queue, file)
 
     def change_mind(self) -> None:
-        """Make a request and take it back, unless a worker was faster."""
+        """Submit a job and cancel it, unless a worker was faster."""
         queue = max((WORDCOUNT, digest.NAME, flaky.NAME), key=self._waiting)
         job_id = self._submit(queue, self._any_sound())
         self._channel.connection.sleep(_PAUSE_S[1])
@@ -72,7 +67,7 @@ class Submitter:
             )
 
     def _queues(self) -> Iterator[tuple[str, DemoFile]]:
-        """Begin with one request of every kind, so that a newcomer soon sees them all; then go on by chance."""
+        """Begin with one request of every kind, so that a newcomer soon sees them all; continue at random."""
         both = self._sound[-2]
         yield from ((digest.NAME, both), (digest.NAME, both), (WORDCOUNT, self._sound[3]))
         yield from ((flaky.NAME, self._sound[2]), (legacy.NAME, self._sound[1]))

@@ -1,4 +1,4 @@
-"""Runs the demo's programs that live in an event loop."""
+"""Runs the demo's asynchronous programs."""
 
 import asyncio
 import signal
@@ -9,11 +9,7 @@ from jobtrail.runtime.tasks import end
 
 
 def run_until_sigterm(work: Coroutine[None, None, None]) -> None:
-    """Run a program until it ends; SIGTERM cancels it, which is a clean end.
-
-    Args:
-        work: The program.
-    """
+    """Run a program until it ends; SIGTERM cancels it, which is a clean end."""
     asyncio.run(_run(work))
 
 

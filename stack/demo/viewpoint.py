@@ -1,4 +1,4 @@
-"""The viewpoint worker: does the batch jobs that follow from complete datasets, and reports on each one's job id."""
+"""The viewpoint worker: runs the batch jobs of complete datasets, and reports under their job ids."""
 
 import asyncio
 import logging
@@ -24,11 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 async def work() -> None:
-    """Do batch jobs until cancelled.
-
-    Raises:
-        SettingError: There is no broker's or no database's URL.
-    """
+    """Run batch jobs until cancelled."""
     settings = load_settings()
     amqp_url = settings.require_amqp_url()
     async with (
@@ -49,13 +45,13 @@ async def _work_off(batch_jobs: BatchJobRepository, reporter: AsyncReporter) -> 
     done: set[str] = set()
     while True:
         try:
-            # Running ones too: this worker is the only one, so nobody else goes on with what its last process began.
+            # Running ones too: this worker is the only one, so it must continue what its last process began.
             unfinished = {each.job_id: each for each in await batch_jobs.unfinished()}
         except StoreError as error:
             logger.warning("Batch jobs can't be read; trying again: %s", error)
         else:
             await asyncio.gather(*(_analyse(unfinished[job_id], reporter) for job_id in unfinished.keys() - done))
-            # What was reported is stored a moment later; until then they seem unfinished.
+            # Reports are stored a moment later; until then these seem unfinished.
             done = set(unfinished)
         await asyncio.sleep(_POLL_S)
 

@@ -21,7 +21,7 @@ _POLL_S = 0.5
 
 
 class WorkerStopping(BaseException):
-    """The worker was asked to stop: the request in hand goes back to the queue."""
+    """SIGTERM came: the request in hand goes back to the queue."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -29,13 +29,13 @@ class Work:
     """One request, taken from the queue and not acknowledged yet."""
 
     fields: dict[str, object]
-    """The request, as pyClowder's connector would read it."""
+    """The request, as pyClowder reads it."""
     body: bytes
     properties: BasicProperties
     path: Path
     """The file to work on."""
     duration_s: float
-    """Seconds to take over it, so that people can watch."""
+    """Seconds to take, so that people can watch."""
     retry_count: int
     """Attempts that failed before this one."""
 
@@ -44,10 +44,6 @@ class WorkQueue:
     """A worker's queue and its connection, until SIGTERM.
 
     Use it in a `with` statement: SIGTERM leaves that, and unfinished work goes back to the queue.
-
-    Args:
-        amqp_url: The broker.
-        name: The queue, declared as pyClowder does.
     """
 
     def __init__(self, amqp_url: str, name: str) -> None:
@@ -72,11 +68,7 @@ class WorkQueue:
         return kind is WorkerStopping
 
     def take(self) -> Iterator[Work]:
-        """Take requests until SIGTERM.
-
-        Yields:
-            The requests; one is acknowledged when the next is asked for, and goes back to the queue when none is.
-        """
+        """Take requests until SIGTERM; each is acknowledged when the next is taken, else it goes back to the queue."""
         for method, properties, body in self._channel.consume(self.name, inactivity_timeout=_POLL_S):
             if self._stopping:
                 return
@@ -91,24 +83,12 @@ class WorkQueue:
             self._channel.basic_ack(method.delivery_tag or 0)
 
     def parts(self, work: Work, count: int) -> Iterator[tuple[bytes, float]]:
-        """Read the file of a request part by part, spread over the time it is to take.
-
-        Args:
-            work: The request.
-            count: How many parts.
-
-        Yields:
-            Each part, and how many percent have been read with it.
-
-        Raises:
-            OSError: The file can't be read.
-            WorkerStopping: SIGTERM came.
-        """
+        """Read the file part by part over the request's time; yields each part with the percentage read so far."""
         size = work.path.stat().st_size
         part_size = max(1, -(-size // count))
         with work.path.open("rb") as file:
             while part := file.read(part_size):
-                # Serves the connection meanwhile, or the broker would take a long pause for a dead worker.
+                # Not time.sleep: the connection needs service, or the broker would think that the worker is dead.
                 self._connection.sleep(work.duration_s * len(part) / size)
                 if self._stopping:
                     raise WorkerStopping("the request goes back to the queue")
@@ -145,7 +125,7 @@ def _read(body: bytes, properties: BasicProperties) -> Work:
         fields=fields,
         body=body,
         properties=properties,
-        # A request that somebody typed by hand names no file: then it is this one.
+        # A request typed by hand may name no file: then it is this one.
         path=Path(str(parameters.get("path", __file__))),
         duration_s=float(duration_s) if isinstance(duration_s, int | float) else 0.0,
         retry_count=retry_count if isinstance(retry_count, int) else 0,

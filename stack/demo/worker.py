@@ -1,4 +1,4 @@
-"""What the demo's workers with our publisher share: a queue, a reporter, heartbeats that list the jobs in flight."""
+"""What the demo's workers share: a queue, a reporter, heartbeats that list the jobs in flight."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,19 +15,7 @@ HEARTBEAT_INTERVAL_S = 5.0
 
 @contextmanager
 def reporting_worker(name: str, version: str, description: str) -> Iterator[tuple[WorkQueue, Reporter]]:
-    """Connect a worker to the broker that the settings name.
-
-    Args:
-        name: The extractor's name, which is its queue's too.
-        version: Its version.
-        description: What it does.
-
-    Yields:
-        Its queue and its reporter.
-
-    Raises:
-        SettingError: There is no broker's URL.
-    """
+    """Connect a worker to the broker in the settings; its queue has its name."""
     settings = load_settings()
     amqp_url = settings.require_amqp_url()
     with (
@@ -47,21 +35,7 @@ def reporting_worker(name: str, version: str, description: str) -> Iterator[tupl
 def heartbeats(
     settings: Settings, reporter: BaseReporter, name: str, version: str, description: str
 ) -> HeartbeatSender:
-    """Make a worker's heartbeats, to be used in a `with` statement.
-
-    Args:
-        settings: The broker.
-        reporter: The worker's reporter.
-        name: The extractor's name, which is its queue's too.
-        version: Its version.
-        description: What it does.
-
-    Returns:
-        The sender.
-
-    Raises:
-        SettingError: There is no broker's URL.
-    """
+    """Make the sender of a worker's heartbeats, for a `with` block."""
     return HeartbeatSender(
         settings.require_amqp_url(),
         {"name": name, "version": version, "description": description},

@@ -206,7 +206,7 @@ def test_what_dies_is_started_again_and_a_killed_run_leaves_no_process(start_run
     run = start_run("--demo")
     run.await_up()
     run.find("consume").kill()
-    run.await_line("started consumer again")
+    run.await_line("restarted consumer")
     assert "consumer ended unexpectedly (signal 9)" in run.output
     run.find("--replSet").kill()
     run.await_line("MongoDB is up again")

@@ -257,7 +257,7 @@ def test_without_rabbitmq_and_root_the_error_names_three_ways_out(monkeypatch: p
 def test_another_server_than_the_installed_one_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     named = tmp_path / "rabbitmq-server"
     monkeypatch.setenv(rabbitmq.SERVER_VARIABLE, str(named))
-    with pytest.raises(StackError, match=f"JOBTRAIL_RABBITMQ_SERVER names {named}, which is no file"):
+    with pytest.raises(StackError, match=f"JOBTRAIL_RABBITMQ_SERVER names {named}, which is not a file"):
         rabbitmq.prepare_server(print)
     named.touch()
     assert rabbitmq.find_server() == named

@@ -38,9 +38,9 @@ def test_a_program_that_ends_is_started_again_after_pauses_that_grow(tmp_path: P
     eventually(ended_twice)
     supervisor.stop(5.0)
     assert supervisor.running == 0
-    assert "short ended unexpectedly (exit code 3); it is started again in 0.5 s" in told[0]
+    assert "short ended unexpectedly (exit code 3); restarting it in 0.5 s" in told[0]
     assert str(tmp_path / "short.log") in told[0]
-    assert told[1] == "started short again"
+    assert told[1] == "restarted short"
     assert "in 1 s" in told[2]
     assert not any("steady" in line for line in told)
 

@@ -1,7 +1,7 @@
 """Counts the lines, words and characters of a text file with the real pyClowder, without a Clowder server.
 
 Started by itself: `RABBITMQ_URI=… HEARTBEAT=5 python wordcount.py`. The request's `parameters` say what to do: `path`
-names the file (else it is this one), `duration_s` how many seconds to take over it, so that people can watch.
+names the file (by default this one), `duration_s` how many seconds to take, so that people can watch.
 """
 
 import time
@@ -27,7 +27,7 @@ class WordCount(Extractor):  # type: ignore[misc]  # pyClowder has no types
         self.setup()
 
     def check_message(self, *_request: object) -> CheckMessage:
-        """Take every request, and read the file where it lies instead of downloading it."""
+        """Accept every request, and read the file in place instead of downloading it."""
         return CheckMessage.bypass
 
     def process_message(
