@@ -11,7 +11,6 @@ import aio_pika
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError
 
 from jobtrail.broker.address import CONNECT_TIMEOUT_S, HEARTBEAT_S, broker_urls
-from jobtrail.broker.errors import plain_words
 from jobtrail.publisher import dispatch
 from jobtrail.publisher.dispatch import Dispatch, PublishOutcome
 from jobtrail.publisher.outgoing import OutgoingUpdate, Spooled
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ADOPT_INTERVAL_S = 30.0
 _ASK_INTERVAL_S = 4.0
 _ANSWER_TIMEOUT_S = 10.0
 """A broker that leaves a question unanswered for so long counts as lost."""
@@ -53,7 +51,6 @@ class AsyncSender:
         self._news = asyncio.Event()
         self._progressed = asyncio.Event()
         self._awake = False
-        self._complained = False
         self._task = asyncio.create_task(self._run_sessions(), name="jobtrail-publisher")
 
     def wake(self) -> None:
@@ -90,7 +87,7 @@ class AsyncSender:
             try:
                 await self._connect_and_send()
             except (AMQPError, ChannelInvalidStateError, OSError, TimeoutError) as error:
-                self._complain(error)
+                self._dispatch.disconnected(error)
             except Exception:  # whatever it was, the task must live on: the next session starts from the spool
                 logger.exception("Sending was interrupted", extra={"action": "publisher.sender_failed"})
             # The pause is for a round over all nodes.
@@ -119,14 +116,11 @@ class AsyncSender:
 
     async def _send(self, session: "_Session") -> None:
         await asyncio.to_thread(self._dispatch.connected)
-        if self._complained:
-            self._complained = False
-            logger.info("RabbitMQ is back", extra={"action": "publisher.connected"})
         adopt_at = 0.0
         while True:
             if self._loop.time() >= adopt_at:
                 await asyncio.to_thread(self._ledger.adopt)
-                adopt_at = self._loop.time() + ADOPT_INTERVAL_S
+                adopt_at = self._loop.time() + dispatch.ADOPT_INTERVAL_S
             self._news.clear()
             self._awake = False
             outcomes = session.take_outcomes()
@@ -146,15 +140,6 @@ class AsyncSender:
                 await self._news.wait()
         except TimeoutError:
             return
-
-    def _complain(self, reason: BaseException) -> None:
-        if not self._complained:
-            self._complained = True
-            logger.warning(
-                "RabbitMQ cannot be reached, updates wait in the spool: %s",
-                plain_words(reason),
-                extra={"action": "publisher.disconnected"},
-            )
 
 
 class _Session:

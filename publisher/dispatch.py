@@ -1,10 +1,10 @@
 """Decides which spooled updates may be published now, so that each reply queue gets its updates in order.
 
-Shared by the pika and the aio-pika sender. Each reply queue is a lane. A lane starts with one update as a probe; once
-the broker has routed and confirmed that, a window of updates is in flight at a time. When the broker returns an update
-(no such queue) or refuses it, the lane waits for the rest of its window, rests, and then goes on from its oldest
-update, again with a probe: so none of a later window overtakes the one that came back (of the same window some may
-have found room before it). Other lanes go on meanwhile.
+Shared by the pika and the aio-pika sender. Each reply queue has its own route, which starts with one update as a probe;
+once the broker has routed and confirmed that, a window of updates is in flight at a time. When the broker returns an
+update (no such queue) or refuses it, the route waits for the rest of its window, rests, and then goes on from its
+oldest update, again with a probe: so none of a later window overtakes the one that came back (of the same window some
+may have found room before it). Other routes go on meanwhile.
 """
 
 import logging
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from jobtrail.broker.errors import plain_words
 from jobtrail.publisher.outgoing import Spooled
 from jobtrail.publisher.spool.ledger import SpoolLedger
 from jobtrail.runtime.backoff import Backoff
@@ -19,10 +20,12 @@ from jobtrail.runtime.backoff import Backoff
 logger = logging.getLogger(__name__)
 
 WINDOW = 512
-"""Updates of one lane in flight at the most."""
+"""Updates of one route in flight at the most."""
 DELETE_AT = 128
 """Confirmed updates are deleted from the spool this many at a time while more are in flight."""
 
+ADOPT_INTERVAL_S = 30.0
+"""How often an open connection looks for spools that dead processes left behind."""
 CONFIRM_TIMEOUT_S = 20.0
 """Seconds without an answer after which an update that was sent is sent again over another connection. RabbitMQ 3.10
 seems to swallow what it gets for a stream that it is just bringing back after a kill. Receivers know repeats by their
@@ -39,12 +42,12 @@ class PublishOutcome:
 
 
 @dataclass(slots=True)
-class _Lane:
+class _Route:
     cursor: int = 0
     """Row id of the latest update handed out."""
     in_flight: int = 0
     routable: bool = False
-    """The broker has routed an update of this lane lately, so that a whole window may follow."""
+    """The broker has routed an update of this route lately, so that a whole window may follow."""
     settling: bool = False
     """One came back; nothing more goes out until the others in flight have been answered."""
     resting_until: float = 0.0
@@ -52,7 +55,7 @@ class _Lane:
 
 
 class Dispatch:
-    """Not thread-safe: it belongs to the one sender.
+    """What a sender does next, and what it says of the broker. Not thread-safe: it belongs to the one sender.
 
     Args:
         ledger: Whose spool is sent.
@@ -62,9 +65,11 @@ class Dispatch:
     def __init__(self, ledger: SpoolLedger, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._lanes: dict[str, _Lane] = {}
+        self._routes: dict[str, _Route] = {}
         self._confirmed: list[int] = []
         self._in_flight = 0
+        self._is_disconnected = False
+        """Whether it was said that the broker is away."""
         self._complained: set[str] = set()
         self.resting: tuple[str, ...] = ()
         """The reply queues that take no updates at the moment; replaced as a whole, so any thread may read it."""
@@ -74,8 +79,25 @@ class Dispatch:
         self._flush_confirmed()
         self._in_flight = 0
         self._ledger.fresh_keys()
-        self._lanes = {key: _Lane() for key in self._ledger.spool.routing_keys()}
+        self._routes = {key: _Route() for key in self._ledger.spool.routing_keys()}
         self.resting = ()
+        if self._is_disconnected:
+            self._is_disconnected = False
+            logger.info("RabbitMQ is back", extra={"action": "publisher.connected"})
+
+    def disconnected(self, reason: BaseException) -> None:
+        """Say once per outage that the broker is away.
+
+        Args:
+            reason: The driver's error.
+        """
+        if not self._is_disconnected:
+            self._is_disconnected = True
+            logger.warning(
+                "RabbitMQ cannot be reached, updates wait in the spool: %s",
+                plain_words(reason),
+                extra={"action": "publisher.disconnected"},
+            )
 
     def step(self, outcomes: Sequence[PublishOutcome]) -> list[Spooled]:
         """Take the broker's answers in, and hand the next updates out.
@@ -94,43 +116,43 @@ class Dispatch:
         if len(self._confirmed) >= DELETE_AT or not self._in_flight:
             self._flush_confirmed()
         for key in self._ledger.fresh_keys():
-            self._lanes.setdefault(key, _Lane())
+            self._routes.setdefault(key, _Route())
         now = self._clock()
         batch: list[Spooled] = []
-        for key, lane in list(self._lanes.items()):
-            batch += self._next_of(key, lane, now)
-        self.resting = tuple(key for key, lane in self._lanes.items() if lane.resting_until > now)
+        for key, route in list(self._routes.items()):
+            batch += self._next_of(key, route, now)
+        self.resting = tuple(key for key, route in self._routes.items() if route.resting_until > now)
         return batch
 
     def retry_in_s(self) -> float | None:
-        """Return after how many seconds a resting lane is to be tried again; None when none rests."""
-        waits = [lane.resting_until for lane in self._lanes.values() if lane.resting_until]
+        """Return after how many seconds a resting route is to be tried again; None when none rests."""
+        waits = [route.resting_until for route in self._routes.values() if route.resting_until]
         return max(0.0, min(waits) - self._clock()) if waits else None
 
     def all_sent(self) -> bool:
-        """Tell whether nothing is left in the spool but updates of resting lanes. Any thread may ask."""
+        """Tell whether nothing is left in the spool but updates of resting routes. Any thread may ask."""
         left = len(self._ledger.spool)
         return left == 0 or left <= self._ledger.spool.count_for(self.resting)
 
     def _settle(self, outcome: PublishOutcome) -> None:
         key = outcome.spooled.update.routing_key
-        lane = self._lanes[key]
-        lane.in_flight -= 1
+        route = self._routes[key]
+        route.in_flight -= 1
         self._in_flight -= 1
         if outcome.delivered:
             self._confirmed.append(outcome.spooled.row_id)
-            if not lane.settling:
-                lane.routable = True
-                lane.backoff.reset()
+            if not route.settling:
+                route.routable = True
+                route.backoff.reset()
                 self._complained.discard(key)
         else:
-            lane.settling = True
+            route.settling = True
             self._complain(key)
-        if lane.settling and lane.in_flight == 0:
+        if route.settling and route.in_flight == 0:
             self._flush_confirmed()
-            lane.settling = lane.routable = False
-            lane.cursor = 0
-            lane.resting_until = self._clock() + lane.backoff.next_s()
+            route.settling = route.routable = False
+            route.cursor = 0
+            route.resting_until = self._clock() + route.backoff.next_s()
 
     def _complain(self, key: str) -> None:
         if key not in self._complained:
@@ -141,21 +163,21 @@ class Dispatch:
                 extra={"action": "publisher.unroutable"},
             )
 
-    def _next_of(self, key: str, lane: _Lane, now: float) -> list[Spooled]:
-        if lane.settling or lane.resting_until > now:
+    def _next_of(self, key: str, route: _Route, now: float) -> list[Spooled]:
+        if route.settling or route.resting_until > now:
             return []
-        lane.resting_until = 0.0
-        room = (WINDOW if lane.routable else 1) - lane.in_flight
+        route.resting_until = 0.0
+        room = (WINDOW if route.routable else 1) - route.in_flight
         # A few big reads of the spool are cheaper than many small ones.
-        if room < 1 or (lane.routable and room < WINDOW // 4):
+        if room < 1 or (route.routable and room < WINDOW // 4):
             return []
-        batch = self._ledger.spool.take(key, lane.cursor, room)
+        batch = self._ledger.spool.take(key, route.cursor, room)
         if batch:
-            lane.cursor = batch[-1].row_id
-            lane.in_flight += len(batch)
+            route.cursor = batch[-1].row_id
+            route.in_flight += len(batch)
             self._in_flight += len(batch)
-        elif lane.in_flight == 0:
-            del self._lanes[key]  # it comes back with its next update
+        elif route.in_flight == 0:
+            del self._routes[key]  # it comes back with its next update
         return batch
 
     def _flush_confirmed(self) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pika
 
-from jobtrail.broker.errors import plain_words
 from jobtrail.broker.link import LOOK_S, Link
 from jobtrail.publisher import dispatch
 from jobtrail.publisher.connection import publish_properties
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from pika.spec import Basic, BasicProperties
 
 logger = logging.getLogger(__name__)
-
-ADOPT_INTERVAL_S = 30.0
-"""How often an open connection looks for spools that dead processes left behind."""
 
 
 class Sender:
@@ -45,7 +41,7 @@ class Sender:
         self._backoff = Backoff()
         self._stopping = threading.Event()
         self._progressed = threading.Condition()
-        self._link = Link(nodes, self._on_channel, self._complain)
+        self._link = Link(nodes, self._on_channel, self._dispatch.disconnected)
         self._ready = False
         self._unanswered: dict[int, Spooled] = {}
         self._returned: set[str] = set()
@@ -56,7 +52,6 @@ class Sender:
         self._awake = False
         self._pump_due = False
         self._retry_due = False
-        self._complained = False
         self._thread = threading.Thread(target=self._run, name="jobtrail-publisher", daemon=True)
         self._thread.start()
 
@@ -110,9 +105,6 @@ class Sender:
         self._ready = True
         self._latest_tag = 0
         self._dispatch.connected()
-        if self._complained:
-            self._complained = False
-            logger.info("RabbitMQ is back", extra={"action": "publisher.connected"})
         self._adopt()
         self._pump()
         self._link.call_later(LOOK_S, self._look_at_confirms)
@@ -126,15 +118,6 @@ class Sender:
             self._link.drop(f"RabbitMQ has not confirmed an update for {silent_s:.0f} s")
             return
         self._link.call_later(LOOK_S, self._look_at_confirms)
-
-    def _complain(self, reason: BaseException) -> None:
-        if not self._complained:
-            self._complained = True
-            logger.warning(
-                "RabbitMQ cannot be reached, updates wait in the spool: %s",
-                plain_words(reason),
-                extra={"action": "publisher.disconnected"},
-            )
 
     def _on_return(
         self, _channel: "Channel", _method: "Basic.Return", properties: "BasicProperties", _body: bytes
@@ -204,4 +187,4 @@ class Sender:
         if self._link.channel is not None:
             self._ledger.adopt()
             self._pump_soon()
-            self._link.call_later(ADOPT_INTERVAL_S, self._adopt)
+            self._link.call_later(dispatch.ADOPT_INTERVAL_S, self._adopt)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from jobtrail.heartbeat.sender import HeartbeatSender
 from jobtrail.models.settings import Settings, load_settings
@@ -33,7 +34,7 @@ def reporting_worker(name: str, version: str, description: str) -> Iterator[tupl
 
 
 def heartbeats(
-    settings: Settings, reporter: BaseReporter, name: str, version: str, description: str
+    settings: Settings, reporter: BaseReporter[Any], name: str, version: str, description: str
 ) -> HeartbeatSender:
     """Make the sender of a worker's heartbeats, for a `with` block."""
     return HeartbeatSender(
