@@ -122,7 +122,7 @@ def _updates(number: int, shape: TrailShape) -> Iterator[StatusUpdate]:
 async def _upgrade(lane: Lane) -> None:
     """Note that nothing in the store is of an earlier version, or the first consumer would make all jobs anew."""
     async with Database(lane.urls.mongo_url, lane.database) as database:
-        await upgrade(database)
+        await upgrade(database, asyncio.Event())
 
 
 async def _index(lane: Lane) -> None:

@@ -36,6 +36,11 @@ class Delivery:
     exchange: str
     routing_key: str
 
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes it takes in memory."""
+        return len(self.body) + len(self.raw)
+
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class DeclaredQueue:
@@ -169,7 +174,8 @@ class Channel:
             self.raw.basic_ack(tag, multiple=multiple)
 
     async def close(self) -> None:
-        """Close the channel, if it is open; what is unacknowledged goes back to its queue."""
+        """Close the channel, if it is open; nothing more comes, and what is unacknowledged goes back to its queue."""
+        self._error = self._error or BrokerError("RabbitMQ: the channel was closed")
         if not self.raw.is_open:
             return
         with suppress(BrokerError):
@@ -182,7 +188,6 @@ class Channel:
         Raises:
             BrokerError: The channel or its connection is lost, or the broker ended the consumer.
         """
-        self.connection.raise_if_lost()
         if self._error is not None:
             raise translated(self._error, self.connection.url)
 

@@ -13,10 +13,10 @@ from pika.exceptions import AMQPError
 
 from jobtrail.broker.address import CONNECT_TIMEOUT_S, connection_parameters
 from jobtrail.broker.channel import Channel
-from jobtrail.broker.errors import broker_failures
+from jobtrail.broker.errors import broker_failures, translated
 from jobtrail.broker.frames import FrameReader, PausableLoop
 from jobtrail.broker.watch import Watch
-from jobtrail.models.errors import BrokerError
+from jobtrail.models.errors import BrokerError, JobTrailError
 
 if TYPE_CHECKING:
     import pika
@@ -198,14 +198,8 @@ class Connection:
             raise self._lost_error()
         return self._connection
 
-    def _lost_error(self) -> BrokerError:
-        if isinstance(self.error, BrokerError):
-            return BrokerError(str(self.error))
-        try:
-            with broker_failures(self.url):
-                raise self.error or OSError("not connected")
-        except BrokerError as error:
-            return error
+    def _lost_error(self) -> JobTrailError:
+        return translated(self.error or OSError("not connected"), self.url)
 
     def _on_end(self, _connection: object, reason: BaseException) -> None:
         self._ended.set()

@@ -24,7 +24,7 @@ from pika.exceptions import (
 )
 
 from jobtrail.broker.address import CONNECT_TIMEOUT_S, broker_address
-from jobtrail.models.errors import BrokerError, BusyError, NotFoundError
+from jobtrail.models.errors import BrokerError, BusyError, JobTrailError, NotFoundError
 from jobtrail.models.redaction import redact
 
 NOT_FOUND = 404
@@ -32,7 +32,7 @@ RESOURCE_LOCKED = 405
 PRECONDITION_FAILED = 406
 _NO_SUCH = "NOT_FOUND - no "
 _MAX_CHARS = 300
-_NOT_ALLOWED = "the user may not use this virtual host, or there is no such"
+_NOT_ALLOWED = "the virtual host does not exist, or the user may not use it"
 _WRONG_USER = "wrong user or password"
 _PLAIN: dict[type[BaseException], str] = {
     ProbableAuthenticationError: _WRONG_USER,
@@ -40,39 +40,56 @@ _PLAIN: dict[type[BaseException], str] = {
     ProbableAccessDeniedError: _NOT_ALLOWED,
     IncompatibleProtocolError: "what listens there does not speak AMQP 0-9-1",
     AMQPConnectorStackTimeout: f"no answer within {CONNECT_TIMEOUT_S:g} s",
-    AMQPHeartbeatTimeout: "it fell silent",
+    AMQPHeartbeatTimeout: "no heartbeat from it any more",
     ConnectionBlockedTimeout: "it takes no messages for now: its memory or its disk is short",
 }
 
 
 @contextmanager
 def broker_failures(amqp_url: str) -> Iterator[None]:
-    """Turn pika's errors into ours.
-
-    Args:
-        amqp_url: The broker.
-
-    Raises:
-        BrokerError: The broker can't be reached, closed the connection or the channel, or refused a message.
-    """
+    """Let pika's errors come out as ours; see `translated`."""
     try:
         yield
-    except ChannelClosedByBroker as error:
-        raise BrokerError(f"the broker closed the channel: {redact(readable(error.reply_text))}") from error
-    except NackError as error:
-        raise BrokerError("the broker refused a message; its queue is full, or only just being made") from error
     except (AMQPError, AMQPConnectorException, OSError) as error:
-        raise BrokerError(f"RabbitMQ at {broker_address(amqp_url)} cannot be reached: {plain_words(error)}") from error
+        raise translated(error, amqp_url) from error
+
+
+def translated(error: BaseException, amqp_url: str) -> JobTrailError:
+    """Make our error of the driver's, with that as its cause.
+
+    It is a `NotFoundError` where a queue or an exchange does not exist, a `BusyError` where it is another connection's,
+    else a `BrokerError`.
+    """
+    ours = _translated(error, amqp_url)
+    ours.__cause__ = error
+    return ours
+
+
+def _translated(error: BaseException, amqp_url: str) -> JobTrailError:
+    if isinstance(error, BrokerError):
+        return BrokerError(str(error))
+    if isinstance(error, ChannelClosedByBroker):
+        words = redact(readable(error.reply_text))
+        if error.reply_code == NOT_FOUND and _NO_SUCH in words:  # a queue whose node is coming back is a 404 too
+            return NotFoundError(words)
+        if error.reply_code == RESOURCE_LOCKED:
+            return BusyError(words)
+        return BrokerError(f"the broker closed the channel: {words}")
+    if isinstance(error, NackError):
+        return BrokerError("the broker refused a message; its queue is full, or only just being made")
+    return BrokerError(f"RabbitMQ at {broker_address(amqp_url)} cannot be reached: {plain_words(error)}")
+
+
+def is_precondition_failure(error: BrokerError) -> bool:
+    """Tell whether the broker refused a declaration because what exists has other arguments."""
+    refused = error.__cause__
+    return isinstance(refused, ChannelClosedByBroker) and refused.reply_code == PRECONDITION_FAILED
 
 
 def plain_words(error: BaseException) -> str:
-    """Say why a connection could not be made, or was lost, without secrets.
+    """Say in a few words, without secrets, why a connection could not be made or was lost.
 
-    Args:
-        error: pika's error; where several nodes were tried, the last one's counts.
-
-    Returns:
-        A few words.
+    Where several nodes were tried, the last one's reason counts.
     """
     cause = _cause(error)
     words = _PLAIN.get(type(cause))
@@ -97,31 +114,5 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def readable(words: str | bytes) -> str:
-    """What the broker says may repeat a name that is not UTF-8; pika leaves it as bytes then."""
+    """Make text of what the broker says: where it repeats a name that is not UTF-8, pika leaves it as bytes."""
     return words.decode("utf-8", "backslashreplace") if isinstance(words, bytes) else words
-
-
-def translated(error: BaseException, amqp_url: str) -> Exception:
-    """Turn the reason why a channel was closed into an error of ours.
-
-    Args:
-        error: The reason.
-        amqp_url: The broker.
-
-    Returns:
-        `NotFoundError` where there is no such queue or exchange, `BusyError` where it is another connection's, else
-        `BrokerError`.
-    """
-    if isinstance(error, BrokerError):
-        return BrokerError(str(error))
-    if isinstance(error, ChannelClosedByBroker):
-        words = readable(error.reply_text)
-        if error.reply_code == NOT_FOUND and _NO_SUCH in words:  # one whose node is coming back is told by 404 too
-            return NotFoundError(words)
-        if error.reply_code == RESOURCE_LOCKED:
-            return BusyError(words)
-    try:
-        with broker_failures(amqp_url):
-            raise error
-    except BrokerError as broker_error:
-        return broker_error

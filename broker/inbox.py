@@ -1,26 +1,30 @@
-"""What the broker has handed out of a queue and nobody has taken yet, bounded by its bytes."""
+"""What the broker has handed out and nobody has taken yet, bounded by its bytes."""
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
 
-from jobtrail.broker.channel import Delivery
 from jobtrail.broker.connection import Connection
 
 MAX_WAITING_BYTES = 16 * 1024 * 1024
 """With more than this waiting nothing more is read; with half of it reading goes on."""
 
 
-class Inbox:
-    """Deliveries in the order in which they came.
+class _Message(Protocol):
+    @property
+    def size_bytes(self) -> int: ...
 
-    Args:
-        connection: Where it comes from; it is paused while too much waits.
-    """
+
+M = TypeVar("M", bound=_Message)
+
+
+class Inbox(Generic[M]):
+    """Messages in the order in which they came. Their connection is paused while too much waits."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._waiting: deque[Delivery] = deque()
+        self._waiting: deque[M] = deque()
         self._waiting_bytes = 0
         self.arrived = asyncio.Event()
         """Set while something waits."""
@@ -28,39 +32,38 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, delivery: Delivery) -> None:
+    def put(self, message: M) -> None:
         """Add a message."""
-        self._waiting.append(delivery)
-        self._waiting_bytes += size_of(delivery)
+        self._waiting.append(message)
+        self._waiting_bytes += message.size_bytes
         self.arrived.set()
         if self._waiting_bytes > MAX_WAITING_BYTES:
             self._connection.pause()
 
-    def take(self, max_count: int, max_bytes: int) -> Sequence[Delivery]:
-        """Take what waits, in order, at once.
+    def put_back(self, message: M) -> None:
+        """Hand a message out once more: the next `take` begins with it."""
+        self._waiting.appendleft(message)
+        self._waiting_bytes += message.size_bytes
 
-        Args:
-            max_count: How many messages at the most.
-            max_bytes: How many bytes at the most; a single larger message is taken alone.
-
-        Returns:
-            The messages; none where none waits.
-        """
-        taken: list[Delivery] = []
+    def take(self, max_count: int, max_bytes: int) -> Sequence[M]:
+        """Take what waits, in order, up to these bounds; a message that is larger than `max_bytes` is taken alone."""
+        taken: list[M] = []
         size_bytes = 0
         while self._waiting and len(taken) < max_count:
-            size_bytes += size_of(self._waiting[0])
-            if taken and size_bytes > max_bytes:
+            next_bytes = self._waiting[0].size_bytes
+            if taken and size_bytes + next_bytes > max_bytes:
                 break
+            size_bytes += next_bytes
             taken.append(self._waiting.popleft())
-        self._waiting_bytes -= sum(map(size_of, taken))
+        self._waiting_bytes -= size_bytes
         if self._waiting_bytes <= MAX_WAITING_BYTES // 2:
             self._connection.resume()
         if not self._waiting:
             self.arrived.clear()
         return taken
 
-
-def size_of(delivery: Delivery) -> int:
-    """Tell about how many bytes a message takes."""
-    return len(delivery.body) + len(delivery.raw)
+    def clear(self) -> None:
+        """Forget what waits, and read on."""
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._connection.resume()

@@ -10,7 +10,6 @@ from pika.spec import Basic
 
 from jobtrail.broker.channel import Channel
 from jobtrail.broker.connection import Connection
-from jobtrail.broker.declaring import lock
 from jobtrail.broker.frames import RawProperties
 from jobtrail.models.errors import BrokerError, BusyError, NotFoundError, PoisonError
 
@@ -65,10 +64,6 @@ class BulkSender:
     def is_lost(self) -> bool:
         """Whether it can send no more: the broker closed the channel or the connection."""
         return self.connection.lost.is_set() or (self._channel is not None and self._channel.lost.is_set())
-
-    async def lock(self, name: str, taken: str) -> None:
-        """Take a right that one connection at a time may have; see `broker.connection.lock`."""
-        await lock(self.connection, name, taken)
 
     async def send(self, messages: Sequence[Message], timeout_s: float) -> set[int]:
         """Send messages, and wait until the broker has confirmed or refused each.

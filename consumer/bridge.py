@@ -14,6 +14,7 @@ from prometheus_client import Counter
 
 from jobtrail.broker.channel import Delivery
 from jobtrail.broker.connection import Connection
+from jobtrail.broker.declaring import find_queue
 from jobtrail.broker.inbox import Inbox
 from jobtrail.broker.poison import poison_in
 from jobtrail.broker.properties import changed
@@ -40,12 +41,7 @@ _PERSISTENT = 2
 class Bridge:
     """Copies one queue over two connections: the broker may block the one that publishes, acknowledgements go on.
 
-    Args:
-        queue: The queue; it is never declared, only read.
-        settings: The settings.
-        database: The trail's database.
-        copied: Counts the copies.
-        stop: Set when the process should leave.
+    The queue is never declared, only read.
     """
 
     def __init__(
@@ -58,21 +54,12 @@ class Bridge:
         self._stop = stop
         self._source = Connection(settings.require_amqp_url(), f"jobtrail bridge from {queue}")
         self._sender = self._new_sender()
-        self._inbox = Inbox(self._source)
+        self._inbox: Inbox[Delivery] = Inbox(self._source)
 
     async def run(self, tell: Callable[[str], None]) -> None:
-        """Copy until told to stop; what is being copied then is acknowledged, the rest stays in its queue.
-
-        Args:
-            tell: Told what it does.
-
-        Raises:
-            NotFoundError: There is no such queue.
-            BrokerError: The connection is lost, or a copy was not confirmed.
-            StoreError: The database can't be reached.
-        """
+        """Copy until told to stop; what is being copied then is acknowledged, the rest stays in its queue."""
         async with self._source:
-            await self._find(self._queue)
+            await find_queue(self._source, self._queue)
             await self._await_streams(tell)
             await self._sender.open()
             try:
@@ -163,15 +150,8 @@ class Bridge:
         while not self._stop.is_set():
             try:
                 for stream in self._settings.reply_streams:
-                    await self._find(stream)
+                    await find_queue(self._source, stream)
                 return
             except NotFoundError as error:
                 tell(f"waiting: {error}")
                 await pause(_IDLE_S, self._stop)
-
-    async def _find(self, queue: str) -> None:
-        channel = await self._source.channel()
-        try:
-            await channel.declare_queue(queue, passive=True)
-        finally:
-            await channel.close()

@@ -47,14 +47,10 @@ class Resumed:
 
 
 class Resumption:
-    """Attaches a reader behind a position.
+    """Attaches a reader behind the position that was stored last.
 
-    Args:
-        connection: The reader's connection.
-        reader: The reader.
-        position: What was stored last.
-        is_stored: Compares a message with what is stored, where the position's fingerprints don't reach.
-        who: The reader's name in incidents.
+    `is_stored` compares a message with what is stored, where the position's fingerprints don't reach; `who` is the
+    reader's name in incidents.
     """
 
     def __init__(
@@ -68,17 +64,9 @@ class Resumption:
         self._is_one_node = len(broker_urls(connection.url)) == 1
 
     async def resume(self, stop: asyncio.Event) -> Resumed | None:
-        """Attach, and compare. A stream that is empty, and was not, says nothing yet: its first message is waited for.
+        """Attach and compare; return where reading goes on, or None when it was time to leave.
 
-        Args:
-            stop: Ends the wait.
-
-        Returns:
-            Where reading goes on; None when it was time to leave.
-
-        Raises:
-            BrokerError: The broker refuses, as it does for some seconds after it was started, or is lost.
-            StoreError: The database can't be reached.
+        A stream that is empty, and was not, says nothing yet: its first message is waited for.
         """
         position, looks = self._position, 0
         await self._reader.attach(position.first_offset if position.is_new else position.offset)
@@ -160,15 +148,7 @@ async def has_lost(connection: Connection, position: Position, offset: int) -> b
     """Tell whether retention has removed messages between a position and an offset at which its stream goes on.
 
     Retention removes whole segments, and each but the first of all begins with an offset that the broker takes for
-    itself. So a gap is no loss where the stream still has what is before it.
-
-    Args:
-        connection: An open connection.
-        position: The position.
-        offset: Where the stream goes on.
-
-    Raises:
-        BrokerError: The broker refuses or is lost.
+    itself. So a gap means no loss where the stream still has what is before it.
     """
     if offset == position.offset + 1 or (offset == position.offset + 1 + _OWN_OFFSETS and position.offset >= 0):
         return False
@@ -181,13 +161,7 @@ async def has_lost(connection: Connection, position: Position, offset: int) -> b
 async def look_at_gaps(connection: Connection, position: Position, taken: Sequence[Received]) -> None:
     """Make sure that messages follow a position without a loss; gaps between them may be offsets of the broker's own.
 
-    Args:
-        connection: An open connection.
-        position: The position.
-        taken: The messages.
-
-    Raises:
-        BrokerError: Some are missing. Whoever begins anew finds out which.
+    If some are missing, it is a `BrokerError`: whoever begins anew finds out which.
     """
     if taken[-1].offset - position.offset == len(taken):
         return
@@ -203,15 +177,8 @@ async def look_at_gaps(connection: Connection, position: Position, taken: Sequen
 async def look_at_end(connection: Connection, position: Position, reader: StreamReader) -> None:
     """Make sure that a stream of which nothing comes ends where it was read to.
 
-    RabbitMQ 4.0 was seen to hand out nothing more after a SIGKILL, although there was more.
-
-    Args:
-        connection: An open connection.
-        position: The position.
-        reader: The reader to which nothing comes.
-
-    Raises:
-        BrokerError: There is more. Whoever begins anew gets it.
+    RabbitMQ 4.0 was seen to hand out nothing more after a SIGKILL, although there was more. Then it is a `BrokerError`:
+    whoever begins anew gets the rest.
     """
     last = await last_offset(connection, position.stream, _LOOK_WAIT_S, position.offset + 1)
     if last is not None and last > position.offset and reader.is_empty:
@@ -221,14 +188,9 @@ async def look_at_end(connection: Connection, position: Position, reader: Stream
 def new_epoch(
     position: Position, who: str, kind: IncidentKind, begin: int, missing: tuple[int, int] | None = None
 ) -> Resumed:
-    """Begin a new epoch.
+    """Begin a new epoch at the offset `begin`.
 
-    Args:
-        position: The position in the epoch that has ended.
-        who: The reader's name.
-        kind: What happened to the stream.
-        begin: The first offset that is to be read.
-        missing: The first and the last offset that nobody has read, where that is known.
+    `missing` is the first and the last offset that were never read, where that is known.
     """
     epoch = position.new_epoch(begin)
     first, last = missing or (None, None)
@@ -247,23 +209,11 @@ def new_epoch(
     return Resumed(epoch, incident)
 
 
-async def begin_epoch(keeper: StreamPosition, position: Position, resumed: Resumed, slack_channel: str | None) -> None:
-    """Store where a new epoch begins, with its incident and the alert of it.
-
-    Args:
-        keeper: Stores the reader's position.
-        position: The position in the epoch that has ended.
-        resumed: Where reading goes on.
-        slack_channel: Where alerts go; None where Slack is off.
-
-    Raises:
-        OwnershipLostError: The position is another one by now.
-        StoreError: The database can't be reached.
-    """
-    incident = resumed.incident
-    if incident is None:
-        return
-    await keeper.move(position, resumed.position, incident, slack_entries([incident_alert(incident)], slack_channel))
+async def begin_epoch(
+    keeper: StreamPosition, position: Position, epoch: Position, incident: Incident, slack_channel: str | None
+) -> None:
+    """Store where a new epoch begins, with its incident and the alert of it."""
+    await keeper.move(position, epoch, incident, slack_entries([incident_alert(incident)], slack_channel))
     log.error(
         incident.detail, action="stream.incident", stream=incident.stream, kind=incident.kind, reader=incident.reader
     )

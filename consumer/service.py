@@ -28,15 +28,7 @@ async def run_consumer(
 ) -> None:
     """Read the streams of updates until told to stop, through outages of the broker and the database.
 
-    Several processes share the streams evenly; one that dies is replaced.
-
-    Args:
-        settings: The settings; both URLs must be set.
-        stop: Set it to let the consumer finish its batch and leave.
-        on_ready: Called once with the port of the health page.
-
-    Raises:
-        SettingError: A setting is unusable.
+    Several processes share the streams evenly; one that dies is replaced. `on_ready` gets the health page's port.
     """
     broker_urls(settings.require_amqp_url())
     registry = CollectorRegistry()
@@ -51,13 +43,7 @@ async def run_consumer(
 
 
 class ConsumerService:
-    """One consumer process; `run_consumer` sets it up.
-
-    Args:
-        settings: The settings.
-        database: The trail's database.
-        registry: Where metrics are registered.
-    """
+    """One consumer process; `run_consumer` sets it up."""
 
     def __init__(self, settings: Settings, database: Database, registry: CollectorRegistry) -> None:
         self._settings = settings
@@ -74,7 +60,7 @@ class ConsumerService:
         states = {
             name: state
             for name, state in self._sharing.states.items()
-            if name != former or not state.startswith("missing")  # nobody misses a queue that nobody ever had
+            if name != former or not state.startswith("missing")  # most never had that queue
         }
         if self._sharing.error is not None:
             return Health(ok=False, details={"state": "reconnecting", "error": self._sharing.error})
@@ -90,12 +76,13 @@ class ConsumerService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop."""
-        await self._sharing.run(self._pieces, stop)
+        await self._sharing.run(partial(self._pieces, stop), stop)
 
-    async def _pieces(self) -> Mapping[str, Work]:
-        """Tell what there is to do, for all consumers together."""
+    async def _pieces(self, stop: asyncio.Event) -> Mapping[str, Work]:
+        """List the work that this process knows of."""
         if not self._is_prepared:
-            await upgrade(self._database)
+            if not await upgrade(self._database, stop):
+                return {}
             await self._layout.set(self._settings.reply_stream, self._settings.reply_partitions)
             self._is_prepared = True
         await self._order.refresh()
@@ -106,33 +93,16 @@ class ConsumerService:
         return pieces
 
     async def _read(self, stream: str, stop: asyncio.Event, attempt: int, tell: Callable[[str], None]) -> None:
-        metrics = self._metrics.of(stream)
         partition = Partition(
             stream,
             self._settings,
             self._database,
-            metrics=metrics,
+            metrics=self._metrics,
             order=self._order,
             stop=stop,
             attempt=attempt,
         )
-        waker = asyncio.create_task(_wake(partition, stop))
-        try:
-            position = await partition.open()
-            if position is not None:
-                tell("reading")
-                await partition.run(position)
-        except Exception as error:
-            metrics.reconnects.labels(type(error).__name__).inc()
-            raise
-        finally:
-            waker.cancel()
-            await partition.close()
+        await partition.run(tell)
 
     async def _bridge(self, queue: str, stop: asyncio.Event, _attempt: int, tell: Callable[[str], None]) -> None:
         await Bridge(queue, self._settings, self._database, self._metrics.copied, stop).run(tell)
-
-
-async def _wake(partition: Partition, stop: asyncio.Event) -> None:
-    await stop.wait()
-    partition.wake()

@@ -1,13 +1,13 @@
-"""Shares work evenly among consumer processes: each piece belongs to one of them, by a lease."""
+"""Shares work evenly among processes: each piece belongs to one of them, by a lease."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
 
 import structlog
 
-from jobtrail.models.errors import BusyError, NotFoundError, OwnershipLostError, StoreError, UnreachableError
-from jobtrail.runtime.backoff import Backoff
+from jobtrail.models.errors import BusyError, NotFoundError, OwnershipLostError, StoreError
+from jobtrail.runtime.reconnect import OUTAGES, Reconnect
 from jobtrail.runtime.sleep import pause
 from jobtrail.runtime.tasks import end
 from jobtrail.store.database import Database
@@ -21,17 +21,11 @@ _MISSING_S = 5.0
 """Seconds after which a queue that does not exist is looked for again."""
 
 Work = Callable[[asyncio.Event, int, Callable[[str], None]], Coroutine[None, None, None]]
-"""Does a piece of work until the event is set. It is told how often it failed in a row, and tells its state."""
+"""Does a piece of work until the event is set. It gets the number of failures in a row, and a way to note its state."""
 
 
 class Sharing:
-    """One process's part of the work.
-
-    Args:
-        database: The trail's database.
-        group: What is shared, the same for all processes that share it.
-        max_wait_s: The longest pause between two tries.
-    """
+    """One process's part of the work that all processes of a group share."""
 
     def __init__(self, database: Database, group: str, max_wait_s: float) -> None:
         self._database = database
@@ -51,17 +45,12 @@ class Sharing:
         return self._error
 
     async def run(self, pieces: Callable[[], Awaitable[Mapping[str, Work]]], stop: asyncio.Event) -> None:
-        """Take part until told to stop; then finish, and leave.
-
-        Args:
-            pieces: Tells the pieces of work there are, by name; asked every second.
-            stop: Ends it.
-        """
+        """Take part until told to stop; then finish, and leave. `pieces` is called every second."""
         try:
             while not stop.is_set():
                 try:
-                    all_pieces = await pieces()
-                    self._share(all_pieces, await self._membership.renew())
+                    work = await pieces()
+                    self._share(work, await self._membership.renew(work))
                     self._error = None
                 except (StoreError, OwnershipLostError) as error:
                     if self._error is None:
@@ -73,14 +62,10 @@ class Sharing:
             with suppress(StoreError):
                 await self._membership.leave()
 
-    def _share(self, pieces: Mapping[str, Work], members: Sequence[str]) -> None:
+    def _share(self, work: Mapping[str, Work], known: Mapping[str, Collection[str]]) -> None:
         """Begin what is ours by now, and let go of what is not."""
-        mine = {
-            name
-            for place, name in enumerate(sorted(pieces))
-            if members and members[place % len(members)] == self._membership.name
-        }
-        for name in set(self._running) - mine:
+        mine = share_of(self._membership.name, known)
+        for name in self._running.keys() - mine:
             piece = self._running[name]
             piece.stop.set()
             if piece.task.done():
@@ -88,7 +73,21 @@ class Sharing:
         for name in mine:
             running = self._running.get(name)
             if running is None or running.task.done():
-                self._running[name] = _Piece(self._database, name, pieces[name], self._max_wait_s)
+                self._running[name] = _Piece(self._database, name, work[name], self._max_wait_s)
+
+
+def share_of(member: str, known: Mapping[str, Collection[str]]) -> set[str]:
+    """Tell which pieces of work fall to a member, given which pieces each member knows.
+
+    All members know them all, but where settings differ: then a piece falls to one of those that know it. Everyone
+    comes to the same answer, which is as even as that allows.
+    """
+    shares: dict[str, set[str]] = {name: set() for name in sorted(known)}
+    able = {piece: [name for name in shares if piece in known[name]] for pieces in known.values() for piece in pieces}
+    for piece in sorted(able, key=lambda piece: (len(able[piece]), piece)):
+        least_busy = min(able[piece], key=lambda name: len(shares[name]))
+        shares[least_busy].add(piece)
+    return shares.get(member, set())
 
 
 class _Piece:
@@ -97,13 +96,12 @@ class _Piece:
     def __init__(self, database: Database, name: str, work: Work, max_wait_s: float) -> None:
         self._name = name
         self._work = work
-        self._backoff = Backoff(most_s=max_wait_s)
-        self._failures = 0
-        """How often in a row it was not even begun."""
         self._lease = Lease(database, name)
         self.state = "starting"
         self.stop = asyncio.Event()
-        self.task = asyncio.create_task(self._run())
+        # A defect that one piece meets must not end the others.
+        self._reconnect = Reconnect(self.stop, max_wait_s, self._note_outage, outages=(Exception,))
+        self.task = asyncio.create_task(self._reconnect.run(self._session))
 
     async def leave(self) -> None:
         """Finish, and give the lease back."""
@@ -113,28 +111,19 @@ class _Piece:
         finally:
             await end(self.task)
 
-    async def _run(self) -> None:
-        while not self.stop.is_set():
-            try:
-                holder = await self._lease.acquire()
-                if holder is not None:
-                    self.state = f"spare: {holder.name} has it"
-                    await pause(_LOOK_S, self.stop)
-                    continue
-                await self._lease.while_held(lambda: self._work(self.stop, self._failures, self._tell))
-            except NotFoundError as error:
-                self.state = f"missing: {error}"
-                await pause(_MISSING_S, self.stop)
-            except (UnreachableError, OwnershipLostError, BusyError) as error:
-                await self._retry(error)
-            except Exception as error:
-                # A defect that one piece meets must not end the others; it is told with all that is known of it.
-                log.exception("piece failed", action="consumer.piece_failed", piece=self._name)
-                await self._retry(error)
+    async def _session(self) -> None:
+        holder = await self._lease.acquire()
+        if holder is not None:
+            self.state = f"spare: {holder.name} has it"
+            await pause(_LOOK_S, self.stop)
+            return
+        try:
+            await self._lease.while_held(lambda: self._work(self.stop, self._reconnect.failures, self._tell))
+        except NotFoundError as error:
+            self.state = f"missing: {error}"
+            await pause(_MISSING_S, self.stop)
 
-    async def _retry(self, error: Exception) -> None:
-        self._failures += 1
-        wait_s = self._backoff.next_s()
+    def _note_outage(self, error: Exception, wait_s: float) -> None:
         self.state = f"reconnecting: {error}"
         log.warning(
             "session ended",
@@ -142,11 +131,9 @@ class _Piece:
             piece=self._name,
             error=str(error),
             wait_s=round(wait_s, 2),
+            exc_info=not isinstance(error, (*OUTAGES, BusyError)),  # of a defect all that is known
         )
-        await pause(wait_s, self.stop)
 
     def _tell(self, state: str) -> None:
-        """Note what is done; who works is well again."""
         self.state = state
-        self._backoff.reset()
-        self._failures = 0
+        self._reconnect.note_success()

@@ -6,7 +6,7 @@ else it is stored once more, and marked (`store.dead_letters.repeats`).
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 
@@ -42,12 +42,10 @@ class Capture:
         self._metrics = metrics
         self._stop = stop
         self._connection = Connection(settings.require_amqp_url(), f"jobtrail capture {queue}")
-        self._inbox = Inbox(self._connection)
+        self._inbox: Inbox[Delivery] = Inbox(self._connection)
         self._maker = LetterMaker(queue, settings, database)
         self._trail = LetterTrail(database, queue, fingerprint)
         self._channel: Channel | None = None
-        self.has_stored = False
-        """Whether anything was stored in this session."""
 
     async def open(self) -> None:
         """Connect and start taking messages.
@@ -70,8 +68,10 @@ class Capture:
         self._metrics.connected.set(1)
         log.info("capturing", action="dead_letters.capturing", queue=self._queue)
 
-    async def run(self) -> None:
+    async def run(self, on_stored: Callable[[], None] = lambda: None) -> None:
         """Capture until `stop` is set; the batch in hand is stored and acknowledged, the rest stays in the queue.
+
+        `on_stored` is called after each batch.
 
         Raises:
             OwnershipLostError: Another process captures the queue now.
@@ -86,11 +86,11 @@ class Capture:
                 self._metrics.received.inc(len(batch))
                 self._metrics.unacknowledged.set(len(batch) + len(self._inbox))
                 await self._store(batch)
-                self.has_stored = True
+                on_stored()
                 channel.acknowledge(batch[-1].tag)
                 self._metrics.unacknowledged.set(len(self._inbox))
             else:
-                await pause(_LOOK_S, self._inbox.arrived, self._stop, channel.lost, self._connection.lost)
+                await pause(_LOOK_S, self._inbox.arrived, self._stop, channel.lost)
 
     async def close(self) -> None:
         """Close the connection; unacknowledged messages return to the queue."""

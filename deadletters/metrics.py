@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-_BATCH_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-_STORE_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
+from jobtrail.runtime.metrics import BATCH_SIZES, STORE_SECONDS, QueueMetrics
 
 
 class DeadLetterMetrics:
@@ -43,28 +42,20 @@ class CaptureMetrics:
         self.sessions_ended.labels(self.queue, type(error).__name__).inc()
 
 
-class CapturesMetrics:
+class CapturesMetrics(QueueMetrics):
     """The counters of all queues that a process captures; one set per process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, words: str, *labels: str) -> Counter:
-            return Counter(f"jobtrail_capture_{name}", words, ["queue", *labels], registry=registry)
-
-        def gauge(name: str, words: str) -> Gauge:
-            return Gauge(f"jobtrail_capture_{name}", words, ["queue"], registry=registry)
-
-        def histogram(name: str, words: str, buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(f"jobtrail_capture_{name}", words, ["queue"], buckets=buckets, registry=registry)
-
-        self._received = counter("received", "Messages taken from the queue, redelivered ones too")
-        self._stored = counter("stored", "Letters stored")
-        self._duplicates = counter("duplicates", "Messages recognised by their key as stored before")
-        self._maybe_repeated = counter("maybe_repeated", "Letters stored that may be a repetition of an earlier one")
-        self._reconnects = counter("reconnects", "Sessions ended by an error", "error")
-        self._unacknowledged = gauge("unacknowledged", "Messages that were handed out and are not stored yet")
-        self._connected = gauge("connected", "1 while the queue is captured here")
-        self._batch_size = histogram("batch_size", "Letters stored together", _BATCH_SIZES)
-        self._store_seconds = histogram("store_seconds", "Time to store one batch", _STORE_SECONDS)
+        super().__init__(registry, "jobtrail_capture")
+        self._received = self._counter("received", "Messages taken from the queue, redelivered ones too")
+        self._stored = self._counter("stored", "Letters stored")
+        self._duplicates = self._counter("duplicates", "Messages recognised by their key as stored before")
+        self._maybe_repeated = self._counter("maybe_repeated", "Letters stored that may repeat an earlier one")
+        self._reconnects = self._counter("reconnects", "Sessions ended by an error", "error")
+        self._unacknowledged = self._gauge("unacknowledged", "Messages that were handed out and are not stored yet")
+        self._connected = self._gauge("connected", "1 while the queue is captured here")
+        self._batch_size = self._histogram("batch_size", "Letters stored together", BATCH_SIZES)
+        self._store_seconds = self._histogram("store_seconds", "Time to store one batch", STORE_SECONDS)
 
     def of(self, queue: str) -> CaptureMetrics:
         """Return the counters of one queue."""

@@ -14,18 +14,11 @@ from jobtrail.deadletters.capture import Capture
 from jobtrail.deadletters.metrics import CapturesMetrics, DeadLetterMetrics
 from jobtrail.deadletters.outcomes import OutcomeJudge
 from jobtrail.deadletters.replayer import Replayer
-from jobtrail.models.errors import (
-    BrokerError,
-    BusyError,
-    NotFoundError,
-    OwnershipLostError,
-    StoreError,
-    UnreachableError,
-)
+from jobtrail.models.errors import BrokerError, BusyError, NotFoundError, OwnershipLostError, StoreError
 from jobtrail.models.notifications.slack_entries import slack_entries
 from jobtrail.models.settings import Settings
-from jobtrail.runtime.backoff import Backoff
 from jobtrail.runtime.health import Health, HealthServer
+from jobtrail.runtime.reconnect import Reconnect
 from jobtrail.runtime.sleep import pause
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.causes import CauseRepository
@@ -93,27 +86,27 @@ class DeadLetterService:
 
     async def _capture(self, queue: str) -> None:
         metrics = self._captures.of(queue)
-        backoff = Backoff(most_s=self._settings.retry_max_wait_s)
-        while not self._stop.is_set():
-            session = Capture(queue, self._settings, self._database, metrics, self._stop)
+
+        def note_outage(error: Exception, _wait_s: float) -> None:
+            self._states[queue] = f"reconnecting: {error}"
+            metrics.count_end(error)
+            log.warning("capture ended", action="dead_letters.capture_ended", queue=queue, error=str(error))
+
+        async def session() -> None:
+            capture = Capture(queue, self._settings, self._database, metrics, self._stop)
             try:
                 await self._database.ensure_indexes()
-                await session.open()
+                await capture.open()
                 self._states[queue] = "capturing"
-                await session.run()
+                await capture.run(reconnect.note_success)
             except (BusyError, NotFoundError) as error:
                 self._note_idle(queue, "spare" if isinstance(error, BusyError) else "missing", str(error))
                 await pause(_SPARE_S, self._stop)
-            except (UnreachableError, OwnershipLostError) as error:
-                self._states[queue] = f"reconnecting: {error}"
-                metrics.count_end(error)
-                if session.has_stored:
-                    backoff.reset()
-                wait_s = backoff.next_s()
-                log.warning("capture ended", action="dead_letters.capture_ended", queue=queue, error=str(error))
-                await pause(wait_s, self._stop)
             finally:
-                await session.close()
+                await capture.close()
+
+        reconnect = Reconnect(self._stop, self._settings.retry_max_wait_s, note_outage)
+        await reconnect.run(session)
 
     def _note_idle(self, queue: str, state: str, reason: str) -> None:
         if self._states[queue] != state:

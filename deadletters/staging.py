@@ -10,6 +10,7 @@ See docs/decisions/0016-replays.md for what is left: a broker that is killed bet
 
 from collections.abc import Sequence
 
+from jobtrail.broker.declaring import lock
 from jobtrail.broker.properties import header_text
 from jobtrail.broker.sender import BulkSender, Message
 from jobtrail.deadletters.outgoing import OutgoingLetter
@@ -39,7 +40,7 @@ class Staging:
         """
         try:
             await self._sender.open()
-            await self._sender.lock(f"{self._name}.lock", f"{self._name} is run by another process")
+            await lock(self._sender.connection, f"{self._name}.lock", f"{self._name} is run by another process")
             channel = await self._sender.connection.channel()
             await channel.declare_exchange(self._name, "direct")
             await channel.declare_queue(self._name, receipts_queue_arguments())

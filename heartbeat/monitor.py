@@ -22,6 +22,7 @@ from jobtrail.models.errors import BrokerError, JobTrailError, OwnershipLostErro
 from jobtrail.models.settings import Settings
 from jobtrail.runtime.backoff import Backoff
 from jobtrail.runtime.health import Health, HealthServer
+from jobtrail.runtime.reconnect import Reconnect
 from jobtrail.runtime.sleep import pause
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.refused import store_refused
@@ -42,14 +43,7 @@ async def run_monitor(
 ) -> None:
     """Store heartbeats until told to stop; what was taken by then is stored and acknowledged.
 
-    Args:
-        settings: Broker, database, queues, limits, and where the health page listens.
-        stop: Ends it.
-        registry: Where its metrics are registered; None for a registry of its own.
-        on_ready: Called each time that heartbeats begin to be received, with the port of the health page.
-
-    Raises:
-        SettingError: A URL is missing or wrong, or the health page's port is taken.
+    `on_ready` is called each time that heartbeats begin to be received, with the health page's port.
     """
     registry = registry or CollectorRegistry()
     async with Database(settings.require_mongo_url(), settings.database) as database:
@@ -60,13 +54,7 @@ async def run_monitor(
 
 
 class Monitor:
-    """One monitor; `run_monitor` sets it up.
-
-    Args:
-        settings: As above.
-        database: Where heartbeats are stored.
-        metrics: What it counts.
-    """
+    """One monitor; `run_monitor` sets it up."""
 
     def __init__(self, settings: Settings, database: Database, metrics: MonitorMetrics) -> None:
         self._settings = settings
@@ -74,7 +62,6 @@ class Monitor:
         self._repository = ExtractorRepository(database)
         self._metrics = metrics
         self._inbox = HeartbeatInbox(settings.max_body_bytes)
-        self._broker_backoff = Backoff(most_s=settings.retry_max_wait_s)
         self._store_backoff = Backoff(most_s=settings.retry_max_wait_s)
         self._enough = asyncio.Event()
         self._indexed = False
@@ -98,24 +85,22 @@ class Monitor:
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Receive and store until told to stop, through every outage of the broker and the database.
 
-        Args:
-            stop: Ends it.
-            on_ready: Called each time that heartbeats begin to be received.
+        `on_ready` is called each time that heartbeats begin to be received.
         """
-        while not stop.is_set():
+
+        async def session() -> None:
+            await self._make_room(stop)
             try:
                 async with subscribed(self._settings) as subscription:
-                    self._broker_backoff.reset()
-                    await self._session(subscription, stop, on_ready)
-            except BrokerError as error:
-                self._metrics.outages.labels("broker").inc()
-                log.warning("Broker lost; connecting again", action="monitor.broker_lost", error=str(error))
-                await pause(self._broker_backoff.next_s(), stop)
+                    reconnect.note_success()
+                    await self._receive(subscription, stop, on_ready)
             finally:
                 self._inbox.forget_deliveries()
-            await self._make_room(stop)
 
-    async def _session(
+        reconnect = Reconnect(stop, self._settings.retry_max_wait_s, self._note_broker_lost, (BrokerError,))
+        await reconnect.run(session)
+
+    async def _receive(
         self, subscription: HeartbeatSubscription, stop: asyncio.Event, on_ready: Callable[[], None]
     ) -> None:
         """Receive and store on one connection; leave it when the database is away and no more can be held."""
@@ -164,11 +149,7 @@ class Monitor:
             self._enough.set()
 
     async def _flush(self, subscription: HeartbeatSubscription | None = None) -> bool:
-        """Store what was collected, then acknowledge it; while the database is away it is held.
-
-        Raises:
-            BrokerError: What is stored can't be acknowledged.
-        """
+        """Store what was collected, then acknowledge it; return False where the database is away and it is held."""
         self._enough.clear()
         taken_at = datetime.now(UTC)
         batch = self._inbox.take()
@@ -229,6 +210,10 @@ class Monitor:
                 reason=reject.reason,
                 error=reject.error,
             )
+
+    def _note_broker_lost(self, error: Exception, _wait_s: float) -> None:
+        self._metrics.outages.labels("broker").inc()
+        log.warning("Broker lost; connecting again", action="monitor.broker_lost", error=str(error))
 
     def _note_connected(self, *, connected: bool) -> None:
         self._connected = connected

@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from pika.exceptions import ChannelClosedByBroker
-
 from jobtrail.broker.channel import Channel, Delivery
 from jobtrail.broker.connection import Connection
-from jobtrail.broker.errors import PRECONDITION_FAILED
+from jobtrail.broker.errors import is_precondition_failure
 from jobtrail.models.errors import BrokerError
 from jobtrail.models.settings import Settings
 from jobtrail.models.topology import HEARTBEAT_EXCHANGE, heartbeat_queue_arguments
@@ -58,14 +56,9 @@ class HeartbeatSubscription:
         if not self._is_held:
             self._channel.connection.resume()
 
-    @property
-    def is_lost(self) -> bool:
-        """Whether connection, channel or consumer is gone."""
-        return self._channel.lost.is_set() or self._channel.connection.lost.is_set()
-
     async def wait(self, timeout_s: float, *until: asyncio.Event) -> None:
         """Wait for some time, but no longer than until one of these events, or until the subscription is lost."""
-        await pause(timeout_s, self._channel.lost, self._channel.connection.lost, *until)
+        await pause(timeout_s, self._channel.lost, *until)
 
     async def consume(self, take: Callable[[Delivery], None]) -> None:
         """Begin to receive.
@@ -143,8 +136,7 @@ async def _declare(connection: Connection, settings: Settings) -> None:
     try:
         await channel.declare_queue(settings.heartbeat_queue, arguments)
     except BrokerError as error:
-        refused = error.__cause__
-        if not (isinstance(refused, ChannelClosedByBroker) and refused.reply_code == PRECONDITION_FAILED):
+        if not is_precondition_failure(error):
             raise
         channel = await connection.channel()
         # Heartbeats are soon sent again, so the queue may go; but not under another monitor that still reads it.

@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pika
-from pika.exceptions import ChannelClosedByBroker, UnroutableError
+from pika.exceptions import UnroutableError
 
 from jobtrail.broker.address import CONNECT_TIMEOUT_S, connection_parameters
-from jobtrail.broker.errors import NOT_FOUND, broker_failures
+from jobtrail.broker.errors import broker_failures
 from jobtrail.models.errors import NotFoundError
-from jobtrail.models.redaction import redact
 from jobtrail.publisher.outgoing import OutgoingUpdate
 
 if TYPE_CHECKING:
@@ -51,16 +50,10 @@ def open_channel(amqp_url: str, name: str) -> Iterator["BlockingChannel"]:
     for node in nodes:
         node.heartbeat = _HEARTBEAT_S
         node.blocked_connection_timeout = CONNECT_TIMEOUT_S
-    with broker_failures(amqp_url):
-        try:
-            with pika.BlockingConnection(nodes) as connection:
-                channel = connection.channel()
-                channel.confirm_delivery()
-                yield channel
-        except ChannelClosedByBroker as error:
-            if error.reply_code == NOT_FOUND:
-                raise NotFoundError(redact(error.reply_text)) from error
-            raise
+    with broker_failures(amqp_url), pika.BlockingConnection(nodes) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        yield channel
 
 
 def publish(channel: "BlockingChannel", queue: str, body: bytes, properties: pika.BasicProperties) -> None:

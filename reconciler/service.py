@@ -13,7 +13,7 @@ from apscheduler.triggers.cron import CronTrigger
 from prometheus_client import CollectorRegistry
 
 from jobtrail.models.datasets.dataset import StatusSource
-from jobtrail.models.errors import BusyError, JobTrailError, OwnershipLostError, SettingError, StoreError
+from jobtrail.models.errors import BusyError, JobTrailError, SettingError, StoreError
 from jobtrail.models.notifications.alert import Alert
 from jobtrail.models.notifications.outbox import Envelope
 from jobtrail.models.notifications.slack_entries import slack_entries
@@ -28,7 +28,7 @@ from jobtrail.reconciler.immediate_checks import ImmediateChecks
 from jobtrail.reconciler.metrics import ReconcilerMetrics
 from jobtrail.runtime.backoff import Backoff
 from jobtrail.runtime.health import Health, HealthServer
-from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.reconnect import Reconnect
 from jobtrail.runtime.tasks import end
 from jobtrail.store.database import Database
 from jobtrail.store.datasets.console import Console
@@ -178,18 +178,13 @@ def cron_trigger(cron: str) -> CronTrigger:
 
 async def _prepare(runner: CheckRunner, settings: Settings, state: _State, stop: asyncio.Event) -> None:
     """Make the indexes; wait for the database as long as it takes."""
-    backoff = Backoff(most_s=settings.retry_max_wait_s)
-    while not stop.is_set():
-        try:
-            await runner.prepare()
-        except (StoreError, OwnershipLostError) as error:
-            state.outage = str(error)
-            wait_s = backoff.next_s()
-            log.warning("Database not ready", action="reconciler.waiting", error=str(error), wait_s=round(wait_s, 2))
-            await pause(wait_s, stop)
-        else:
-            state.outage = None
-            return
+
+    def note_outage(error: Exception, wait_s: float) -> None:
+        state.outage = str(error)
+        log.warning("Database not ready", action="reconciler.waiting", error=str(error), wait_s=round(wait_s, 2))
+
+    if await Reconnect(stop, settings.retry_max_wait_s, note_outage).until_done(runner.prepare):
+        state.outage = None
 
 
 async def _run_on_schedule(

@@ -1,15 +1,10 @@
-"""How long to wait before the broker is tried again."""
+"""How long to wait before a service that is away is tried again."""
 
 import random
 
 
 class Backoff:
-    """Doubling pauses with jitter, so that a fleet of workers does not come back to the broker in one moment.
-
-    Args:
-        first_s: The longest first pause, in seconds.
-        most_s: The longest pause ever, in seconds.
-    """
+    """Doubling pauses with jitter, so that a fleet of workers does not come back to the broker in one moment."""
 
     def __init__(self, first_s: float = 0.2, most_s: float = 15.0) -> None:
         self._first_s = first_s

@@ -1,6 +1,5 @@
 """The health and metrics pages of a service: `GET /health` (JSON, 200 or 503) and `GET /metrics` (Prometheus)."""
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,13 +7,15 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from jobtrail.models.errors import SettingError
 
-MAX_REQUEST_BYTES = 8 * 1024
-REQUEST_TIMEOUT_S = 5.0
+_HEADERS = {"Cache-Control": "no-store"}
+_SHUTDOWN_S = 0.5
+"""Seconds that requests under way get when the service stops."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -26,21 +27,10 @@ class Health:
     """What the JSON says beside `ok`."""
 
 
-@dataclass(slots=True, frozen=True)
-class _Answer:
-    status: HTTPStatus
-    content_type: str
-    body: bytes
-
-
 class HealthServer:
-    """A tiny HTTP server in the service's own event loop, so that a stuck service does not answer that it is well.
+    """Serves both pages in the service's own event loop, so that a stuck service does not answer that it is well.
 
-    Args:
-        host: Address to listen on.
-        port: Port to listen on; 0 picks a free one.
-        registry: The metrics.
-        check: Called for each question; returns how the service does.
+    Port 0 picks a free port. `check` is called for each request.
     """
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry, check: Callable[[], Health]) -> None:
@@ -48,8 +38,10 @@ class HealthServer:
         self._port = port
         self._registry = registry
         self._check = check
-        self._server: asyncio.Server | None = None
-        self._serving: set[asyncio.Task[None]] = set()
+        app = web.Application()
+        app.router.add_get("/health", self._health, allow_head=False)
+        app.router.add_get("/metrics", self._metrics, allow_head=False)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
 
     @property
     def port(self) -> int:
@@ -57,78 +49,30 @@ class HealthServer:
         return self._port
 
     async def __aenter__(self) -> Self:
-        """Start to listen.
-
-        Raises:
-            SettingError: The address or port can't be used.
-        """
+        """Start to listen; an address that can't be used is a `SettingError`."""
+        await self._runner.setup()
         try:
-            self._server = await asyncio.start_server(self._accept, self._host, self._port, limit=MAX_REQUEST_BYTES)
+            await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError as error:
+            await self._runner.cleanup()
             address = f"{self._host}:{self._port}"
             raise SettingError(
                 f"can't listen on {address} for /health and /metrics: {error.strerror or error}"
             ) from error
-        self._port = self._server.sockets[0].getsockname()[1]
+        self._port = self._runner.addresses[0][1]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._server is not None:
-            self._server.close()
-            for serving in self._serving:
-                serving.cancel()
-            await asyncio.gather(*self._serving, return_exceptions=True)
-            await self._server.wait_closed()
+        await self._runner.cleanup()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving = asyncio.create_task(self._serve(reader, writer))
-        self._serving.add(serving)
-        serving.add_done_callback(self._serving.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                answer = await self._read_and_answer(reader)
-                writer.write(_encoded(answer))
-                await writer.drain()
-                writer.close()
-                await writer.wait_closed()
-        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError):
-            pass  # the asker went away, or never asked
-        finally:
-            writer.close()
-
-    async def _read_and_answer(self, reader: asyncio.StreamReader) -> _Answer:
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-        except asyncio.LimitOverrunError:
-            return _plain(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        words = head.split(b"\r\n", 1)[0].split()
-        if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
-            return _plain(HTTPStatus.BAD_REQUEST)
-        path = words[1].split(b"?", 1)[0]
-        if path not in (b"/health", b"/metrics"):
-            return _plain(HTTPStatus.NOT_FOUND)
-        if words[0] != b"GET":
-            return _plain(HTTPStatus.METHOD_NOT_ALLOWED)
-        if path == b"/metrics":
-            return _Answer(HTTPStatus.OK, CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry))
+    async def _health(self, _request: web.Request) -> web.Response:
         health = self._check()
         status = HTTPStatus.OK if health.ok else HTTPStatus.SERVICE_UNAVAILABLE
         body = json.dumps({"ok": health.ok, **health.details}, default=str).encode()
-        return _Answer(status, "application/json", body)
+        return web.Response(body=body, status=status, content_type="application/json", headers=_HEADERS)
 
-
-def _plain(status: HTTPStatus) -> _Answer:
-    return _Answer(status, "text/plain; charset=utf-8", f"{status.phrase}\n".encode())
-
-
-def _encoded(answer: _Answer) -> bytes:
-    allow = "Allow: GET\r\n" if answer.status is HTTPStatus.METHOD_NOT_ALLOWED else ""
-    head = (
-        f"HTTP/1.1 {answer.status.value} {answer.status.phrase}\r\nContent-Type: {answer.content_type}\r\n"
-        f"Content-Length: {len(answer.body)}\r\n{allow}Cache-Control: no-store\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + answer.body
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        headers = {**_HEADERS, "Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
+        return web.Response(body=generate_latest(self._registry), headers=headers)

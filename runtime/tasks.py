@@ -1,7 +1,8 @@
 """Ends tasks for good."""
 
 import asyncio
-from typing import TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -10,14 +11,26 @@ _AGAIN_AFTER_S = 5.0
 
 
 async def end(task: asyncio.Task[T]) -> None:
-    """Cancel a task and wait until it has ended.
+    """Cancel a task and wait until it has ended, whatever its result.
 
     Before Python 3.12 `asyncio.wait_for`, through which the driver reads every answer, loses a cancellation that comes
     together with the answer. A loop would then go on for ever, and so would whoever waits for its end.
-
-    Args:
-        task: The task; its result is not asked for.
     """
     while not task.done():
         task.cancel()
         await asyncio.wait((task,), timeout=_AGAIN_AFTER_S)
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
+    """Do some work unless it is time to stop, which cancels it; return whether the work was done."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            return False
+        working.result()
+        return True
+    finally:
+        stopping.cancel()
+        await end(working)

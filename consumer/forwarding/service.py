@@ -27,19 +27,12 @@ async def run_forwarder(
 ) -> None:
     """Copy updates to another queue until told to stop, through outages of the broker and the database.
 
-    Several processes of one name share the streams evenly; one that dies is replaced.
-
-    Args:
-        settings: The settings; both URLs and `forward_to` must be set.
-        stop: Set it to let the forwarder finish its batch and leave.
-        on_ready: Called once with the port of the health page.
-
-    Raises:
-        SettingError: A setting is unusable.
+    Several processes of one name share the streams evenly; one that dies is replaced. `on_ready` gets the health page's
+    port.
     """
     broker_urls(settings.require_amqp_url())
     if settings.forward_to is None:
-        raise SettingError("no queue is named to forward updates to: give --to QUEUE or set JOBTRAIL_FORWARD_TO")
+        raise SettingError("name the queue to forward updates to: give --to QUEUE or set JOBTRAIL_FORWARD_TO")
     registry = CollectorRegistry()
     async with Database(settings.require_mongo_url(), settings.database) as database:
         service = ForwarderService(settings, settings.forward_to, database, registry)
@@ -51,14 +44,7 @@ async def run_forwarder(
 
 
 class ForwarderService:
-    """One forwarder process; `run_forwarder` sets it up.
-
-    Args:
-        settings: The settings.
-        to: The queue that updates are copied to.
-        database: The trail's database.
-        registry: Where metrics are registered.
-    """
+    """One forwarder process, which copies updates to the queue `to`; `run_forwarder` sets it up."""
 
     def __init__(self, settings: Settings, to: str, database: Database, registry: CollectorRegistry) -> None:
         self._settings = settings
@@ -86,15 +72,11 @@ class ForwarderService:
         return Health(ok=not bad, details=details)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until told to stop.
-
-        Raises:
-            SettingError: The target is a stream that is forwarded itself.
-        """
+        """Work until told to stop; a target that is forwarded itself is a `SettingError`."""
         await self._sharing.run(self._pieces, stop)
 
     async def _pieces(self) -> Mapping[str, Work]:
-        """Tell what there is to do, for all forwarders of this name together."""
+        """List the work that this process knows of."""
         layout = await self._layout.read()
         self._is_prepared = True
         streams = dict.fromkeys([*self._settings.reply_streams, *layout.known])
@@ -113,8 +95,4 @@ class ForwarderService:
             attempt=attempt,
             tell=tell,
         )
-        try:
-            await forwarder.run()
-        except Exception as error:
-            self._metrics.reconnects.labels(stream, type(error).__name__).inc()
-            raise
+        await forwarder.run(tell)

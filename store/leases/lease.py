@@ -3,8 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +23,8 @@ TTL_S = 15.0
 """Seconds after which the lease of a process that renews it no more is free again."""
 _RENEWALS = 3
 """Renewals per time to live: one or two may fail."""
+_ANSWER_TIMEOUT_S = 3.0
+"""Seconds after which a question about a lease fails: the driver alone would wait for longer than a lease lasts."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -51,13 +53,17 @@ def new_holder() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
 
-class Lease:
-    """One process's claim on a right that one at a time may have. Times are the database's, not the processes'.
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Let operations on leases fail soon, as ours: who waits for an answer must not outlive its own lease."""
+    with translated(), pymongo.timeout(_ANSWER_TIMEOUT_S):
+        yield
 
-    Args:
-        database: The trail's database.
-        name: The right, the same for all that want it.
-        ttl_s: How long it stays taken when its holder dies, in seconds.
+
+class Lease:
+    """One process's claim on a right that one at a time may have, by the database's clock.
+
+    `ttl_s` is how long it stays taken when its holder dies, in seconds.
     """
 
     def __init__(self, database: Database, name: str, *, ttl_s: float = TTL_S) -> None:
@@ -66,14 +72,10 @@ class Lease:
         self._ttl_s = ttl_s
         self._holder = new_holder()
 
-    async def acquire(self) -> Holder | None:
-        """Take the lease, or take it for longer when it is ours already.
+    async def acquire(self, **notes: object) -> Holder | None:
+        """Take the lease, or renew it with what others should know of us; return who holds it if that is another one.
 
-        Returns:
-            None when it is ours now, else who holds it.
-
-        Raises:
-            StoreError: The database can't be reached.
+        It fails with `StoreError` within seconds where the database does not answer.
         """
         free = {
             "$or": [
@@ -83,9 +85,10 @@ class Lease:
             ]
         }
         since = {"$cond": [{"$eq": ["$holder", self._holder]}, "$held_since", "$$NOW"]}
-        ours = self._claim() | {"held_since": since}
+        noted = {name: {"$literal": note} for name, note in notes.items()}
+        ours = self._claim() | {"held_since": since} | noted
         claim = [{"$replaceWith": {"$mergeObjects": ["$$ROOT", {"$cond": [free, ours, {}]}]}}]
-        with translated():
+        with bounded():
             lease: Mapping[str, Any] | None = await self._leases.find_one_and_update(
                 {"_id": self._name}, claim, upsert=True, return_document=ReturnDocument.AFTER
             )
@@ -98,7 +101,7 @@ class Lease:
     async def _inherit(self, former: str) -> bool:
         """Take the lease of a process that has ended; tell whether it is ours now."""
         claim = [{"$set": self._claim() | {"held_since": "$$NOW"}}]
-        with translated():
+        with bounded():
             taken = await self._leases.update_one({"_id": self._name, "holder": former}, claim)
         return taken.modified_count == 1
 
@@ -107,12 +110,8 @@ class Lease:
         return {"holder": self._holder, "process": process, "expires_at": from_now(self._ttl_s)}
 
     async def release(self) -> None:
-        """Give the lease back, if it is ours.
-
-        Raises:
-            StoreError: The database can't be reached; the lease runs out by itself.
-        """
-        with translated():
+        """Give the lease back, if it is ours; one that can't be given back runs out by itself."""
+        with bounded():
             await self._leases.update_one(
                 {"_id": self._name, "holder": self._holder}, {"$unset": {"holder": "", "expires_at": ""}}
             )
@@ -120,14 +119,7 @@ class Lease:
     async def while_held(self, work: Callable[[], Coroutine[None, None, T]]) -> T:
         """Do work while the lease, which must be ours, is renewed, and give it back afterwards.
 
-        Args:
-            work: What to do. It is cancelled when the lease is lost.
-
-        Returns:
-            What the work returned.
-
-        Raises:
-            OwnershipLostError: The lease was lost meanwhile.
+        The work is cancelled when the lease is lost, which raises `OwnershipLostError`.
         """
         working = asyncio.create_task(work())
         renewing = asyncio.create_task(self._renew())
@@ -145,24 +137,19 @@ class Lease:
 
     async def _renew(self) -> None:
         """Renew until the lease is lost: taken by another one, or not renewed in time."""
-        renewed_at = asyncio.get_running_loop().time()
-        while True:
+        clock = asyncio.get_running_loop().time
+        renewed_at = clock()
+        while clock() < renewed_at + self._ttl_s:
             await asyncio.sleep(self._ttl_s / _RENEWALS)
-            try:
+            asked_at = clock()
+            with suppress(StoreError):
                 if await self.acquire() is not None:
                     return
-                renewed_at = asyncio.get_running_loop().time()
-            except StoreError:
-                if asyncio.get_running_loop().time() - renewed_at > self._ttl_s:
-                    return
+                renewed_at = asked_at
 
 
 def has_ended(lease: Mapping[str, Any]) -> bool:
-    """Tell whether a lease's holder was a process of this machine that has ended: nobody need wait for its lease.
-
-    Args:
-        lease: The lease's document.
-    """
+    """Tell whether a lease's holder was a process of this machine that has ended, so that its lease is free at once."""
     process = lease.get("process") or {}
     pid = process.get("pid")
     if process.get("machine") != _MACHINE or not isinstance(pid, int):
@@ -178,18 +165,9 @@ def has_ended(lease: Mapping[str, Any]) -> bool:
 
 @asynccontextmanager
 async def turn(database: Database, name: str, ttl_s: float) -> AsyncIterator[bool]:
-    """Do something short that one at a time does, of any number that want to.
+    """Run a short critical section under a lease; yield whether it is our turn: if not, the block must do nothing.
 
-    Args:
-        database: The trail's database.
-        name: What is done, the same for all that do it.
-        ttl_s: Seconds that the block may take: then its operations fail, and the turn of one that died is over.
-
-    Yields:
-        Whether it is our turn. If not, the block must not do it.
-
-    Raises:
-        StoreError: The database can't be reached, or the block took too long.
+    After `ttl_s` seconds the block's operations fail, and the turn of one that died is over.
     """
     lease = Lease(database, name, ttl_s=ttl_s)
     # The block's time begins before the lease's, and the server keeps to it too: so nothing of ours is done in the

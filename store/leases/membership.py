@@ -1,21 +1,17 @@
 """Which processes of one kind are alive, so that they share work evenly: a lease each, by the database's clock."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from jobtrail.store.database import Database, translated
-from jobtrail.store.leases.lease import Lease, has_ended, new_holder
+from jobtrail.store.database import Database
+from jobtrail.store.leases.lease import Lease, bounded, has_ended, new_holder
 
 TTL_S = 6.0
-"""Seconds after which a process that was not heard of is left out."""
+"""Seconds after which a process that did not renew its membership is left out."""
 
 
 class Membership:
-    """One process among those that share work.
-
-    Args:
-        database: The trail's database.
-        group: What they share.
-    """
+    """One process among those of a group that share work."""
 
     def __init__(self, database: Database, group: str) -> None:
         self._leases = database.leases
@@ -23,26 +19,23 @@ class Membership:
         self.name = new_holder()
         self._lease = Lease(database, self._prefix + self.name, ttl_s=TTL_S)
 
-    async def renew(self) -> Sequence[str]:
-        """Say that this process is alive; to be called every second or two.
+    async def renew(self, pieces: Collection[str]) -> Mapping[str, Collection[str]]:
+        """Say that this process is alive, and which pieces of work it knows; return what each living process knows.
 
-        Returns:
-            The processes that are, this one among them, in an order that is the same for all.
-
-        Raises:
-            StoreError: The database can't be reached.
+        To be called every second or two. Processes differ in what they know while their settings do. One of a version
+        that did not say so knows nothing: it takes what it wants by itself, and the leases keep it from doing harm.
         """
-        await self._lease.acquire()
+        await self._lease.acquire(pieces=sorted(pieces))
         alive = {"_id": {"$regex": f"^{self._prefix}"}, "$expr": {"$gt": ["$expires_at", "$$NOW"]}}
-        with translated():
-            leases = await self._leases.find(alive).sort("_id", 1).to_list()
-        return [str(lease["_id"]).removeprefix(self._prefix) for lease in leases if not has_ended(lease)]
+        with bounded():
+            leases: Sequence[Mapping[str, Any]] = await self._leases.find(alive).to_list()
+        return {
+            str(lease["_id"]).removeprefix(self._prefix): lease.get("pieces", ())
+            for lease in leases
+            if not has_ended(lease)
+        }
 
     async def leave(self) -> None:
-        """Say that this process leaves.
-
-        Raises:
-            StoreError: The database can't be reached; it is left out after `TTL_S`.
-        """
-        with translated():
+        """Say that this process leaves; otherwise it is left out after `TTL_S`."""
+        with bounded():
             await self._leases.delete_one({"_id": self._prefix + self.name})

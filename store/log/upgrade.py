@@ -1,11 +1,13 @@
 """Brings a database of an earlier version up to this one: once, by itself, before the first update is stored."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
 from jobtrail.models.errors import StoreError
+from jobtrail.runtime.tasks import unless
 from jobtrail.store.database import Database, translated
 from jobtrail.store.leases.lease import Lease
 from jobtrail.store.log.rebuild import Rebuild
@@ -18,14 +20,10 @@ _VERSION = 2
 _REPORT_EVENTS = 50_000
 
 
-async def upgrade(database: Database) -> None:
-    """Create indexes that are missing, and make the jobs of an earlier version anew.
+async def upgrade(database: Database, stop: asyncio.Event) -> bool:
+    """Create missing indexes and make the jobs of an earlier version anew; return whether that is done.
 
-    Args:
-        database: The trail's database.
-
-    Raises:
-        StoreError: The database can't be reached, or another process is at it: try again.
+    It is not if it was time to stop, and goes on with the next start. Another process at it is a `StoreError`.
     """
     positions = database.collection("positions")
     with translated():
@@ -34,14 +32,19 @@ async def upgrade(database: Database) -> None:
             await _end_former_writers(database)
     await database.ensure_indexes()
     if schema.get("version", 1) >= _VERSION:
-        return
+        return True
     lease = Lease(database, "upgrade")
     holder = await lease.acquire()
     if holder is not None:
         raise StoreError(f"{holder.name} upgrades the database; waiting for it")
-    await lease.while_held(lambda: _rebuild(database))
+    return await unless(stop, lease.while_held(lambda: _upgrade(database)))
+
+
+async def _upgrade(database: Database) -> None:
+    """Rebuild, then note the version: both under the lease, so that no two processes do it."""
+    await _rebuild(database)
     with translated():
-        await positions.update_one({"_id": _ID}, {"$set": {"version": _VERSION}}, upsert=True)
+        await database.collection("positions").update_one({"_id": _ID}, {"$set": {"version": _VERSION}}, upsert=True)
 
 
 async def _end_former_writers(database: Database) -> None:

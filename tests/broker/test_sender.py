@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pika.spec import Basic
 
+from jobtrail.broker.declaring import lock
 from jobtrail.broker.poison import poison_in
 from jobtrail.broker.properties import encode
 from jobtrail.broker.sender import BulkSender, Confirms, Message
@@ -84,14 +85,14 @@ async def test_a_message_that_no_queue_takes_is_an_error_if_it_is_mandatory(
 
 
 async def test_one_sender_at_a_time_has_the_lock_until_it_is_closed(amqp_url: str, names: Names) -> None:
-    lock = names.queue("lock")
+    right = names.queue("lock")
     async with sending(amqp_url) as first:
-        await first.lock(lock, "taken")
+        await lock(first.connection, right, "taken")
         async with sending(amqp_url) as second:
             with pytest.raises(BusyError, match="taken"):
-                await second.lock(lock, "taken")
+                await lock(second.connection, right, "taken")
     async with sending(amqp_url) as third:
-        await third.lock(lock, "taken")
+        await lock(third.connection, right, "taken")
 
 
 async def test_a_queue_is_purged_and_removed_with_its_exchange(amqp_url: str, channel: Any, names: Names) -> None:

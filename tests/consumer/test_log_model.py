@@ -165,19 +165,15 @@ async def _read(settings: Settings, database: Database, die_at: tuple[int, bool]
         return stored
 
     while True:
-        metrics = ConsumerMetrics(CollectorRegistry()).of(settings.reply_stream)
+        metrics = ConsumerMetrics(CollectorRegistry())
         partition = Partition(
             settings.reply_stream, settings, database, metrics=metrics, order=Order(database), stop=asyncio.Event()
         )
         partition._log.append = partial(append, partition._log)  # type: ignore[method-assign]
         try:
-            position = await partition.open()
-            assert position is not None
-            await partition.run(position)
+            await partition.run(lambda _state: None)
         except (OwnershipLostError, BrokerError):
             await asyncio.sleep(0.05)
-        finally:
-            await partition.close()
 
 
 def _is_over(task: "asyncio.Task[None]") -> bool:

@@ -2,14 +2,17 @@
 
 import asyncio
 import sys
+import time
 from contextlib import suppress
 
 import pytest
 
 from jobtrail.models.errors import OwnershipLostError, StoreError
+from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database
 from jobtrail.store.leases.lease import Lease, turn
 from tests.support import WAIT_S, eventually_async
+from tests.tcp_proxy import TcpProxy
 
 TTL_S = 3.0
 """Long enough that its holder renews it in time on a busy machine."""
@@ -187,3 +190,19 @@ async def test_nothing_is_done_when_a_turn_is_over(database: Database) -> None:
             await asyncio.sleep(0.6)  # asleep past its end
             await told.insert_one({"_id": "too late"})
     assert await told.count_documents({}) == 0
+
+
+async def test_a_database_that_does_not_answer_fails_it_before_the_lease_runs_out(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobtrail.store.leases.lease._ANSWER_TIMEOUT_S", 0.5)
+    with TcpProxy(settings.require_mongo_url()) as proxy:
+        async with Database(f"{proxy.url}&directConnection=true", settings.database) as database:
+            lease = Lease(database, "run")
+            assert await lease.acquire() is None
+            proxy.freeze()
+            begun = time.monotonic()
+            with pytest.raises(StoreError):
+                await lease.acquire()
+            assert time.monotonic() - begun < TTL_S
+            proxy.cut()
