@@ -6,7 +6,7 @@ BIN := .venv/bin
 # More arguments for pytest, jobtrail up or the benchmarks: make test ARGS="-k spool"
 ARGS ?=
 
-.PHONY: help setup services browser run test test-rabbitmq4 soak faults check bench clean
+.PHONY: help setup services browser run test test-fast test-rabbitmq4 soak faults check bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ run: setup ## Start everything with a demo fleet; Ctrl-C stops it, the data stay
 
 test: services browser ## Run every test, on private services of its own
 	@exec $(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+
+test-fast: setup ## Run the tests that need no services and no browser
+	@exec $(BIN)/pytest -n 4 -m "not services and not browser" $(ARGS)
 
 test-rabbitmq4: services browser ## Run tests with RabbitMQ 4 from Debian 13 (needs root, Debian): ARGS="tests/consumer"
 	@exec scripts/rabbitmq4 $(BIN)/pytest -n 4 --dist worksteal $(ARGS)

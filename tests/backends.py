@@ -22,7 +22,7 @@ from pymongo import MongoClient
 from jobtrail.stack.private_stack import PrivateStack
 from jobtrail.stack.rabbitmq import USER
 from jobtrail.stack.state import StackUrls
-from tests.support import eventually
+from tests.support import eventually, eventually_holds
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
@@ -131,7 +131,7 @@ class ContainerBackend:
             code, output = broker.exec(["rabbitmqctl", *arguments])
             assert code == 0, output.decode(errors="replace")
 
-        eventually(succeeds, timeout_s=120)
+        eventually_holds(succeeds, timeout_s=120)
 
 
 def _address(container: "DockerContainer", port: int) -> str:

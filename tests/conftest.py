@@ -34,6 +34,13 @@ _FOLDER_KEY = "stack_folder"
 _NOT_STARTED = "given, and asked by nobody"
 """In place of a service's URL: a private stack does not start what is given."""
 
+_MARKERS = {
+    "services": {"stack_folder"},
+    "browser": {"chromium"},
+    "crash": {"own_stack", "own_rabbitmq", "own_mongod", "consumer_process", "letters_process", "forwarder_process"},
+}
+"""The fixtures by which a test gets each marker."""
+
 # A busy machine is no defect.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy")

@@ -28,53 +28,68 @@ _POLL_S = 0.02
 _LEAVE_S = 10.0
 
 
-def eventually(condition: Callable[[], T], timeout_s: float = WAIT_S) -> T:
-    """Wait until a condition holds.
+class _Waiting:
+    """One wait: whether it has lasted too long, and what was seen last."""
 
-    Args:
-        condition: Called again and again. It holds when it returns a true value, or None after its `assert` statements;
-            an `AssertionError` counts as "not yet".
-        timeout_s: How long it may take, in seconds.
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._deadline = time.monotonic() + timeout_s
 
-    Returns:
-        The condition's value.
-    """
-    deadline = time.monotonic() + timeout_s
+    def not_yet(self, seen: object) -> None:
+        """Fail when the time is over."""
+        if time.monotonic() > self._deadline:
+            pytest.fail(f"the condition did not hold within {self._timeout_s:g} s; {seen}")
+
+
+def eventually(condition: Callable[[], T | None], timeout_s: float = WAIT_S) -> T:
+    """Wait until a function returns a true value, and return that; an `AssertionError` counts as "not yet"."""
+    waiting = _Waiting(timeout_s)
     while True:
         try:
-            value = condition()
-            if value or value is None:
+            if value := condition():
                 return value
-            last = f"the last value was {value!r}"
+            waiting.not_yet(f"the last value was {value!r}")
         except AssertionError as error:
-            last = f"the last failure was: {error}"
-        if time.monotonic() > deadline:
-            pytest.fail(f"the condition did not hold within {timeout_s:g} s; {last}")
+            waiting.not_yet(f"the last failure was: {error}")
         time.sleep(_POLL_S)
 
 
-async def eventually_async(condition: Callable[[], Awaitable[T]], timeout_s: float = WAIT_S) -> T:
-    """Wait until a condition that is a coroutine function holds, while the event loop goes on; see `eventually`.
+def eventually_holds(assertions: Callable[[], None], timeout_s: float = WAIT_S) -> None:
+    """Wait until a function that returns nothing raises no `AssertionError`."""
 
-    Args:
-        condition: Called and awaited again and again.
-        timeout_s: How long it may take, in seconds.
+    def hold() -> bool:
+        _assert_returns_nothing(assertions())
+        return True
 
-    Returns:
-        The condition's value.
-    """
-    deadline = time.monotonic() + timeout_s
+    eventually(hold, timeout_s)
+
+
+async def eventually_async(condition: Callable[[], Awaitable[T | None]], timeout_s: float = WAIT_S) -> T:
+    """Wait as `eventually` does, for a coroutine function, while the event loop goes on."""
+    waiting = _Waiting(timeout_s)
     while True:
         try:
-            value = await condition()
-            if value or value is None:
+            if value := await condition():
                 return value
-            last = f"the last value was {value!r}"
+            waiting.not_yet(f"the last value was {value!r}")
         except AssertionError as error:
-            last = f"the last failure was: {error}"
-        if time.monotonic() > deadline:
-            pytest.fail(f"the condition did not hold within {timeout_s:g} s; {last}")
+            waiting.not_yet(f"the last failure was: {error}")
         await asyncio.sleep(_POLL_S)
+
+
+async def eventually_holds_async(assertions: Callable[[], Awaitable[None]], timeout_s: float = WAIT_S) -> None:
+    """Wait as `eventually_holds` does, for a coroutine function, while the event loop goes on."""
+
+    async def hold() -> bool:
+        _assert_returns_nothing(await assertions())
+        return True
+
+    await eventually_async(hold, timeout_s)
+
+
+def _assert_returns_nothing(value: object) -> None:
+    if value is not None:
+        raise TypeError(f"a value is not looked at here, use eventually: {value!r}")
 
 
 def next_message(channel: BlockingChannel, queue: str) -> tuple[Basic.GetOk, BasicProperties, bytes]:

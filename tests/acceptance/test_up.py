@@ -19,8 +19,9 @@ from pymongo import MongoClient
 from jobtrail.models.settings import Settings
 from jobtrail.stack.rabbitmq import RabbitMq
 from jobtrail.stack.state import find_running
-from tests.support import eventually, next_message
+from tests.support import eventually, eventually_holds, next_message
 
+pytestmark = [pytest.mark.services, pytest.mark.crash]  # `up` starts its own
 JOBTRAIL = [sys.executable, "-m", "jobtrail.cli.main"]
 DEMO_WORKERS = 6
 """The workers of the demo fleet, without the submitter."""
@@ -170,13 +171,13 @@ def test_the_demo_shows_every_kind_of_job_ends_cleanly_and_keeps_its_data(start_
     run = start_run("--demo")
     run.await_up()
     with database_of(tmp_path) as client:
-        eventually(lambda: all_kinds_have_ended(client), UP_TIMEOUT_S)
+        eventually_holds(lambda: all_kinds_have_ended(client), UP_TIMEOUT_S)
         page = eventually(lambda: seen_by_a_user(tmp_path), UP_TIMEOUT_S)
         eventually(lambda: a_batch_job_is_done(client), UP_TIMEOUT_S)
     digests = [job for job in page["jobs"] if job["extractor_id"] == "demo.digest"]
     assert len({job["resource_id"] for job in digests}) < len(digests), "two replicas at work on one file are two jobs"
 
-    eventually(lambda: dataset_to_its_end(tmp_path), UP_TIMEOUT_S)
+    eventually_holds(lambda: dataset_to_its_end(tmp_path), UP_TIMEOUT_S)
     checks = {check["name"]: check["outcome"] for check in ask(tmp_path, "doctor")["checks"]}
     assert {name: checks[name] for name in SERVICES} == dict.fromkeys(SERVICES, "ok")
     assert (checks["analyzer API"], checks["email"], checks["stream"]) == ("ok", "ok", "ok")
@@ -251,7 +252,7 @@ def test_a_forwarder_runs_beside_the_others_where_its_target_is_named(
         checks = {check["name"]: check["outcome"] for check in ask(tmp_path, "doctor")["checks"]}
         assert (checks["forwarding"], checks["forwarder"]) == ("ok", "ok")
 
-    eventually(doctor_agrees)
+    eventually_holds(doctor_agrees)
     everyone = run.everyone()
     assert run.stop(signal.SIGTERM) == 0, run.output
     assert left_of(everyone) == []

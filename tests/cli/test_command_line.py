@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 import subprocess
 import sys
 
@@ -7,16 +8,15 @@ import pytest
 
 from jobtrail.cli.main import COMMANDS
 from jobtrail.models.settings import Settings
-from tests.cli.support import JobTrail, store_updates, update
+from tests.cli.support import JobTrail, fork_server, store_updates, update
 
 HEAVY = {"pymongo", "bson", "aio_pika", "pika", "fastapi", "uvicorn", "pydantic", "structlog"}
 NOWHERE = {"JOBTRAIL_AMQP_URL": None, "JOBTRAIL_MONGO_URL": None}
 
 
 def bare(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "jobtrail.cli.main", *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
+    """Run a command without any setting."""
+    return fork_server().run(arguments, dict(os.environ))
 
 
 def test_the_list_of_commands_imports_none_of_them() -> None:

@@ -13,7 +13,7 @@ from jobtrail.models.settings import Settings
 from jobtrail.models.topology import HEARTBEAT_EXCHANGE
 from jobtrail.stack.private_stack import PrivateStack
 from tests.cli.support import JobTrail, update
-from tests.support import Names, eventually
+from tests.support import Names, eventually, eventually_holds
 
 
 @contextmanager
@@ -168,7 +168,7 @@ def test_doctor_finds_nothing_wrong_where_all_is_well(jobtrail: JobTrail, tmp_pa
             assert (done.returncode, told["ok"]) == (0, True)
             assert {name: outcome for name, outcome in outcomes(told).items() if outcome != "ok"} == {}
 
-        eventually(all_is_well)  # the reconciler makes its indexes after its pages
+        eventually_holds(all_is_well)  # the reconciler makes its indexes after its pages
         assert consumer.poll() is None
     told = jobtrail.json("doctor")
     assert outcomes(told)["heartbeat queue"] == "warning"

@@ -30,7 +30,7 @@ from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.replays import ReplayRepository
 from tests.consumer.conftest import Bench
 from tests.deadletters.acts import start_replay
-from tests.support import WAIT_S, ServiceProcess, eventually, eventually_async
+from tests.support import WAIT_S, ServiceProcess, eventually, eventually_async, eventually_holds
 
 Document = dict[str, Any]
 
@@ -104,7 +104,7 @@ class LetterBench(Bench):
         def as_wanted() -> None:
             assert self.states() == wanted
 
-        eventually(as_wanted)
+        eventually_holds(as_wanted)
 
 
 @pytest.fixture

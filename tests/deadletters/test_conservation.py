@@ -17,7 +17,7 @@ from jobtrail.store.dead_letters.dead_letters import LetterRepository
 from jobtrail.store.dead_letters.refused import write_refused
 from tests.deadletters.books import DUPLICATE, EVENT, LETTER, NOW, Books
 from tests.deadletters.conftest import LetterBench, replay_now, running, update_body
-from tests.support import eventually_async
+from tests.support import eventually_async, eventually_holds_async
 
 MIXED = "eeedeeeleeededlleeee"
 GARBAGE = 7
@@ -256,7 +256,7 @@ async def test_letters_of_before_the_upgrade_that_still_wait_in_their_queue_are_
         balance = await only_balance(settings, database)
         assert (balance.wrong, balance.waiting) == (0, 1)
 
-    await eventually_async(waits)
+    await eventually_holds_async(waits)
     await asyncio.to_thread(bench.channel.queue_purge, settings.dead_letter_queue)
     assert (await only_balance(settings, database)).missing == 1
 

@@ -30,7 +30,7 @@ from jobtrail.models.settings import Settings
 from jobtrail.models.topology import HEARTBEAT_EXCHANGE
 from tests.heartbeat.support import body, captured, channel_to, publish, running_monitor
 from tests.heartbeat.wire import big, nested, publish_raw, sized, table
-from tests.support import WAIT_S, client_to, eventually, eventually_async, messages_waiting
+from tests.support import WAIT_S, client_to, eventually, eventually_async, eventually_holds_async, messages_waiting
 from tests.way import Way
 
 
@@ -61,7 +61,7 @@ async def test_bad_heartbeats_become_dead_letters_untouched_and_good_ones_are_st
         async def all_stored():
             assert len(await monitor.repository.instances("x")) == len(bad)
 
-        await eventually_async(all_stored)
+        await eventually_holds_async(all_stored)
     assert sorted(letter["body"] for letter in letters) == sorted(bad)
     reasons = {letter["body"][:20]: letter["reason"] for letter in letters}
     assert reasons[b""] == "empty"
@@ -193,7 +193,7 @@ async def test_no_routing_key_and_no_properties_end_the_connection_whatever_the_
                 stored = {instance.instance_id for instance in await monitor.repository.instances("x")}
                 assert stored == {f"i{number}" for number in sent}
 
-            await eventually_async(all_stored)
+            await eventually_holds_async(all_stored)
     assert {bytes(letter["body"]): bytes(letter["properties"]) for letter in letters} == {
         b"bad %d" % number: raw for number, raw in sent.items()
     }
@@ -265,7 +265,7 @@ async def test_two_monitors_on_one_queue_register_an_extractor_once(settings, am
         async def all_stored():
             assert len(await one.repository.instances("x")) == 50
 
-        await eventually_async(all_stored)
+        await eventually_holds_async(all_stored)
         assert len(await one.repository.list()) == 1
     assert mongo_client[settings.database].extractors.count_documents({}) == 1
 
@@ -303,7 +303,7 @@ async def test_only_the_newest_heartbeats_wait_while_the_monitor_is_down(setting
             assert instance
             assert instance.jobs == (str(len(messages) - 1),)
 
-        await eventually_async(newest)
+        await eventually_holds_async(newest)
 
 
 async def test_stale_heartbeats_expire_while_the_monitor_is_down(settings, amqp_url):
@@ -341,7 +341,7 @@ async def test_our_senders_clean_stop_shows_as_reported(settings, amqp_url):
             judged = online(instance, datetime.now(UTC), settings)
             assert (judged.online, judged.basis) == (False, Basis.REPORTED)
 
-        await eventually_async(offline)
+        await eventually_holds_async(offline)
 
 
 async def test_health_and_metrics_tell_how_the_monitor_does(settings, amqp_url):
@@ -357,7 +357,7 @@ async def test_health_and_metrics_tell_how_the_monitor_does(settings, amqp_url):
             assert b"jobtrail_heartbeats_received_total 2.0" in content
             assert b'jobtrail_heartbeats_rejected_total{reason="not_json"} 1.0' in content
 
-        await eventually_async(both_are_counted)
+        await eventually_holds_async(both_are_counted)
 
 
 async def get(port: int, path: str) -> tuple[int, bytes]:
@@ -419,8 +419,8 @@ async def test_heartbeats_are_stored_again_after_every_outage_and_no_good_one_is
 
             async def recovered() -> None:
                 moment = datetime.now(UTC)
-                await eventually_async(lambda: fresh_since(moment))
-                await eventually_async(well)
+                await eventually_holds_async(lambda: fresh_since(moment))
+                await eventually_holds_async(well)
 
             async def well() -> None:
                 assert (await get(monitor.port, "/health"))[0] == 200
@@ -431,12 +431,12 @@ async def test_heartbeats_are_stored_again_after_every_outage_and_no_good_one_is
             await recovered()
             # Not killed: RabbitMQ 3.10 forgets a quorum queue that was declared less than a second before it is killed.
             await asyncio.to_thread(own_stack.rabbitmq.stop)
-            await eventually_async(unwell)
+            await eventually_holds_async(unwell)
             await asyncio.to_thread(own_stack.rabbitmq.start)
             await recovered()
             os.kill(own_stack.mongod.pid, signal.SIGSTOP)
             await asyncio.to_thread(own_stack.mongod.kill)
-            await eventually_async(unwell)
+            await eventually_holds_async(unwell)
             await asyncio.to_thread(own_stack.mongod.start)
             await recovered()
             await asyncio.to_thread(own_stack.mongod.kill)
@@ -462,7 +462,7 @@ async def test_a_monitor_stops_promptly_while_the_database_is_away_and_leaves_it
         async def noticed():
             assert (await get(monitor.port, "/health"))[0] == 503
 
-        await eventually_async(noticed)
+        await eventually_holds_async(noticed)
     await asyncio.to_thread(eventually, lambda: messages_waiting(amqp_url, own_settings.heartbeat_queue) >= 1)
     await asyncio.to_thread(own_mongod.start)
     async with running_monitor(own_settings) as monitor:
@@ -482,13 +482,13 @@ async def test_a_broker_that_falls_silent_is_noticed_within_twenty_seconds(own_r
         async def well():
             assert await status() == 200
 
-        await eventually_async(well)
+        await eventually_holds_async(well)
         os.kill(own_rabbitmq.pid, signal.SIGSTOP)
         try:
-            await eventually_async(unwell, timeout_s=20.0)
+            await eventually_holds_async(unwell, timeout_s=20.0)
         finally:
             os.kill(own_rabbitmq.pid, signal.SIGCONT)
-        await eventually_async(well)
+        await eventually_holds_async(well)
         await asyncio.to_thread(publish, own_rabbitmq.url, body("x", "one"))
         await eventually_async(lambda: _stored(monitor, "one"))
 

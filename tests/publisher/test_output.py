@@ -189,10 +189,10 @@ def test_captured_streams_work_for_what_needs_their_file_descriptor(ledger, tmp_
     script = f"""
         import subprocess, sys
         from jobtrail.publisher.output.capture import capture_output
-        from jobtrail.publisher.spool.ledger import Ledger
+        from jobtrail.publisher.spool.ledger import SpoolLedger
         from jobtrail.publisher.reporter import Job
         from jobtrail.publisher.request import Request
-        ledger = Ledger("x", reply_queue="q", spool_path=__import__("pathlib").Path({str(tmp_path / "other")!r}))
+        ledger = SpoolLedger("x", reply_queue="q", spool_path=__import__("pathlib").Path({str(tmp_path / "other")!r}))
         with Job(ledger, Request.create("file")), capture_output():
             subprocess.run(["echo", "from a subprocess"], stdout=sys.stdout, check=True)
             sys.stdout.buffer.write(b"bytes\\n")

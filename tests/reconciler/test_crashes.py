@@ -26,7 +26,7 @@ from tests.reconciler.servers.slack_server import TOKEN as SLACK_TOKEN
 from tests.reconciler.servers.smtp_server import SmtpServer, smtp_server
 from tests.support import eventually_async
 
-pytestmark = pytest.mark.usefixtures("console")
+pytestmark = [pytest.mark.usefixtures("console"), pytest.mark.crash]
 
 DATASETS = ("d-1", "d-2", "d-3")
 WHOLE = {

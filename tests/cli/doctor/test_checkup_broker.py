@@ -19,7 +19,7 @@ from jobtrail.models.settings import Settings
 from jobtrail.models.topology import stream_arguments
 from jobtrail.stack.ports import free_port
 from jobtrail.stack.rabbitmq import RabbitMq
-from tests.support import Names, eventually_async
+from tests.support import Names, eventually_holds_async
 
 ALARM_LIMIT = "0.00001"
 """Of the machine's memory: below what any broker takes."""
@@ -150,7 +150,7 @@ async def test_a_broker_in_alarm_is_told_and_nothing_else_is_held_up(
         assert told["publishing"].outcome is CheckOutcome.WARNING
         assert told["broker"].outcome is CheckOutcome.OK
 
-    await eventually_async(is_told)
+    await eventually_holds_async(is_told)
 
 
 async def test_the_nodes_of_a_cluster_are_tried_in_turn(

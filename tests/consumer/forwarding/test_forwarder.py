@@ -27,7 +27,15 @@ from jobtrail.store.database import Database
 from jobtrail.store.log.layout import LayoutRepository
 from tests.consumer.conftest import Bench
 from tests.consumer.updates import update
-from tests.support import WAIT_S, Names, ServiceProcess, eventually, eventually_async
+from tests.support import (
+    WAIT_S,
+    Names,
+    ServiceProcess,
+    eventually,
+    eventually_async,
+    eventually_holds,
+    eventually_holds_async,
+)
 
 SMALL_STREAM = {"x-queue-type": "stream", "x-max-length-bytes": 40_000, "x-stream-max-segment-size-bytes": 20_000}
 NO_MEMORY = "0.00001"
@@ -76,7 +84,7 @@ class Target:
         def arrived() -> None:
             assert [copy.number for copy in self.take()] == list(numbers)
 
-        await eventually_async(lambda: asyncio.to_thread(arrived))
+        await eventually_holds_async(lambda: asyncio.to_thread(arrived))
 
 
 @pytest.fixture
@@ -288,7 +296,7 @@ async def test_a_target_that_is_missing_is_waited_for_and_not_made(
         async def is_missing() -> None:
             assert (await health(pages))["state"] == "missing"
 
-        await eventually_async(is_missing)
+        await eventually_holds_async(is_missing)
         assert target.queue in (await health(pages))["error"]
         with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="NOT_FOUND"):
             bench.channel.queue_declare(target.queue, passive=True)
@@ -297,7 +305,7 @@ async def test_a_target_that_is_missing_is_waited_for_and_not_made(
         await target.has(1, 2)
         await asyncio.to_thread(bench.channel.queue_delete, target.queue)
         await asyncio.to_thread(publish, bench, 3)
-        await eventually_async(is_missing)
+        await eventually_holds_async(is_missing)
         await asyncio.to_thread(target.make)
         await target.has(1, 2, 3)
 
@@ -312,7 +320,7 @@ async def test_a_full_target_is_waited_for_and_gets_nothing_twice(
         async def is_refused() -> None:
             assert (await health(pages))["state"] == "refused"
 
-        await eventually_async(is_refused)
+        await eventually_holds_async(is_refused)
         await eventually_async(lambda: asyncio.to_thread(lambda: len(target.take()) >= 60))
         await eventually_async(lambda: is_at(pages, 59))
 
@@ -432,11 +440,11 @@ def test_two_processes_share_the_streams_and_one_takes_over_from_the_other(
     processes = [forwarder_process(two), forwarder_process(two)]
     for process in processes:
         process.start()
-    eventually(lambda: arrived(100))
+    eventually_holds(lambda: arrived(100))
     eventually(lambda: len(holders()) == 2)
     processes[0].kill()
     send(*range(100, 200))
-    eventually(lambda: arrived(200))
+    eventually_holds(lambda: arrived(200))
     eventually(lambda: len(holders()) == 1)
 
     ids = {copy.message_id for copy in target.copies}
@@ -558,7 +566,7 @@ async def test_a_forwarder_that_waited_for_a_first_update_is_told_what_it_missed
         async def is_forwarding() -> None:
             assert (await health(pages))["state"] == "forwarding"
 
-        await eventually_async(is_forwarding)
+        await eventually_holds_async(is_forwarding)
     await asyncio.to_thread(publish, bench, *range(1000))
     async with forwarding(settings):
         await eventually_async(lambda: asyncio.to_thread(lambda: target.take() and target.copies[-1].number == 999))
@@ -584,7 +592,7 @@ async def test_a_broker_short_of_memory_is_waited_for_and_nothing_is_copied_twic
         async def is_blocked() -> None:
             assert (await health(pages))["state"] == "blocked"
 
-        await eventually_async(is_blocked)
+        await eventually_holds_async(is_blocked)
         await asyncio.sleep(8)  # it is blocked for a while: that is the test
         assert await metric(pages, "jobtrail_forwarder_reconnects_total") == 0
         await asyncio.to_thread(own_rabbitmq.control, "set_vm_memory_high_watermark", "0.5")

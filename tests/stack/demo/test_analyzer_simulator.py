@@ -103,7 +103,9 @@ async def test_it_runs_as_a_program_at_the_address_of_the_settings(tmp_path: Pat
     ports = Ports(tmp_path / "ports.json")
     url = f"http://{HOST}:{ports.reserve('analyzer')}/api"
     environment = {**os.environ, "JOBTRAIL_ANALYZER_URL": url, "JOBTRAIL_ANALYZER_TOKEN": TOKEN}
-    program = await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", "jobtrail.stack.demo.analyzer", env=environment)
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "jobtrail.stack.demo.analyzer", env=environment
+    )
     try:
         async with aiohttp.ClientSession(f"{url}/", headers=HEADERS) as session:
 
