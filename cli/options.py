@@ -50,7 +50,9 @@ def validated(model: type[M], values: Mapping[str, object]) -> M:
 
 
 def option_name(name: str, field: FieldInfo) -> str:
-    """Return how the option of a field is typed, such as `--grep`."""
+    """Return how the option of a field is typed, such as `--grep`; what is required is an argument, such as `QUEUE`."""
+    if field.is_required():
+        return name.upper()
     met = shown(field)
     return (met and met.option) or f"--{name.replace('_', '-')}"
 

@@ -1,10 +1,16 @@
 """`jobtrail cancel`: takes a job back before a worker takes it."""
 
+import json
 from typing import Annotated
 
 import typer
 
+from jobtrail.cli.actor import this_account
 from jobtrail.cli.command_group import JsonOption
+from jobtrail.cli.context import current_settings
+from jobtrail.cli.interruptible import run_interruptible
+from jobtrail.cli.jobs.acts import open_job_acts
+from jobtrail.publisher.cancellation import CancelResult
 
 
 def cancel(
@@ -13,13 +19,6 @@ def cancel(
     as_json: JsonOption = False,
 ) -> None:
     """Take back a job that no worker has taken yet. Exit code 1 when it is too late."""
-    import json
-
-    from jobtrail.cli.actor import this_account
-    from jobtrail.cli.context import current_settings
-    from jobtrail.cli.interruptible import run_interruptible
-    from jobtrail.cli.jobs.acts import open_job_acts
-    from jobtrail.publisher.cancellation import CancelResult
 
     async def take_back() -> CancelResult:
         async with open_job_acts(current_settings(), needs_database=queue is None) as acts:

@@ -1,14 +1,21 @@
 """`jobtrail submit`: asks a worker for a job."""
 
+import json
+import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from pydantic import JsonValue
 
+from jobtrail.cli.actor import this_account
 from jobtrail.cli.command_group import JsonOption
-
-if TYPE_CHECKING:
-    from pydantic import JsonValue
+from jobtrail.cli.context import current_settings
+from jobtrail.cli.interruptible import run_interruptible
+from jobtrail.cli.jobs.acts import open_job_acts
+from jobtrail.cli.options import validated
+from jobtrail.models.errors import SettingError
+from jobtrail.operations.schemas.acts import SubmissionSchema
 
 
 class ResourceKind(StrEnum):
@@ -22,7 +29,7 @@ def submit(
     queue: Annotated[str, typer.Argument(help="The worker's queue; pyClowder's default is the extractor's name.")],
     resource_id: Annotated[str, typer.Argument(help="The file's or dataset's id.")],
     *,
-    user: Annotated[str | None, typer.Option(help="Who asks for it.")] = None,
+    user: Annotated[str | None, typer.Option(help="The user on whose behalf.")] = None,
     parameters: Annotated[str | None, typer.Option(help="For the extractor: a JSON object.", metavar="JSON")] = None,
     kind: Annotated[ResourceKind, typer.Option("--type", help="What RESOURCE_ID names.")] = ResourceKind.FILE,
     dataset: Annotated[str, typer.Option(help="The dataset that the file is in.")] = "",
@@ -32,31 +39,18 @@ def submit(
     as_json: JsonOption = False,
 ) -> None:
     """Ask the workers of a queue for a job, and print its job id."""
-    import json
-
-    from pydantic import ValidationError
-
-    from jobtrail.cli.actor import this_account
-    from jobtrail.cli.context import current_settings
-    from jobtrail.cli.interruptible import run_interruptible
-    from jobtrail.cli.jobs.acts import open_job_acts
-    from jobtrail.models.errors import SettingError
-    from jobtrail.operations.schemas.acts import SubmissionSchema
-
-    try:
-        asked = SubmissionSchema(
-            queue=queue,
-            resource_id=resource_id,
-            extractor=extractor,
-            user=user,
-            parameters=_parsed(parameters),
-            type=kind.value,
-            dataset=dataset,
-            filename=filename,
-            job_id=job_id,
-        )
-    except ValidationError as error:
-        raise SettingError("; ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors())) from error
+    given = {
+        "queue": queue,
+        "resource_id": resource_id,
+        "extractor": extractor,
+        "user": user,
+        "parameters": _parsed(parameters),
+        "type": kind.value,
+        "dataset": dataset,
+        "filename": filename,
+        "job_id": job_id,
+    }
+    asked = validated(SubmissionSchema, given)
 
     async def send() -> str:
         async with open_job_acts(current_settings()) as acts:
@@ -65,17 +59,13 @@ def submit(
     made = run_interruptible(send())
     if as_json:
         typer.echo(json.dumps({"job_id": made, "queue": queue, "resource_id": resource_id}))
-    elif not _to_terminal():
-        typer.echo(made)
-    else:
+    elif sys.stdout.isatty():
         typer.echo(f"Submitted job {made}\nWatch it:  jobtrail timeline {made} --follow")
+    else:
+        typer.echo(made)  # for a script
 
 
-def _parsed(parameters: str | None) -> "dict[str, JsonValue]":
-    import json
-
-    from jobtrail.models.errors import SettingError
-
+def _parsed(parameters: str | None) -> dict[str, JsonValue]:
     try:
         value = json.loads(parameters or "{}")
     except ValueError as error:
@@ -83,10 +73,3 @@ def _parsed(parameters: str | None) -> "dict[str, JsonValue]":
     if not isinstance(value, dict):
         raise SettingError("--parameters must be a JSON object")
     return value
-
-
-def _to_terminal() -> bool:
-    """Whether a person reads along; a script gets the bare job id."""
-    import sys
-
-    return sys.stdout.isatty()

@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from jobtrail.cli.jobs.timeline_screen import EventPrinter, JobFacts, print_end, print_head
+from jobtrail.cli.jobs.timeline_printer import EventPrinter, JobFacts, print_end, print_head
 from jobtrail.models.jobs.job import Event, JobState, fold
 from jobtrail.models.jobs.status import Status, parse_status
 from jobtrail.models.jobs.timeline import MAX_HELD, Step, StepReader, gap_words, read_steps, slowest_step

@@ -66,7 +66,7 @@ def _facts(facts: JobFacts) -> list[tuple[str, str | Text]]:
         ("resource", one_line(job.resource_id)),
     ]
     if job.user_id:
-        rows.append(("asked by", one_line(job.user_id)))
+        rows.append(("requested by", one_line(job.user_id)))
     if facts.instance is not None or job.instance_id:
         rows.append(("ran on" if job.finished_at else "runs on", one_line(_place(job, facts.instance))))
     if job.submitted_at:
