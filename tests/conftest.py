@@ -59,6 +59,16 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PYTHONPATH"] = str(REPOSITORY)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by the fixtures that it uses, before `-m` selects."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        for marker, signs in _MARKERS.items():
+            if fixtures & signs:
+                item.add_marker(marker)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell each xdist worker where the host is."""
