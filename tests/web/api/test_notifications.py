@@ -95,7 +95,8 @@ async def test_one_is_marked_as_read_once(
     assert other is not None
     for unknown in ("nothing", str(other["_id"])):
         assert_problem(await operator.post(f"/api/v1/notifications/{unknown}/read"), 404, unknown)
-    assert trail["audit"].count_documents({"act": "notification.read", "who": "operator"}) == 3
+    assert trail["audit"].count_documents({"act": "notification.read", "outcome": "done"}) == 3
+    assert trail["audit"].count_documents({"act": "notification.read", "outcome": "refused"}) == 2
 
 
 async def test_all_of_one_user_are_marked_as_read(

@@ -127,7 +127,7 @@ async def test_the_page_shows_records_as_text_to_operators_only(
     one = await web.get("/audit", params={"act": "job.submit"})
     assert "job-59" not in one.text
     assert "job.submit" in one.text
-    assert "There is no record of" in (await web.get("/audit", params={"act": "no.such"})).text
+    assert "Nothing is on record for" in (await web.get("/audit", params={"act": "no.such"})).text
     assert (await web.get("/audit", params={"cursor": "nonsense"})).status_code == 400
     viewer: httpx.AsyncClient = asking(await tokens.make())
     assert (await viewer.get("/audit")).status_code == 403
@@ -139,7 +139,7 @@ def test_commands_that_change_something_leave_records(settings: Settings, names:
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         for name in (queue, settings.reply_stream):
             connection.channel().queue_declare(name, durable=True)
-    assert "no such record" in jobtrail.run("audit").stdout
+    assert "No such record" in jobtrail.run("audit").stdout
     secret = jobtrail.json("token", "create", "ci", "--role", "operator", "--user", "ann")["token"]
     job_id = jobtrail.json("submit", queue, "file-1")["job_id"]
     jobtrail.json("cancel", job_id, "--queue", queue)
