@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 from uuid import uuid4
 
+from pydantic import Field
+
+from jobtrail.models.filters import Filter, Moment, Name, Shown
 from jobtrail.models.token import Role
 
 
@@ -40,3 +44,14 @@ class AuditRecord:
     details: Mapping[str, str] = field(default_factory=dict)
     """What else there is to know, without secrets."""
     id: str = field(default_factory=lambda: uuid4().hex)
+
+
+class AuditFilter(Filter):
+    """Which records are wanted: on the command line, over REST and on the page."""
+
+    act: Annotated[Name | None, Shown(label="Act", placeholder="job.cancel")] = Field(
+        None, examples=["job.cancel"], description="Only acts of this name."
+    )
+    since: Annotated[Moment | None, Shown(label="Since", placeholder="2h, 1d, 2026-11-22")] = Field(
+        None, examples=["1d"], description="Only acts of this time or later."
+    )

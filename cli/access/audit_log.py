@@ -9,27 +9,24 @@ from rich.text import Text
 from jobtrail.cli.command_group import JsonOption
 from jobtrail.cli.context import current_settings, open_database
 from jobtrail.cli.interruptible import run_interruptible
+from jobtrail.cli.options import with_options
 from jobtrail.cli.output.console import write_json
-from jobtrail.cli.output.formats import one_line, parse_since
+from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import word_text
 from jobtrail.cli.output.status_list import Columns, Line, print_page
-from jobtrail.models.audit import AuditRecord
+from jobtrail.models.audit import AuditFilter, AuditRecord
 from jobtrail.models.times import relative
 from jobtrail.operations.schemas.audit import AuditListSchema
-from jobtrail.store.access.audit import AuditFilter, AuditRepository
+from jobtrail.store.access.audit import AuditRepository
 from jobtrail.store.keyset import Page
 
 _COLUMNS = Columns(state="OUTCOME", name="ACT", details=["TARGET", "WHO", "FROM"], ends=["WHEN"], remark="DETAILS")
 
 
+@with_options
 def audit_log(
     *,
-    since: Annotated[
-        str | None, typer.Option(help="Only since then: 30m, 2h, 1d, 1w, or a time in ISO 8601.", show_default=False)
-    ] = None,
-    act: Annotated[
-        str | None, typer.Option(help="Only this act, such as job.cancel or login.", show_default=False)
-    ] = None,
+    wanted: AuditFilter,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Records per page.")] = 20,
     cursor: Annotated[
         str | None, typer.Option(help="Continue where the last page ended: its `next`.", show_default=False)
@@ -38,7 +35,6 @@ def audit_log(
 ) -> None:
     """List who changed what, when, and from where, the latest first: on the web and by these commands."""
     now = datetime.now(UTC)
-    wanted = AuditFilter(act=act, since=parse_since(since, now) if since else None)
     page = run_interruptible(_read(wanted, limit=limit, cursor=cursor))
     if as_json:
         write_json(AuditListSchema.model_validate(page).json_object())

@@ -1,11 +1,9 @@
 """Audit records: written once, never changed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from jobtrail.models.audit import AuditRecord, Outcome
+from jobtrail.models.audit import AuditFilter, AuditRecord, Outcome
 from jobtrail.models.redaction import redact
 from jobtrail.models.token import Role
 from jobtrail.store.database import Database, Document, translated
@@ -13,15 +11,6 @@ from jobtrail.store.keyset import Page, SortOrder, read_page
 
 _LATEST_FIRST = SortOrder(field="at", direction=-1)
 _MAX_CHARS = 1000
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class AuditFilter:
-    """Which records are wanted; None means any."""
-
-    act: str | None = None
-    since: datetime | None = None
-    """Only acts of this time or later."""
 
 
 class AuditRepository:

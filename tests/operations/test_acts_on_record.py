@@ -4,14 +4,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from jobtrail.models.audit import Outcome
+from jobtrail.models.audit import AuditFilter, Outcome
 from jobtrail.models.errors import JobTrailError
 from jobtrail.models.token import Role
 from jobtrail.operations.audit import Actor, AuditBook
 from jobtrail.operations.incident_acts import acknowledge_incident
 from jobtrail.operations.notification_acts import retry_messages
 from jobtrail.operations.token_acts import create_token, revoke_token
-from jobtrail.store.access.audit import AuditFilter, AuditRepository
+from jobtrail.store.access.audit import AuditRepository
 from jobtrail.store.database import Database
 from jobtrail.store.log.incidents import IncidentRepository
 from jobtrail.store.notifications.outbox import OutboxRepository

@@ -1,42 +1,34 @@
 """The page of audit records: who changed what, when, and from where."""
 
-from typing import Annotated
+from http import HTTPStatus
 
-from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
 
-from jobtrail.store.access.audit import AuditFilter
+from jobtrail.models.audit import AuditFilter
 from jobtrail.web.dependencies import AppParts, Operator
-from jobtrail.web.render import query
+from jobtrail.web.pages.filter_form import read_form
 
 ROWS_PER_PAGE = 50
-
-
-class AuditQuery(BaseModel):
-    """What stands in the address."""
-
-    act: str = ""
-    cursor: str = ""
-
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/audit")
-async def audit(
-    parts: AppParts,
-    request: Request,
-    identity: Operator,
-    typed: Annotated[AuditQuery, Query()],
-) -> Response:
-    wanted = AuditFilter(act=typed.act.strip() or None)
-    page = await parts.audit_records.list(wanted, limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
+async def audit(parts: AppParts, request: Request, identity: Operator) -> Response:
+    form = read_form(AuditFilter, "/audit", request.query_params)
+    cursor = request.query_params.get("cursor") or None
+    if "" in request.query_params.values():
+        return RedirectResponse(form.address(cursor=cursor), HTTPStatus.SEE_OTHER)
+    wanted = form.wanted
+    page = await parts.audit_records.list(wanted, limit=ROWS_PER_PAGE, cursor=cursor) if wanted else None
     return await parts.renderer.page(
         request,
         identity,
         "audit.html",
-        act=wanted.act,
-        records=page.rows,
-        first=f"/audit{query(act=wanted.act)}" if typed.cursor else None,
-        older=f"/audit{query(act=wanted.act, cursor=page.next)}" if page.next else None,
+        status=HTTPStatus.OK if page else HTTPStatus.BAD_REQUEST,
+        form=form,
+        records=page.rows if page else [],
+        first=form.address() if cursor else None,
+        older=form.address(cursor=page.next) if page and page.next else None,
     )

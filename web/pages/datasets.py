@@ -54,11 +54,7 @@ class DatasetQuery(BaseModel):
     def address(self, **changed: object) -> str:
         """Make the address of a list.
 
-        Args:
-            changed: Values that differ from these; without a cursor among them it is the first page.
-
-        Returns:
-            Such as `/datasets?view=stuck`.
+        Returns such as `/datasets?view=stuck`.
         """
         return f"/datasets{query(**self.model_dump(exclude={'cursor', 'id'}) | changed)}"
 

@@ -34,11 +34,7 @@ class NotificationQuery(BaseModel):
     def address(self, **changed: object) -> str:
         """Make the address of a list.
 
-        Args:
-            changed: Values that differ from these; without a cursor among them it is the first page.
-
-        Returns:
-            Such as `/notifications?user=alice`.
+        Returns such as `/notifications?user=alice`.
         """
         return f"/notifications{query(**self.model_dump(exclude={'cursor'}) | changed)}"
 

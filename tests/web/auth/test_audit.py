@@ -10,12 +10,12 @@ import pytest
 from pymongo import MongoClient
 
 from jobtrail.cli.actor import audit_book, this_account
-from jobtrail.models.audit import AuditRecord, Outcome
+from jobtrail.models.audit import AuditFilter, AuditRecord, Outcome
 from jobtrail.models.errors import SettingError
 from jobtrail.models.settings import Settings
 from jobtrail.models.token import Role
 from jobtrail.operations.audit import AuditBook
-from jobtrail.store.access.audit import AuditFilter, AuditRepository
+from jobtrail.store.access.audit import AuditRepository
 from jobtrail.store.database import Database
 from jobtrail.web.auth.identity import Identity
 from tests.cli.support import JobTrail, environment_of
@@ -127,7 +127,7 @@ async def test_the_page_shows_records_as_text_to_operators_only(
     one = await web.get("/audit", params={"act": "job.submit"})
     assert "job-59" not in one.text
     assert "job.submit" in one.text
-    assert "Nothing is on record for" in (await web.get("/audit", params={"act": "no.such"})).text
+    assert "No such records" in (await web.get("/audit", params={"act": "no.such"})).text
     assert (await web.get("/audit", params={"cursor": "nonsense"})).status_code == 400
     viewer: httpx.AsyncClient = asking(await tokens.make())
     assert (await viewer.get("/audit")).status_code == 403
