@@ -32,7 +32,7 @@ def show(
     """Show one dataset's timeline: log, API answers, jobs, batch jobs, notifications, messages."""
     story = run_interruptible(_read(valid_dataset_id(dataset_id)))
     if as_json:
-        write_json(StorySchema.told(story, datetime.now(UTC)).json_object())
+        write_json(StorySchema.of_story(story, datetime.now(UTC)).json_object())
     else:
         _print(story)
 
@@ -40,7 +40,7 @@ def show(
 async def _read(dataset_id: str) -> Story:
     settings = current_settings()
     async with open_database(settings) as database:
-        return await DatasetStories(Console(database, settings)).tell(dataset_id)
+        return await DatasetStories(Console(database, settings)).read(dataset_id)
 
 
 def _print(story: Story) -> None:
@@ -132,9 +132,9 @@ def _words(moment: Moment) -> Text:
 
 def _aside(moment: Moment) -> str:
     facts = moment.facts
-    told = [f"job {one_line(str(facts['job_id']))}"] if facts.get("job_id") else []
+    notes = [f"job {one_line(str(facts['job_id']))}"] if facts.get("job_id") else []
     if moment.kind is MomentKind.DELIVERY or facts.get("attempts") not in (None, 0, 1):
-        told.append(f"attempts: {facts.get('attempts')}")
+        notes.append(f"attempts: {facts.get('attempts')}")
     if moment.kind is MomentKind.NOTIFICATION:
-        told.append("read" if facts.get("read_at") else "not read yet")
-    return f" ({', '.join(told)})" if told else ""
+        notes.append("read" if facts.get("read_at") else "not read yet")
+    return f" ({', '.join(notes)})" if notes else ""

@@ -111,39 +111,39 @@ def _read_dataset(fields: Mapping[str, object], dataset_id: str, at: datetime) -
 
 def _check_id(fields: Mapping[str, object], dataset_id: str) -> None:
     """Refuse another dataset's answer. Where both are given, `id` may be the API's own number."""
-    told = fields.get("dataset_id")
-    if told is None:
-        told = fields.get("id")
+    value = fields.get("dataset_id")
+    if value is None:
+        value = fields.get("id")
     number = int(dataset_id) if dataset_id.isdecimal() else None
-    if told is not None and told not in (dataset_id, number):
+    if value is not None and value not in (dataset_id, number):
         raise _invalid("it is about another dataset")
 
 
-def _status(told: object) -> DatasetStatus:
-    if not isinstance(told, str):
+def _status(value: object) -> DatasetStatus:
+    if not isinstance(value, str):
         raise _invalid("its status is missing or no text")
-    word = told.strip().lower().replace(" ", "_").replace("-", "_")
+    word = value.strip().lower().replace(" ", "_").replace("-", "_")
     status = STATUS_WORDS.get(word)
     if status is None:
-        raise AnalyzerError(AlertKind.API_UNKNOWN_STATUS, f"its status is {_bounded(told, _WORD_LENGTH)!r}")
+        raise AnalyzerError(AlertKind.API_UNKNOWN_STATUS, f"its status is {_bounded(value, _WORD_LENGTH)!r}")
     return status
 
 
-def _progress(told: object) -> float | None:
-    if told is None:
+def _progress(value: object) -> float | None:
+    if value is None:
         return None
-    if isinstance(told, bool) or not isinstance(told, int | float) or not 0 <= told <= 100:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
         raise _invalid("its progress is not a number from 0 to 100")
-    return float(told)
+    return float(value)
 
 
 def _error_message(fields: Mapping[str, object]) -> str | None:
-    told = fields.get("error_message") or fields.get("error")
-    if not told:
+    value = fields.get("error_message") or fields.get("error")
+    if not value:
         return None
-    if not isinstance(told, str):
+    if not isinstance(value, str):
         raise _invalid("its error message is not text")
-    return _bounded(told.strip(), MAX_MESSAGE_LENGTH) or None
+    return _bounded(value.strip(), MAX_MESSAGE_LENGTH) or None
 
 
 def retry_after_s(header: str | None, now: datetime) -> float | None:

@@ -48,7 +48,7 @@ class StatusSource(StrEnum):
 
 
 class Transition(StrEnum):
-    """What a told status means for the stored one."""
+    """What a reported status means for the stored one."""
 
     CHANGE = "change"
     """A step forward: Pending to Analyzing, or to an end."""
@@ -57,19 +57,19 @@ class Transition(StrEnum):
     """Out of an end, or back."""
 
 
-def transition(stored: DatasetStatus, told: DatasetStatus) -> Transition:
+def transition(stored: DatasetStatus, reported: DatasetStatus) -> Transition:
     """Judge whether a dataset may go from one status to another.
 
     Args:
         stored: The status it has.
-        told: The status that a source tells.
+        reported: The status that a source reports.
 
     Returns:
         The judgement.
     """
-    if stored is told:
+    if stored is reported:
         return Transition.SAME
-    if stored.is_end or told is DatasetStatus.PENDING:
+    if stored.is_end or reported is DatasetStatus.PENDING:
         return Transition.INVALID
     return Transition.CHANGE
 

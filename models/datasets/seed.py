@@ -91,7 +91,7 @@ def read_seed(text: str | bytes) -> Seed:
     Raises:
         SettingError: It is none; the message names the record and the field.
     """
-    with _told():
+    with _setting_errors():
         seed = Seed.model_validate_json(text)
     _check_unique("groups", "name", (group.name for group in seed.groups))
     _check_unique("datasets", "dataset_id", (dataset.dataset_id for dataset in seed.datasets))
@@ -124,7 +124,7 @@ def seed_of_one(
     Raises:
         SettingError: One of them is not what it should be; the message names it.
     """
-    with _told():
+    with _setting_errors():
         return Seed.model_validate(
             {
                 "groups": [
@@ -142,7 +142,7 @@ def seed_of_one(
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _setting_errors() -> Iterator[None]:
     """Turn pydantic's errors into one line."""
     try:
         yield

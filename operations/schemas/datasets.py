@@ -107,8 +107,8 @@ class MomentSchema(Schema):
     def of(cls, moment: Moment) -> Self:
         """Make it of a moment."""
         facts = {name: rfc3339(fact) if isinstance(fact, datetime) else fact for name, fact in moment.facts.items()}
-        told = {"at": moment.at, "kind": moment.kind, "state": moment.state, "subject": moment.subject}
-        return cls.model_validate({**told, "message": moment.message, **facts})
+        fields = {"at": moment.at, "kind": moment.kind, "state": moment.state, "subject": moment.subject}
+        return cls.model_validate({**fields, "message": moment.message, **facts})
 
 
 class StorySchema(DatasetSchema):
@@ -119,7 +119,7 @@ class StorySchema(DatasetSchema):
     cut: list[MomentKind]
 
     @classmethod
-    def told(cls, story: Story, now: datetime) -> Self:
+    def of_story(cls, story: Story, now: datetime) -> Self:
         """Make it of a story as it stands at a time."""
         return cls(
             **_facts(story.dataset, now),

@@ -39,7 +39,7 @@ def history_from(document: Mapping[str, Any]) -> History:
     """Read a history."""
     get = document.get
     try:
-        answers = {StatusSource(name): answer_from(name, told) for name, told in (get("answers") or {}).items()}
+        answers = {StatusSource(name): answer_from(name, stored) for name, stored in (get("answers") or {}).items()}
         ruling = get("ruling")
         return History(
             key=document["_id"],

@@ -83,7 +83,7 @@ class DatasetStories:
         self._console = console
         self._jobs = JobRepository(console.database)
 
-    async def tell(self, dataset_id: str) -> Story:
+    async def read(self, dataset_id: str) -> Story:
         """Read one dataset's story.
 
         Raises `NotFoundError`: there is no such dataset.

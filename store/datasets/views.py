@@ -128,8 +128,8 @@ class DatasetViews:
 
         Returns the page. Whenever two sources disagree with each other, one of them disagrees with the stored status.
         """
-        told = [f"$answers.{source}.status" for source in StatusSource]
-        differs = [{"$and": [{"$gt": [status, None]}, {"$ne": [status, "$status"]}]} for status in told]
+        statuses = [f"$answers.{source}.status" for source in StatusSource]
+        differs = [{"$and": [{"$gt": [status, None]}, {"$ne": [status, "$status"]}]} for status in statuses]
         denied = [{"$in": [f"$answers.{source}.problem", _DENIALS]} for source in StatusSource]
         return await self._histories({"$expr": {"$or": [*differs, *denied]}}, _LATEST_FIRST, limit, cursor)
 

@@ -93,8 +93,8 @@ async def datasets(parts: AppParts, request: Request, asked: Annotated[AskedData
     """Those that somebody may have to look after, by `view`."""
     page = await _read(parts, asked)
     now = datetime.now(UTC)
-    told = DatasetListSchema(datasets=[DatasetSchema.of(row, now) for row in page.rows], next=page.next)
-    return answer(told, next_link(request, page.next))
+    rows = DatasetListSchema(datasets=[DatasetSchema.of(row, now) for row in page.rows], next=page.next)
+    return answer(rows, next_link(request, page.next))
 
 
 @router.get("/datasets/counts", summary="Count datasets", **documented(examples.DATASET_COUNTS, 400))
@@ -108,8 +108,7 @@ async def log(parts: AppParts, request: Request, asked: Annotated[AskedLog, Quer
     """What became of datasets, the latest first."""
     since = asked.since or datetime.now(UTC) - _RECENT
     page = await parts.dataset_views.logs(_LOG_TYPES[asked.type], since=since, limit=asked.limit, cursor=asked.cursor)
-    told = LogListSchema.model_validate(page)
-    return answer(told, next_link(request, page.next))
+    return answer(LogListSchema.model_validate(page), next_link(request, page.next))
 
 
 @router.get("/datasets/{dataset_id}", summary="Show a dataset", **documented(examples.STORY, 400, 404))
@@ -118,9 +117,9 @@ async def dataset(parts: AppParts, dataset_id: PathId, identity: Caller) -> Resp
 
     A viewer is not shown what other users were told.
     """
-    story = await parts.dataset_stories.tell(dataset_id)
+    story = await parts.dataset_stories.read(dataset_id)
     seen = replace(story, moments=[moment for moment in story.moments if identity.may_see_told(moment.notified_user)])
-    return answer(StorySchema.told(seen, datetime.now(UTC)))
+    return answer(StorySchema.of_story(seen, datetime.now(UTC)))
 
 
 async def _read(parts: Parts, asked: AskedDatasets) -> Page[DatasetRow]:

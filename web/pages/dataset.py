@@ -44,17 +44,17 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/datasets/{dataset_id}")
 async def dataset(parts: AppParts, request: Request, dataset_id: PathId, identity: Caller, story: str = "") -> Response:
-    told = await parts.dataset_stories.tell(dataset_id)
-    moments = [moment for moment in told.moments if identity.may_see_told(moment.notified_user)]
+    timeline = await parts.dataset_stories.read(dataset_id)
+    moments = [moment for moment in timeline.moments if identity.may_see_told(moment.notified_user)]
     lines = list(_lines(moments))
     shown = lines if story == "all" else lines[-MOMENTS_SHOWN:]
     return await parts.renderer.page(
         request,
         identity,
         "dataset.html",
-        dataset=told.dataset,
-        status_since=told.status_since,
-        cut=told.cut,
+        dataset=timeline.dataset,
+        status_since=timeline.status_since,
+        cut=timeline.cut,
         here=address("datasets", dataset_id),
         jobs=await _jobs(parts, dataset_id),
         batch_jobs=_batch_jobs(moments),

@@ -318,7 +318,7 @@ async def test_a_story_tells_everything_of_one_dataset_in_time_order(
     await OutboxRepository(console.database).insert([entry(ChannelName.EMAIL, news("ds-1"))])
     await console.database.outbox.update_one({"dataset_id": "ds-1"}, {"$set": {"created_at": minutes_ago(27)}})
 
-    story = await DatasetStories(console).tell("ds-1")
+    story = await DatasetStories(console).read("ds-1")
 
     assert (story.dataset.group, story.status_since, story.cut) == ("Winter shoes", minutes_ago(30), [])
     told = [(moment.kind, moment.state, moment.subject) for moment in story.moments]
@@ -345,7 +345,7 @@ async def test_a_story_of_a_broken_record_is_told_as_far_as_it_goes(console: Con
     await console.histories.insert_one(broken)
     await console.creation_logs.insert_one(log(broken, 3, "Crawling") | {"created_at": "yesterday"})
 
-    story = await DatasetStories(console).tell("ds-1")
+    story = await DatasetStories(console).read("ds-1")
 
     assert story.dataset.status == "Nearly"
     assert story.dataset.flaw
@@ -354,7 +354,7 @@ async def test_a_story_of_a_broken_record_is_told_as_far_as_it_goes(console: Con
 
 async def test_there_is_no_story_of_an_unknown_dataset(console: Console, views: DatasetViews) -> None:
     with pytest.raises(NotFoundError, match="ds-9"):
-        await DatasetStories(console).tell("ds-9")
+        await DatasetStories(console).read("ds-9")
 
 
 SEED = {

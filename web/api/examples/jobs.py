@@ -234,7 +234,7 @@ EXTRACTOR_LIST = ExtractorListSchema(extractors=[EXTRACTOR])
 DATASET_LIST = DatasetListSchema(datasets=[DatasetSchema.of(_DATASET, after(600))], next=EXAMPLE_CURSOR)
 DATASET_COUNTS = DatasetCountsSchema.model_validate(DatasetCounts(open=12, stuck=2, unknown=0))
 LOG_LIST = LogListSchema.model_validate(Page(rows=[_LOG], next=None))
-STORY = StorySchema.told(
+STORY = StorySchema.of_story(
     Story(
         dataset=_DATASET,
         status_since=after(60),
