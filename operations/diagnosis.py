@@ -1,4 +1,4 @@
-"""Why a job doesn't get on: one sentence, and the evidence that it is made of, each with how it is known."""
+"""Why a job makes no progress: one sentence, and the evidence for it, each with how it is known."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,9 @@ from jobtrail.operations.job_list import ListedJob
 from jobtrail.operations.stall_detector import StallDetector
 
 WAITING_LONG_S = 60.0
-"""Seconds after which it is asked why a job still waits."""
+"""Seconds after which a waiting job is diagnosed."""
 MAX_AT_ONCE = 5
-"""Jobs of a list that are looked into: each may mean a question to the broker."""
+"""Jobs of a list that are diagnosed: each may mean a question to the broker."""
 _LONGEST_WORDS = 300
 
 
@@ -39,7 +39,7 @@ class Fact:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Diagnosis:
-    """Why a job doesn't get on."""
+    """Why a job makes no progress."""
 
     sentence: str
     evidence: tuple[Fact, ...]
@@ -47,7 +47,7 @@ class Diagnosis:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class StuckJob:
-    """A job and why it doesn't get on."""
+    """A job and why it makes no progress."""
 
     listed: ListedJob
     diagnosis: Diagnosis
@@ -68,88 +68,53 @@ class Circumstances:
 
 
 class Diagnoser:
-    """Finds out why jobs don't get on.
-
-    Args:
-        figures: Tell the usual durations.
-        queues: Tells how much waits.
-        settings: For the limits.
-    """
+    """Finds out why jobs make no progress."""
 
     def __init__(self, figures: FigureBook, queues: QueueGauge, settings: Settings) -> None:
         self._figures = figures
         self._queues = queues
         self._settings = settings
 
-    async def why_each(self, stalled: Sequence[ListedJob], judge: StallDetector) -> Sequence[StuckJob]:
-        """Find out why some jobs don't get on.
-
-        Args:
-            stalled: The jobs; only the first `MAX_AT_ONCE` are looked into.
-            judge: Judges stalls at this moment.
-
-        Returns:
-            Those that don't get on, in their order.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+    async def why_each(self, stalled: Sequence[ListedJob], detector: StallDetector) -> Sequence[StuckJob]:
+        """Find out why the first `MAX_AT_ONCE` of these jobs make no progress; those that do are left out."""
         looked_into = stalled[:MAX_AT_ONCE]
-        diagnoses = await asyncio.gather(*(self.why(each.job, judge) for each in looked_into))
+        diagnoses = await asyncio.gather(*(self.why(each.job, detector) for each in looked_into))
         return [
             StuckJob(listed=listed, diagnosis=diagnosis)
             for listed, diagnosis in zip(looked_into, diagnoses, strict=True)
             if diagnosis
         ]
 
-    async def why(self, job: JobState, judge: StallDetector) -> Diagnosis | None:
-        """Find out why a job doesn't get on.
-
-        Args:
-            job: The job.
-            judge: Judges stalls at this moment.
-
-        Returns:
-            The diagnosis; None for a job that has ended, is at work, or has not waited for `WAITING_LONG_S` yet.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
-        stall = await judge.stall(job)
-        if stall is None and not waits_long(job, judge.now):
+    async def why(self, job: JobState, detector: StallDetector) -> Diagnosis | None:
+        """Say why a job makes no progress; None if it does, has ended, or waits for less than `WAITING_LONG_S`."""
+        stall = await detector.stall(job)
+        if stall is None and not waits_long(job, detector.now):
             return None
-        instances = await judge.instances(job.extractor_id)
+        instances = await detector.instances(job.extractor_id)
         instance = _instance_of(job, instances)
         depth, usual = await asyncio.gather(
             self._queues.read((instance and instance.queue) or job.extractor_id),
-            self._figures.usual(job.extractor_id, judge.now),
+            self._figures.usual(job.extractor_id, detector.now),
         )
         return diagnose(
             Circumstances(
                 job=job,
                 stall=stall,
-                heartbeat=online(instance, judge.now, self._settings, await judge.watch()) if instance else None,
+                heartbeat=online(instance, detector.now, self._settings, await detector.watch()) if instance else None,
                 depth=depth,
                 usual=usual,
-                now=judge.now,
+                now=detector.now,
             )
         )
 
 
 def waits_long(job: JobState, now: datetime) -> bool:
-    """Tell whether a job has waited for a worker for so long that one may ask why."""
+    """Whether a job has waited for a worker long enough to be diagnosed."""
     return job.status.is_waiting and (now - job.seen_at).total_seconds() > WAITING_LONG_S
 
 
 def diagnose(found: Circumstances) -> Diagnosis:
-    """Put the circumstances into words.
-
-    Args:
-        found: The circumstances of a job that is stalled or waits.
-
-    Returns:
-        The diagnosis.
-    """
+    """Put the circumstances into words."""
     clauses = _of_waiting(found) if found.stall is None else _of_stall(found, found.stall)
     text = "; ".join(clauses)
     return Diagnosis(sentence=f"{text[:1].upper()}{text[1:]}.", evidence=tuple(_facts(found)))
@@ -170,9 +135,9 @@ def _queue_of_stalled(depth: QueueDepth) -> str:
     if depth.missing:
         return f"its queue {queue} is not on the broker"
     if depth.waiting is None:
-        return f"how many requests wait in {queue} is not known, as {depth.problem}"
+        return f"how many requests wait in {queue} is unknown: {depth.problem}"
     if not depth.consumers:
-        return f"nobody takes work from {queue}, where {_requests(depth.waiting)}"
+        return f"no consumer takes work from {queue}, where {_requests(depth.waiting)}"
     if not depth.waiting:
         return f"no request waits in {queue}, which has {_consumers(depth.consumers)}"
     return f"in {queue} {_requests(depth.waiting)} for {_consumers(depth.consumers)}"
@@ -184,9 +149,9 @@ def _of_waiting(found: Circumstances) -> Iterator[str]:
     if depth.missing:
         yield f"{waited}, and its queue {queue} is not on the broker: no worker has made it yet, or it was deleted"
     elif depth.waiting is None or depth.consumers is None:
-        yield f"{waited}; how many requests wait in {queue} is not known, as {depth.problem}"
+        yield f"{waited}; how many requests wait in {queue} is unknown: {depth.problem}"
     elif depth.consumers == 0:
-        yield f"{waited} in {queue}, where {_requests(depth.waiting)} and nobody takes work"
+        yield f"{waited} in {queue}, where {_requests(depth.waiting)} and no consumer takes work"
     elif depth.waiting == 0:
         yield (
             f"{waited}, but no request waits in {queue}, which has {_consumers(depth.consumers)}: a worker holds it "
@@ -203,9 +168,9 @@ def _of_waiting(found: Circumstances) -> Iterator[str]:
 def _facts(found: Circumstances) -> Iterator[Fact]:
     job, usual, depth = found.job, found.usual, found.depth
     if found.stall:
-        yield Fact(name="Judgement", text=found.stall.evidence, basis=found.stall.basis, at=found.stall.since)
+        yield Fact(name="Finding", text=found.stall.evidence, basis=found.stall.basis, at=found.stall.since)
     if depth.problem:
-        yield Fact(name="Queue", text=f"{_short(depth.queue)}: not known, as {depth.problem}", basis=None)
+        yield Fact(name="Queue", text=f"{_short(depth.queue)}: unknown: {depth.problem}", basis=None)
     elif depth.waiting is None or depth.consumers is None:
         yield Fact(name="Queue", text=f"{_short(depth.queue)} is not on the broker", basis=Basis.REPORTED)
     else:
@@ -227,7 +192,7 @@ def _facts(found: Circumstances) -> Iterator[Fact]:
         text = f"{_durations(usual)}, by {usual.jobs:,} jobs of {usual.window.words}"
         yield Fact(name="Usual duration", text=text, basis=Basis.INFERRED)
     else:
-        yield Fact(name="Usual duration", text="not known: none of its jobs ended lately", basis=None)
+        yield Fact(name="Usual duration", text="unknown: none of its jobs ended recently", basis=None)
 
 
 def _instance_of(job: JobState, instances: Sequence[InstanceRecord]) -> InstanceRecord | None:

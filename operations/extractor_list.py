@@ -32,18 +32,7 @@ class JudgedExtractor:
 
 
 async def list_extractors(repository: ExtractorRepository, settings: Settings) -> Sequence[JudgedExtractor]:
-    """Read all extractors and judge them.
-
-    Args:
-        repository: Reads them.
-        settings: For the limits.
-
-    Returns:
-        The extractors, by name.
-
-    Raises:
-        StoreError: The database can't be reached.
-    """
+    """Read all extractors by name, with their instances."""
     records = await repository.list()
     watch = await repository.watch(settings.heartbeat_queue)
     now = datetime.now(UTC)

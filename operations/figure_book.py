@@ -1,4 +1,4 @@
-"""Keeps the figures of what ended: counted bucket by bucket, shared by all who ask.
+"""Keeps the figures of what ended: counted bucket by bucket, shared by all readers.
 
 A page costs the jobs of the newest bucket at the most. The first look at a week of millions of jobs shows what is
 counted so far, and the rest is counted meanwhile.
@@ -28,7 +28,7 @@ _LIVE_S = 3.0
 _IDLE_SHARE = 20
 """A count is good for so many times what it took: counting takes 5 % of the database's time at the most."""
 _PATIENCE_S = 0.4
-"""Seconds that somebody waits for the buckets that must be counted, before they get those that are."""
+"""Seconds that a reader waits for buckets to be counted before it gets those that are."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Usual:
     p50_s: float
     p95_s: float
     jobs: int
-    """How many tell it."""
+    """Of how many jobs."""
     window: Window
 
 
@@ -53,12 +53,7 @@ class _Entry:
 
 
 class FigureBook:
-    """Counts, and keeps the counts; all who ask at once share one reading.
-
-    Args:
-        repository: Counts one span of time.
-        patience_s: Seconds that a reader waits for what must be counted first.
-    """
+    """Counts, and keeps the counts; simultaneous readers share one count, and wait `patience_s` for it at most."""
 
     def __init__(self, repository: StatisticsRepository, *, patience_s: float = _PATIENCE_S) -> None:
         self._repository = repository
@@ -71,13 +66,6 @@ class FigureBook:
 
         A count of the past is good for as long again as the past is old when it is made, as updates may come late from
         a worker's spool; that of the present for a few seconds.
-
-        Args:
-            window: How far to look back.
-            now: The present.
-
-        Returns:
-            What is known by now.
         """
         spans = window.spans(now)
         if not all(self._is_good(span) for span in spans):
@@ -91,15 +79,7 @@ class FigureBook:
         return Period(window=window, now=now, counts=counts)
 
     async def usual(self, extractor: str, now: datetime) -> Usual | None:
-        """Tell how long an extractor's jobs usually take, by the last day, or the last week where that is silent.
-
-        Args:
-            extractor: The extractor.
-            now: The present.
-
-        Returns:
-            The durations; None where no job of it ended that long ago, or none is counted yet.
-        """
+        """Tell how long an extractor's jobs usually take, by the last day, or the last week where none ended in it."""
         for window in (Window.DAY, Window.WEEK):
             figures = (await self.read(window, now)).figures(extractor)
             if figures.p50_s is not None and figures.p95_s is not None:
@@ -112,7 +92,7 @@ class FigureBook:
         return entry is not None and time.monotonic() < entry.good_until_s
 
     async def _have_counted(self, window: Window, spans: Sequence[Span], now: datetime) -> None:
-        """Wait, but not for long, until the buckets are counted; it goes on when nobody waits any more."""
+        """Wait, but not for long, until the buckets are counted; the counting goes on after that."""
         counting = self._counting.get(window)
         if counting is None:
             counting = self._counting[window] = asyncio.create_task(self._count(window, spans, now))

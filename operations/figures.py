@@ -30,14 +30,7 @@ class Window(StrEnum):
         return _WORDS[self]
 
     def spans(self, now: datetime) -> Sequence[Span]:
-        """Cut it into buckets, at round times.
-
-        Args:
-            now: The present, which lies in the last bucket.
-
-        Returns:
-            Beginning and end of each bucket, the oldest first.
-        """
+        """Cut it into buckets at round times, the oldest first; the present lies in the last one."""
         newest = _EPOCH + (now - _EPOCH) // self.step * self.step
         begun = [newest - self.step * back for back in reversed(range(_BUCKETS[self]))]
         return [(since, since + self.step) for since in begun]
@@ -83,7 +76,7 @@ class Figures:
 
     @property
     def failure_rate(self) -> float | None:
-        """The share that failed, from 0 to 1, of what workers ended; those that were cancelled count for nobody."""
+        """The share that failed, from 0 to 1, of what workers ended; cancelled ones are left out."""
         ended = self.total.ended
         worked = sum(ended.get(status, 0) for status in (Status.SUCCEEDED, Status.ERROR, Status.SKIPPED))
         return ended.get(Status.ERROR, 0) / worked if worked else None
@@ -127,14 +120,7 @@ class Period:
         return sorted({name for count in self.counts.values() if count for name in count.by_extractor})
 
     def figures(self, extractor: str | None = None) -> Figures:
-        """Return figures.
-
-        Args:
-            extractor: Whose jobs; None for all.
-
-        Returns:
-            The figures; also of an extractor of which no job ended.
-        """
+        """Return the figures of one extractor, or of all; also of one of which no job ended."""
         buckets = [
             Bucket(since=since, until=until, tally=_tally(count, extractor) if count else None)
             for (since, until), count in self.counts.items()

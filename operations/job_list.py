@@ -48,7 +48,7 @@ async def list_jobs(
     return JobList(jobs=jobs, next=following, unnamed=unnamed)
 
 
-async def judged(detector: StallDetector, jobs: Sequence[JobState]) -> list[ListedJob]:
+async def with_stalls(detector: StallDetector, jobs: Sequence[JobState]) -> list[ListedJob]:
     """Add to each job why it counts as stalled, if it does."""
     return [ListedJob(job=job, stall=stall) for job, stall in zip(jobs, await detector.stalls(jobs), strict=True)]
 
@@ -57,7 +57,7 @@ async def _jobs(
     repository: JobRepository, detector: StallDetector, wanted: JobFilter, limit: int, cursor: str | None
 ) -> tuple[list[ListedJob], str | None]:
     page = await repository.list(wanted, limit=limit, cursor=cursor)
-    return await judged(detector, page.jobs), page.next
+    return await with_stalls(detector, page.jobs), page.next
 
 
 async def _stalled_jobs(
@@ -67,7 +67,7 @@ async def _stalled_jobs(
     found: list[ListedJob] = []
     for _ in range(_MAX_LOOKS):
         page = await repository.list(wanted, limit=_JOBS_PER_LOOK, cursor=cursor)
-        for listed in await judged(detector, page.jobs):
+        for listed in await with_stalls(detector, page.jobs):
             if listed.stall is None:
                 continue
             found.append(listed)

@@ -9,20 +9,7 @@ from jobtrail.store.extractors import ExtractorRepository
 
 
 async def find_extractor(repository: ExtractorRepository, settings: Settings, name: str) -> JudgedExtractor:
-    """Read one extractor and judge it.
-
-    Args:
-        repository: Reads it.
-        settings: For the limits.
-        name: The extractor's name.
-
-    Returns:
-        The extractor.
-
-    Raises:
-        NotFoundError: No heartbeat of it was ever seen.
-        StoreError: The database can't be reached.
-    """
+    """Read one extractor with its instances; `NotFoundError` where no heartbeat of it was ever seen."""
     record = await repository.get(name)
     watch = await repository.watch(settings.heartbeat_queue)
     now = datetime.now(UTC)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.jobs.job import Event
-from jobtrail.operations.job_list import ListedJob, judged
+from jobtrail.operations.job_list import ListedJob, with_stalls
 from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.jobs import EventPage, JobRepository
 from jobtrail.store.jobs.query import EventFilter
@@ -70,7 +70,7 @@ async def read_resource_events(
     """
     page = await repository.list(JobFilter(resource=resource_id, extractor=extractor_id), limit=jobs, cursor=cursor)
     listed, pages, unnamed = await asyncio.gather(
-        judged(detector, page.jobs),
+        with_stalls(detector, page.jobs),
         asyncio.gather(
             *(
                 repository.event_page(job.job_id, EventFilter(), limit=events, before=job.event_count + 1)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobtrail.operations.job_list import ListedJob, judged
+from jobtrail.operations.job_list import ListedJob, with_stalls
 from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.resources import ResourceGroup, ResourceRepository
 
@@ -17,21 +17,11 @@ class JudgedGroup:
     """Its latest job; None where all its updates name no job."""
 
 
-async def read_groups(resources: ResourceRepository, judge: StallDetector, resource_id: str) -> Sequence[JudgedGroup]:
-    """Read what each extractor did to a resource, and judge its latest job.
-
-    Args:
-        resources: Reads it.
-        judge: Judges jobs.
-        resource_id: The file or dataset.
-
-    Returns:
-        One group per extractor, that of the newest job first.
-
-    Raises:
-        StoreError: The database can't be reached.
-    """
+async def read_groups(
+    resources: ResourceRepository, detector: StallDetector, resource_id: str
+) -> Sequence[JudgedGroup]:
+    """Read what each extractor did to a resource, that of the newest job first, each with its latest job."""
     groups = await resources.groups(resource_id)
-    listed = await judged(judge, [group.latest for group in groups if group.latest])
+    listed = await with_stalls(detector, [group.latest for group in groups if group.latest])
     by_extractor = {each.job.extractor_id: each for each in listed}
     return [JudgedGroup(group=group, latest=by_extractor.get(group.extractor_id)) for group in groups]

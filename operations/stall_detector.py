@@ -12,12 +12,7 @@ from jobtrail.store.extractors import ExtractorRepository
 
 
 class StallDetector:
-    """Judges jobs at one moment; asks the database once per extractor, and only for jobs that run.
-
-    Args:
-        database: The trail's database.
-        settings: For the limits.
-    """
+    """Decides which jobs are stalled at one moment; queries once per extractor, and only for running jobs."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._extractors = ExtractorRepository(database)
@@ -28,57 +23,26 @@ class StallDetector:
         """The moment that is judged."""
 
     async def stall(self, job: JobState) -> Stall | None:
-        """Judge one job.
-
-        Args:
-            job: The job.
-
-        Returns:
-            The stall, or None while there is no reason to think so.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Return why a job counts as stalled; None while there is no reason to think so."""
         if not job.status.is_running:
             return None
         return stall(job, await self.instances(job.extractor_id), self.now, self._settings, await self.watch())
 
     async def stalls(self, jobs: Collection[JobState]) -> list[Stall | None]:
-        """Judge several jobs, with one question to the database about all their extractors.
-
-        Args:
-            jobs: The jobs.
-
-        Returns:
-            For each job its stall, or None.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Do so for several jobs, with one query about all their extractors."""
         unknown = {job.extractor_id for job in jobs if job.status.is_running} - self._instances.keys()
         if unknown:
             self._instances |= await self._extractors.instances_of(unknown)
         return [await self.stall(job) for job in jobs]
 
     async def watch(self) -> MonitorWatch:
-        """Return when the monitor was there to see heartbeats.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Return when the monitor was there to see heartbeats."""
         if self._watch is None:
             self._watch = await self._extractors.watch(self._settings.heartbeat_queue)
         return self._watch
 
     async def instances(self, extractor: str) -> Sequence[InstanceRecord]:
-        """Return the instances of an extractor, dead ones too.
-
-        Args:
-            extractor: The extractor's name.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Return the instances of an extractor, dead ones too."""
         if extractor not in self._instances:
             self._instances[extractor] = await self._extractors.instances(extractor)
         return self._instances[extractor]

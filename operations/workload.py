@@ -6,7 +6,7 @@ from datetime import datetime
 
 from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.jobs.status import RUNNING, WAITING
-from jobtrail.operations.job_list import ListedJob, judged
+from jobtrail.operations.job_list import ListedJob, with_stalls
 from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.jobs import JobRepository
 from jobtrail.store.jobs.workload import WorkloadRepository
@@ -32,7 +32,7 @@ class RunningJobs:
     count: int
     """How many there are; `MAX_JUDGED` stands for as many or more."""
     at_work: Sequence[ListedJob]
-    """Some of those that get on, the latest started first."""
+    """Some of those that make progress, the latest started first."""
     stalled: Sequence[ListedJob]
     """Those that don't, the longest silent first."""
 
@@ -43,17 +43,7 @@ class RunningJobs:
 
 
 async def read_load(repository: WorkloadRepository) -> Load:
-    """Count what runs and what waits.
-
-    Args:
-        repository: Counts.
-
-    Returns:
-        The counts.
-
-    Raises:
-        StoreError: The database can't be reached.
-    """
+    """Count what runs and what waits."""
     return Load(
         running=await repository.count(RUNNING, limit=MAX_COUNTED),
         waiting=await repository.count(WAITING, limit=MAX_COUNTED),
@@ -63,33 +53,19 @@ async def read_load(repository: WorkloadRepository) -> Load:
 async def read_running(
     repository: WorkloadRepository,
     jobs: JobRepository,
-    judge: StallDetector,
+    detector: StallDetector,
     *,
     limit: int,
     extractor_id: str | None = None,
 ) -> RunningJobs:
-    """Read running jobs and judge them.
-
-    Args:
-        repository: Reads those that may be stalled.
-        jobs: Reads those that get on.
-        judge: Judges them.
-        limit: How many of those that get on.
-        extractor_id: Only those of this extractor.
-
-    Returns:
-        The jobs.
-
-    Raises:
-        StoreError: The database can't be reached.
-    """
+    """Read the stalled ones of the running jobs, and up to `limit` of the others."""
     silent = await repository.running(limit=MAX_JUDGED, extractor_id=extractor_id)
-    looked_at = await judged(judge, silent)
+    looked_at = await with_stalls(detector, silent)
     if len(silent) < MAX_JUDGED:
         lively = looked_at
     else:
         page = await jobs.list(JobFilter(status=RUNNING, extractor=extractor_id), limit=limit)
-        lively = await judged(judge, page.jobs)
+        lively = await with_stalls(detector, page.jobs)
     at_work = [each for each in lively if each.stall is None]
     at_work.sort(key=_started, reverse=True)
     return RunningJobs(count=len(silent), at_work=at_work[:limit], stalled=[each for each in looked_at if each.stall])

@@ -83,7 +83,7 @@ class Parts:
     pusher: Pusher | None
     """None where Pusher is off."""
 
-    def judge(self) -> StallDetector:
+    def stall_detector(self) -> StallDetector:
         """Make a detector of stalls for this moment: one per request."""
         return StallDetector(self.database, self.settings)
 

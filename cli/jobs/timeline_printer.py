@@ -41,12 +41,7 @@ class JobFacts:
 
 
 def print_head(console: Console, facts: JobFacts) -> None:
-    """Print what is known of the job as a whole.
-
-    Args:
-        console: Where.
-        facts: The job.
-    """
+    """Print what is known of the job as a whole."""
     job = facts.job
     console.print(Text.assemble(("Job ", "bold"), (one_line(job.job_id), "bold")), soft_wrap=True)
     console.print(status_text(job.status, stalled=facts.stall is not None))
@@ -66,7 +61,7 @@ def _facts(facts: JobFacts) -> list[tuple[str, str | Text]]:
         ("resource", one_line(job.resource_id)),
     ]
     if job.user_id:
-        rows.append(("requested by", one_line(job.user_id)))
+        rows.append(("user", one_line(job.user_id)))
     if facts.instance is not None or job.instance_id:
         rows.append(("ran on" if job.finished_at else "runs on", one_line(_place(job, facts.instance))))
     if job.submitted_at:
@@ -97,13 +92,7 @@ def _place(job: JobState, instance: InstanceRecord | None) -> str:
 
 
 class EventPrinter:
-    """Prints events one after another, with a heading per attempt, silences and missing updates.
-
-    Args:
-        console: Where.
-        missing: The gaps in each producer's numbering.
-        slowest_id: The event that begins the slowest step.
-    """
+    """Prints events one after another, with a heading per attempt, silences and missing updates."""
 
     def __init__(self, console: Console, missing: dict[str, list[Gap]], slowest_id: str | None) -> None:
         self._console = console
@@ -119,28 +108,16 @@ class EventPrinter:
         self._print(Text(text, style=QUIET))
 
     def note(self, words: str) -> None:
-        """Print a remark between the events.
-
-        Args:
-            words: The remark.
-        """
+        """Print a remark between the events."""
         self._print(Text(f"{self._margin}{words}", style=QUIET))
 
     def silence(self, seconds: float) -> None:
-        """Print that nothing was heard for a while, if it was long.
-
-        Args:
-            seconds: How long.
-        """
+        """Print a silence of so many seconds, if it was long."""
         if seconds >= SILENCE_S:
             self._print(Text(f"{self._margin}… {duration(seconds)} of silence …", style=WARNING))
 
     def event(self, step: Step) -> None:
-        """Print one event, and the silence behind it.
-
-        Args:
-            step: The event and the time around it.
-        """
+        """Print one event, and the silence behind it."""
         event, update = step.event, step.event.update
         placement = event.placement
         if placement is not None and placement.attempt != self._attempt:
@@ -200,13 +177,7 @@ def _offset(seconds: float) -> str:
 
 
 def print_end(console: Console, facts: JobFacts, slowest: Step | None) -> None:
-    """Print what matters most below the events: the slowest step, why a job is stalled, the error that ended it.
-
-    Args:
-        console: Where.
-        facts: The job.
-        slowest: Its slowest step.
-    """
+    """Print what matters most below the events: the slowest step, why a job is stalled, the error that ended it."""
     job = facts.job
     if slowest is not None and slowest.length_s is not None:
         words = one_line(slowest.event.update.message)

@@ -41,17 +41,9 @@ class ChangeBatch:
 
 @asynccontextmanager
 async def job_changes(database: Database, name: str) -> AsyncIterator["JobChanges"]:
-    """Open the stream of changes: after the token that was kept last, or from now on where that is not possible.
+    """Open the stream of changes after the token kept last under a name, or from now on where that is not possible.
 
-    Args:
-        database: The trail's database.
-        name: Under which name the token is kept: that of the purpose, the same in all processes.
-
-    Yields:
-        The changes.
-
-    Raises:
-        StoreError: The database can't be reached.
+    The name is that of the purpose, the same in all processes.
     """
     with translated():
         kept = await database.resume_tokens.find_one({"_id": name})
@@ -67,14 +59,7 @@ async def job_changes(database: Database, name: str) -> AsyncIterator["JobChange
 
 
 class JobChanges:
-    """The changes of jobs since some moment; made by `job_changes`.
-
-    Args:
-        database: The trail's database.
-        name: Under which name the token is kept.
-        stream: The open stream.
-        resumed: Whether it goes on where it was left; if not, it begins now, and what was before has to be found.
-    """
+    """The changes of jobs; where `resumed` is false they begin now, and the caller must find what was before."""
 
     def __init__(self, database: Database, name: str, stream: AsyncChangeStream[Document], *, resumed: bool) -> None:
         self._database = database
@@ -84,11 +69,7 @@ class JobChanges:
         self.resumed = resumed
 
     async def close(self) -> None:
-        """Close the stream.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Close the stream."""
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
@@ -96,16 +77,9 @@ class JobChanges:
             await self._stream.close()
 
     async def take(self, wait_s: float) -> ChangeBatch:
-        """Take the next changes.
+        """Take up to `MAX_CHANGES` changes, waiting `wait_s` seconds for a first one.
 
-        Args:
-            wait_s: Seconds to wait for a first one.
-
-        Returns:
-            Up to `MAX_CHANGES` changes; none if nothing has changed in that time.
-
-        Raises:
-            StoreError: The stream broke. Open another one: it goes on after the last token that was kept.
+        After a `StoreError` open another stream: it goes on after the token kept last.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + wait_s
@@ -124,14 +98,7 @@ class JobChanges:
         return ChangeBatch(job_ids=job_ids, resource_ids=resource_ids, token=self._stream.resume_token)
 
     async def keep(self, token: Token | None) -> None:
-        """Note that everything up to a token has had its effect.
-
-        Args:
-            token: A batch's token.
-
-        Raises:
-            StoreError: The database can't be reached; the changes will come again.
-        """
+        """Note that everything up to a token has had its effect; where that fails, the changes come again."""
         with translated():
             await self._database.resume_tokens.update_one(
                 {"_id": self._name}, {"$set": {"token": token}, "$currentDate": {"kept_at": True}}, upsert=True

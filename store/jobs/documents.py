@@ -18,14 +18,7 @@ Document = dict[str, object]
 
 
 def event_document(event: Event) -> Document:
-    """Make the `extractions` document of an event.
-
-    Args:
-        event: The event.
-
-    Returns:
-        The document; its `_id` and `id` are the event's id.
-    """
+    """Make the `extractions` document of an event; its `_id` and `id` are the event's id."""
     update, placement = event.update, event.placement
     document: Document = {
         "_id": ObjectId(event.id),

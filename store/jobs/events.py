@@ -55,11 +55,7 @@ class LinePage:
 
 
 class EventLines:
-    """Reads events of jobs.
-
-    Args:
-        database: The trail's database.
-    """
+    """Reads events of jobs."""
 
     def __init__(self, database: Database) -> None:
         self._extractions = database.extractions
@@ -86,18 +82,7 @@ class EventLines:
         )
 
     async def line(self, job_id: str, position: int) -> EventLine | None:
-        """Read one event, without the length of its step.
-
-        Args:
-            job_id: The job.
-            position: Its place.
-
-        Returns:
-            The event; None where there is none.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read one event, without the length of its step; None where there is none."""
         found = await self._read({"job_id": job_id, "position": position}, 1)
         return _line_from(found[0], None) if found else None
 

@@ -45,23 +45,14 @@ class EventPage:
 
 
 class JobRepository:
-    """Reads jobs and events.
-
-    Args:
-        database: The trail's database.
-    """
+    """Reads jobs and events."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.unnamed = UnnamedRepository(database)
 
     async def get(self, job_id: str) -> JobState:
-        """Read one job.
-
-        Raises:
-            NotFoundError: There is no job with this id.
-            StoreError: The database can't be reached.
-        """
+        """Read one job; `NotFoundError` where there is none with this id."""
         with translated():
             document = await self._database.jobs.find_one({"_id": job_id})
         if document is None:
@@ -69,32 +60,12 @@ class JobRepository:
         return job_from(document)
 
     async def some(self, job_ids: Collection[str]) -> Sequence[JobState]:
-        """Read jobs by their ids.
-
-        Args:
-            job_ids: The ids.
-
-        Returns:
-            Those that exist.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read those of these jobs that exist."""
         with translated():
             return [job_from(each) async for each in self._database.jobs.find({"_id": {"$in": [*job_ids]}})]
 
     async def correlation_ids(self, job_ids: Collection[str]) -> Mapping[str, str]:
-        """Find the marks that the submitters of jobs gave them.
-
-        Args:
-            job_ids: The jobs.
-
-        Returns:
-            The correlation ids by job, of those whose first updates carried one.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read the correlation ids of those jobs whose first updates carried one."""
         query: Document = {"job_id": {"$in": [*job_ids]}, "position": {"$lte": _FIRST_UPDATES}}
         fields = {"job_id": 1, "correlation_id": 1}
         with translated():
@@ -104,17 +75,7 @@ class JobRepository:
             }
 
     async def stored_messages(self, messages: Collection[MessageKey]) -> Mapping[MessageKey, str | None]:
-        """Find out which messages are stored as updates.
-
-        Args:
-            messages: Their jobs and message ids.
-
-        Returns:
-            By those that are, the dead letter that the message had been; None where it was none.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Return those of these messages that are stored as updates, each with the dead letter it had been, if any."""
         if not messages:
             return {}
         job_ids, message_ids = (list(dict.fromkeys(each)) for each in zip(*messages, strict=True))
@@ -126,21 +87,7 @@ class JobRepository:
         return cast("Mapping[MessageKey, str | None]", stored)
 
     async def list(self, wanted: JobFilter, *, limit: int, cursor: str | None = None) -> JobPage:
-        """Read one page of jobs by keyset, so that a deep page costs what the first one does.
-
-        Args:
-            wanted: Which jobs.
-            limit: Jobs per page.
-            cursor: The `next` of the page before.
-
-        Returns:
-            The page.
-
-        Raises:
-            SettingError: The cursor is none of ours.
-            TooBroadError: There was too much to look through.
-            StoreError: The database can't be reached.
-        """
+        """Read one page of jobs by keyset, so that a deep page costs what the first does; may be `TooBroadError`."""
         if wanted.q is not None and cursor is None:
             with translated():
                 named = await self._database.jobs.find_one({**_job_query(wanted), "_id": wanted.q})
@@ -163,22 +110,7 @@ class JobRepository:
     async def event_page(
         self, job_id: str, wanted: EventFilter, *, limit: int, after: int = 0, before: int | None = None
     ) -> EventPage:
-        """Read a part of a job's timeline: forwards, or backwards from a position.
-
-        Args:
-            job_id: The job.
-            wanted: Which of its events.
-            limit: Events at the most.
-            after: Position after which the part lies.
-            before: Position before which the part ends; None to begin right after `after`.
-
-        Returns:
-            The part; empty where there is no such job.
-
-        Raises:
-            TooBroadError: There was too much to look through.
-            StoreError: The database can't be reached.
-        """
+        """Read a part of a job's timeline: forwards after a position, or backwards before one; may be too broad."""
         position: Document = {"$gt": after} if before is None else {"$gt": after, "$lt": before}
         query: Document = {"job_id": job_id, "position": position}
         found = self._database.extractions.find(query | wanted.query())
@@ -197,31 +129,14 @@ class JobRepository:
         return EventPage(events=events, previous=_position(events[0]) if more else None, next=before - 1)
 
     async def events(self, job_id: str, *, after: int = 0, limit: int = 0) -> AsyncGenerator[Event]:
-        """Read a job's timeline in order.
-
-        Args:
-            job_id: The job.
-            after: Position after which to begin.
-            limit: Events at the most; 0 means all.
-
-        Yields:
-            The events, oldest arrival first.
-        """
+        """Read a job's timeline in order of arrival; a `limit` of 0 means all of it."""
         with translated():
             found = self._database.extractions.find({"job_id": job_id, "position": {"$gt": after}})
             async for document in found.sort("position", 1).limit(limit).batch_size(_EVENTS_PER_READ):
                 yield event_from(document)
 
     async def follow(self, job_id: str, *, after: int = 0) -> AsyncGenerator[Event]:
-        """Read a job's timeline and go on as it grows, without gap or repeat.
-
-        Args:
-            job_id: The job; it need not exist yet.
-            after: Position after which to begin.
-
-        Yields:
-            The events; ends only when it is cancelled.
-        """
+        """Read a job's timeline and go on as it grows, without gap or repeat; it need not exist yet."""
         pipeline = [{"$match": {"operationType": "insert", "fullDocument.job_id": job_id}}]
         with translated():
             # The stream is opened before the stored events are read, so that nothing falls between them.

@@ -12,27 +12,13 @@ _FIELDS = {"_id": 0, "position": 1, "start": 1, "state": 1, "attempt": 1, "late"
 
 
 class OutlineRepository:
-    """Reads outlines of jobs.
-
-    Args:
-        database: The trail's database.
-    """
+    """Reads outlines of jobs."""
 
     def __init__(self, database: Database) -> None:
         self._extractions = database.extractions
 
     async def read(self, job: JobState) -> Outline:
-        """Read the outline of the events that a job counts.
-
-        Args:
-            job: The job.
-
-        Returns:
-            The outline.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read the outline of the events that a job counts."""
         count = job.event_count
         if count <= MAX_WHOLE:
             return Outline.of(count, await self._read(job.job_id, {"$lte": count}))

@@ -24,25 +24,14 @@ class Overview:
 
 
 class OverviewRepository:
-    """Counts jobs, datasets and events.
-
-    Args:
-        console: The console's collections; those of the trail are taken from its database.
-    """
+    """Counts jobs, datasets and events."""
 
     def __init__(self, console: Console) -> None:
         self._database = console.database
         self._histories = console.histories
 
     async def read(self) -> Overview:
-        """Count.
-
-        Returns:
-            The counts of this moment.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Count what there is at this moment."""
         with translated():
             jobs = await _by_status(self._database.jobs)
             datasets = await _by_status(self._histories)

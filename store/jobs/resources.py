@@ -37,28 +37,14 @@ class ResourceGroup:
 
 
 class ResourceRepository:
-    """Reads what was done to resources; what is read does not grow with what a resource has seen.
-
-    Args:
-        database: The trail's database.
-    """
+    """Reads what was done to resources; what is read does not grow with what a resource has seen."""
 
     def __init__(self, database: Database) -> None:
         self._jobs = database.jobs
         self._unnamed = UnnamedRepository(database)
 
     async def groups(self, resource_id: str) -> Sequence[ResourceGroup]:
-        """Read what each extractor did to a resource.
-
-        Args:
-            resource_id: The file or dataset.
-
-        Returns:
-            One group per extractor, that of the newest job first; empty where nothing is known of the resource.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read what each extractor did to a resource, that of the newest job first."""
         jobs, unnamed = await asyncio.gather(self._latest_jobs(resource_id), self._unnamed.of_resource(resource_id))
         without_job = {group.extractor_id: group for group in unnamed}
         groups = [
@@ -73,21 +59,7 @@ class ResourceRepository:
         return sorted(groups, key=lambda group: (group.newest_at, group.extractor_id), reverse=True)
 
     async def jobs(self, resource_id: str, extractor_id: str, *, limit: int, cursor: str | None = None) -> JobPage:
-        """Read one page of an extractor's jobs on a resource, the one that was asked for last first.
-
-        Args:
-            resource_id: The file or dataset.
-            extractor_id: The extractor.
-            limit: Jobs per page.
-            cursor: The `next` of the page before.
-
-        Returns:
-            The page.
-
-        Raises:
-            SettingError: The cursor is none of ours.
-            StoreError: The database can't be reached.
-        """
+        """Read one page of an extractor's jobs on a resource, the one that was asked for last first."""
         query: Document = {"resource_id": resource_id, "extractor_id": extractor_id}
         page = await read_page(self._jobs, query, _NEWEST_FIRST, limit=limit, cursor=cursor)
         return JobPage(jobs=[job_from(document) for document in page.rows], next=page.next)

@@ -54,31 +54,16 @@ def added(tallies: Iterable[StatusCount]) -> StatusCount:
 
 
 class StatisticsRepository:
-    """Counts what ended.
-
-    Args:
-        database: The trail's database.
-    """
+    """Counts what ended."""
 
     def __init__(self, database: Database) -> None:
         self._jobs = database.jobs
 
     async def tally(self, since: datetime, until: datetime) -> Mapping[str, StatusCount]:
-        """Count the jobs that ended in a span of time; their last update, which is their end, says when.
+        """Count, by extractor, the jobs that ended from `since` on and before `until`; their last update says when.
 
         The work is proportional to these jobs: the database finds them by index, and groups them by extractor, status
         and bin of the duration.
-
-        Args:
-            since: The span's beginning.
-            until: Its end, which belongs to it no more.
-
-        Returns:
-            The counts by extractor; extractors none of whose jobs ended are left out.
-
-        Raises:
-            TooBroadError: It took longer than `TIME_LIMIT_S`, or there are more than `MAX_GROUPS` groups.
-            StoreError: The database can't be reached.
         """
         pipeline: list[Document] = [
             {"$match": {"status": {"$in": ENDS}, "updated_at": {"$gte": since, "$lt": until}}},

@@ -39,21 +39,13 @@ class UnnamedGroup:
 
 
 class UnnamedRepository:
-    """Reads the updates that name no job.
-
-    Args:
-        database: The trail's database.
-    """
+    """Reads the updates that name no job."""
 
     def __init__(self, database: Database) -> None:
         self._extractions = database.extractions
 
     async def latest(self) -> Sequence[UnnamedGroup]:
-        """Read the groups that were heard of last, the latest first; older ones are found by their resource.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read the groups that were heard of last, the latest first; older ones are found by their resource."""
         both = {"extractor_id": "$extractor_id", "file_id": "$file_id"}
         newest: list[Document] = [
             {"$match": {"job_id": None}},
@@ -67,17 +59,7 @@ class UnnamedRepository:
         return await self._groups(newest)
 
     async def of_resource(self, resource_id: str) -> Sequence[UnnamedGroup]:
-        """Read the groups of one resource, however many updates they hold.
-
-        Args:
-            resource_id: The file or dataset.
-
-        Returns:
-            The groups, the latest first.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read the groups of one resource, however many updates they hold."""
         # The names alone come from the index, by leaps: what an extractor has sent is not gone through.
         extractors: list[Document] = [
             {"$match": {"file_id": resource_id}},
@@ -92,68 +74,26 @@ class UnnamedRepository:
         return sorted(groups, key=lambda group: group.updated_at, reverse=True)
 
     async def count(self, extractor_id: str, resource_id: str) -> int:
-        """Count one extractor's updates on one resource that name no job, all of them.
-
-        Args:
-            extractor_id: The extractor.
-            resource_id: The file or dataset.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Count one extractor's updates on one resource that name no job, all of them."""
         with translated():
             return await self._extractions.count_documents(_of_both(extractor_id, resource_id))
 
     async def events(self, extractor_id: str, resource_id: str) -> AsyncGenerator[Event]:
-        """Read one extractor's updates on one resource that name no job, in order of arrival.
-
-        Args:
-            extractor_id: The extractor.
-            resource_id: The file or dataset.
-
-        Yields:
-            The events.
-        """
+        """Read one extractor's updates on one resource that name no job, in order of arrival."""
         found = self._extractions.find(_of_both(extractor_id, resource_id))
         with translated():
             async for document in found.sort([("received_at", 1), ("_id", 1)]):
                 yield event_from(document)
 
     async def latest_events(self, extractor_id: str, resource_id: str, *, limit: int) -> Sequence[Event]:
-        """Read the latest of one extractor's updates on one resource that name no job, in order of arrival.
-
-        Args:
-            extractor_id: The extractor.
-            resource_id: The file or dataset.
-            limit: Events at the most.
-
-        Returns:
-            The events.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read the latest of one extractor's updates on one resource that name no job, in order of arrival."""
         found = self._extractions.find(_of_both(extractor_id, resource_id)).sort(_LATEST_FIRST).limit(limit)
         with translated():
             documents = await found.to_list()
         return [event_from(document) for document in reversed(documents)]
 
     async def page(self, extractor_id: str, resource_id: str, *, limit: int, cursor: str | None = None) -> Page[Event]:
-        """Read one page of one extractor's updates on one resource that name no job, in order of arrival.
-
-        Args:
-            extractor_id: The extractor.
-            resource_id: The file or dataset.
-            limit: Events per page.
-            cursor: The `next` of the page before.
-
-        Returns:
-            The page.
-
-        Raises:
-            SettingError: The cursor is none of ours.
-            StoreError: The database can't be reached.
-        """
+        """Read one page of one extractor's updates on one resource that name no job, in order of arrival."""
         query = _of_both(extractor_id, resource_id)
         page = await read_page(self._extractions, query, _OLDEST_FIRST, limit=limit, cursor=cursor)
         return Page(rows=[event_from(document) for document in page.rows], next=page.next)

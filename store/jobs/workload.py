@@ -9,53 +9,23 @@ from jobtrail.store.jobs.documents import job_from
 
 
 class WorkloadRepository:
-    """Reads the jobs that have not ended.
-
-    Args:
-        database: The trail's database.
-    """
+    """Reads the jobs that have not ended."""
 
     def __init__(self, database: Database) -> None:
         self._jobs = database.jobs
 
     async def is_empty(self) -> bool:
-        """Tell whether there was never a job.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Tell whether there was never a job."""
         with translated():
             return await self._jobs.find_one({}, {"_id": 1}) is None
 
     async def count(self, statuses: Sequence[Status], *, limit: int) -> int:
-        """Count the jobs of some statuses by the index alone.
-
-        Args:
-            statuses: Which.
-            limit: Where to stop.
-
-        Returns:
-            How many, `limit` at the most.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Count the jobs of some statuses by the index alone, up to `limit`."""
         with translated():
             return await self._jobs.count_documents({"status": {"$in": [each.value for each in statuses]}}, limit=limit)
 
     async def running(self, *, limit: int, extractor_id: str | None = None) -> Sequence[JobState]:
-        """Read running jobs, those that have been silent for longest first.
-
-        Args:
-            limit: Jobs at the most.
-            extractor_id: Only those of this extractor.
-
-        Returns:
-            The jobs.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read running jobs, those that have been silent for longest first."""
         query: Document = {"status": {"$in": RUNNING}}
         if extractor_id is not None:
             query["extractor_id"] = extractor_id
@@ -64,17 +34,7 @@ class WorkloadRepository:
             return [job_from(document) async for document in found]
 
     async def running_by_extractor(self, *, limit: int) -> Mapping[str, int]:
-        """Count the running jobs of each extractor.
-
-        Args:
-            limit: Jobs that are counted at the most.
-
-        Returns:
-            How many, by extractor.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Count the running jobs of each extractor, up to `limit` in all."""
         pipeline: list[Document] = [
             {"$match": {"status": {"$in": RUNNING}}},
             {"$limit": limit},

@@ -54,10 +54,10 @@ def test_a_stalled_job_is_told_in_one_sentence_with_the_evidence_of_each_part():
     assert diagnosis.sentence == (
         "No heartbeat from instance w-1 for 5 min (limit 60 s); the job's last update came 5 min 10 s ago; "
         "x usually takes 12 s (95 % within 40 s), this job 6 min 40 s so far; "
-        "nobody takes work from work, where 3 requests wait."
+        "no consumer takes work from work, where 3 requests wait."
     )
     assert told(diagnosis) == {
-        "Judgement": ("no heartbeat from instance w-1 for 5 min (limit 60 s)", Basis.INFERRED),
+        "Finding": ("no heartbeat from instance w-1 for 5 min (limit 60 s)", Basis.INFERRED),
         "Queue": ("work: 3 requests wait, 0 consumers", Basis.REPORTED),
         "Last event": ("PROCESSING", Basis.REPORTED),
         "Usual duration": ("12 s (95 % within 40 s), by 1,180 jobs of the last 24 hours", Basis.INFERRED),
@@ -71,19 +71,19 @@ def test_what_is_not_known_is_said_to_be_unknown():
     depth = QueueDepth(queue="work", problem="the broker can't be asked")
     diagnosis = lost(stall=silent, heartbeat=None, depth=depth, usual=None)
     assert diagnosis.sentence == (
-        "No update for 5 min; how many requests wait in work is not known, as the broker can't be asked."
+        "No update for 5 min; how many requests wait in work is unknown: the broker can't be asked."
     )
     facts = told(diagnosis)
-    assert facts["Queue"] == ("work: not known, as the broker can't be asked", None)
+    assert facts["Queue"] == ("work: unknown: the broker can't be asked", None)
     assert facts["Heartbeat"] == ("no worker of x has sent a heartbeat in the last week", None)
-    assert facts["Usual duration"] == ("not known: none of its jobs ended lately", None)
+    assert facts["Usual duration"] == ("unknown: none of its jobs ended recently", None)
 
 
 def test_the_queue_of_a_stalled_job_is_told_as_it_is():
     ends = {
         QueueDepth(queue="q", waiting=1, consumers=2): "in q 1 request waits for 2 consumers.",
         QueueDepth(queue="q", waiting=0, consumers=1): "no request waits in q, which has 1 consumer.",
-        QueueDepth(queue="q", waiting=0, consumers=0): "nobody takes work from q, where no request waits.",
+        QueueDepth(queue="q", waiting=0, consumers=0): "no consumer takes work from q, where no request waits.",
         QueueDepth(queue="q", missing=True): "its queue q is not on the broker.",
     }
     for depth, end in ends.items():
@@ -97,7 +97,7 @@ def test_a_job_that_waits_is_told_what_it_waits_for():
             "at the usual 12 s each that is about 4 min of work; "
         ),
         QueueDepth(queue="q", waiting=4, consumers=0): (
-            "It has waited for 10 min in q, where 4 requests wait and nobody takes work; "
+            "It has waited for 10 min in q, where 4 requests wait and no consumer takes work; "
         ),
         QueueDepth(queue="q", waiting=0, consumers=1): (
             "It has waited for 10 min, but no request waits in q, which has 1 consumer: a worker holds it and has said "
@@ -108,7 +108,7 @@ def test_a_job_that_waits_is_told_what_it_waits_for():
             "or it was deleted; "
         ),
         QueueDepth(queue="q", problem="no broker is configured"): (
-            "It has waited for 10 min; how many requests wait in q is not known, as no broker is configured; "
+            "It has waited for 10 min; how many requests wait in q is unknown: no broker is configured; "
         ),
     }
     for depth, start in starts.items():

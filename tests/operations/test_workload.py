@@ -68,8 +68,8 @@ async def test_the_longest_silent_jobs_are_judged_and_the_latest_are_shown(
     stored(*(job(f"lively-{n}", Status.STARTED, n) for n in range(5)))
 
     async def read(limit: int = 10, extractor_id: str | None = None) -> tuple[int, list[str], list[str], bool]:
-        judge = StallDetector(database, settings)
-        found = await read_running(repository, jobs, judge, limit=limit, extractor_id=extractor_id)
+        detector = StallDetector(database, settings)
+        found = await read_running(repository, jobs, detector, limit=limit, extractor_id=extractor_id)
         names = ([each.job.job_id for each in listed] for listed in (found.at_work, found.stalled))
         return found.count, *names, found.all_judged
 
@@ -94,12 +94,12 @@ async def test_a_job_that_waits_is_told_what_for_and_one_at_work_is_not_asked(
     monitored = ExtractorRepository(parts.database)
     await monitored.record([beat(now - timedelta(seconds=400), extractor="x", queue=queue, interval_s=10)])
     await monitored.note_watch(settings.heartbeat_queue, now)
-    judge = parts.judge()
-    diagnosis = await parts.stuck.why(job("w", Status.SUBMITTED, 600), judge)
+    detector = parts.stall_detector()
+    diagnosis = await parts.stuck.why(job("w", Status.SUBMITTED, 600), detector)
     assert diagnosis is not None
     assert re.sub(r"\d+ min( \d+ s)?", "long", diagnosis.sentence) == (
-        f"It has waited for long in {queue}, where 1 request waits and nobody takes work; "
+        f"It has waited for long in {queue}, where 1 request waits and no consumer takes work; "
         "no heartbeat from instance instance-1 for long (limit 60 s)."
     )
     for status, ago_s in ((Status.SUBMITTED, 5), (Status.STARTED, 1), (Status.SUCCEEDED, 9000), (Status.ERROR, 9000)):
-        assert await parts.stuck.why(job("other", status, ago_s), judge) is None
+        assert await parts.stuck.why(job("other", status, ago_s), detector) is None

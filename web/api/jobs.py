@@ -49,7 +49,7 @@ async def jobs(parts: AppParts, request: Request, asked: Annotated[AskedJobs, Qu
 
     The first page also tells the latest groups of updates that name no job.
     """
-    found = await list_jobs(parts.jobs, parts.judge(), asked, limit=asked.limit, cursor=asked.cursor)
+    found = await list_jobs(parts.jobs, parts.stall_detector(), asked, limit=asked.limit, cursor=asked.cursor)
     return answer(JobListSchema.model_validate(found), next_link(request, found.next))
 
 
@@ -57,7 +57,7 @@ async def jobs(parts: AppParts, request: Request, asked: Annotated[AskedJobs, Qu
 async def job(parts: AppParts, job_id: PathId) -> Response:
     """All that its events add up to."""
     found = await parts.jobs.get(job_id)
-    return answer(JobSchema.model_validate(ListedJob(job=found, stall=await parts.judge().stall(found))))
+    return answer(JobSchema.model_validate(ListedJob(job=found, stall=await parts.stall_detector().stall(found))))
 
 
 @router.get("/jobs/{job_id}/events", summary="List a job's events", **documented(examples.EVENT_PAGE, 400, 404))

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from jobtrail.models.filters import Name
-from jobtrail.operations.job_list import judged
+from jobtrail.operations.job_list import with_stalls
 from jobtrail.operations.resource_events import read_resource_events
 from jobtrail.operations.resource_groups import read_groups
 from jobtrail.operations.schemas.jobs import JobPageSchema, UnnamedEventListSchema
@@ -42,7 +42,7 @@ async def resource(parts: AppParts, resource_id: PathId) -> Response:
 
     A resource of which nothing is known has none. What was said is under `/resources/{resource_id}/events`.
     """
-    groups = await read_groups(parts.resources, parts.judge(), resource_id)
+    groups = await read_groups(parts.resources, parts.stall_detector(), resource_id)
     return answer(ResourceSchema.model_validate({"resource_id": resource_id, "extractors": groups}))
 
 
@@ -60,7 +60,7 @@ async def events(
     """
     found = await read_resource_events(
         parts.jobs,
-        parts.judge(),
+        parts.stall_detector(),
         resource_id,
         extractor_id=asked.extractor,
         jobs=asked.limit,
@@ -80,7 +80,7 @@ async def jobs(
 ) -> Response:
     """The one that was asked for last comes first."""
     page = await parts.resources.jobs(resource_id, asked.extractor, limit=asked.limit, cursor=asked.cursor)
-    listed = await judged(parts.judge(), page.jobs)
+    listed = await with_stalls(parts.stall_detector(), page.jobs)
     return answer(JobPageSchema.model_validate({"jobs": listed, "next": page.next}), next_link(request, page.next))
 
 

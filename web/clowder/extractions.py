@@ -105,5 +105,5 @@ def _word(event: Event, job: JobState | None) -> _LatestWord:
 async def _runs(parts: Parts, resource_id: str, *, besides: Collection[str]) -> bool:
     """Tell whether an older job still runs on a resource; one whose worker is gone does not."""
     running = await parts.jobs.list(JobFilter(resource=resource_id, status=RUNNING), limit=_RUNNING_JOBS)
-    judge = parts.judge()
-    return any([await judge.stall(job) is None for job in running.jobs if job.job_id not in besides])
+    detector = parts.stall_detector()
+    return any([await detector.stall(job) is None for job in running.jobs if job.job_id not in besides])

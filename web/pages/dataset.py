@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.notifications.outbox import OutboxEntry
-from jobtrail.operations.job_list import ListedJob, judged
+from jobtrail.operations.job_list import ListedJob, with_stalls
 from jobtrail.store.datasets.story import Moment, MomentKind
 from jobtrail.web.auth.identity import Identity
 from jobtrail.web.dependencies import AppParts, Caller
@@ -68,7 +68,7 @@ async def dataset(parts: AppParts, request: Request, dataset_id: PathId, identit
 
 async def _jobs(parts: Parts, dataset_id: str) -> Sequence[ListedJob]:
     page = await parts.jobs.list(JobFilter(resource=dataset_id), limit=JOBS_SHOWN)
-    return await judged(parts.judge(), page.jobs)
+    return await with_stalls(parts.stall_detector(), page.jobs)
 
 
 async def _messages(parts: Parts, dataset_id: str, identity: Identity) -> Sequence[OutboxEntry]:

@@ -48,7 +48,7 @@ router = APIRouter(include_in_schema=False)
 async def extractors(parts: AppParts, request: Request, identity: Caller, window: Window = Window.HOUR) -> HTMLResponse:
     found, period, running = await asyncio.gather(
         list_extractors(parts.extractors, parts.settings),
-        parts.figures.read(window, parts.judge().now),
+        parts.figures.read(window, parts.stall_detector().now),
         parts.workload.running_by_extractor(limit=MAX_COUNTED),
     )
     rows = _rows(found, period, running)
@@ -73,10 +73,10 @@ async def extractor(
     window: Window = Window.HOUR,
 ) -> HTMLResponse:
     known = await _find(parts, name)
-    judge = parts.judge()
+    detector = parts.stall_detector()
     period, running, queues = await asyncio.gather(
-        parts.figures.read(window, judge.now),
-        read_running(parts.workload, parts.jobs, judge, limit=JOBS_SHOWN, extractor_id=name),
+        parts.figures.read(window, detector.now),
+        read_running(parts.workload, parts.jobs, detector, limit=JOBS_SHOWN, extractor_id=name),
         _queues(parts, name, known),
     )
     figures = period.figures(name)
@@ -92,7 +92,7 @@ async def extractor(
         outcomes=outcome_chart(figures, name),
         durations=duration_chart(figures, name),
         running=running,
-        stalled=await parts.stuck.why_each(running.stalled, judge),
+        stalled=await parts.stuck.why_each(running.stalled, detector),
         queues=queues,
         instances_shown=INSTANCES_SHOWN,
         info=_info(known) if known else None,

@@ -41,12 +41,12 @@ async def _first_steps(parts: Parts, request: Request, identity: Identity) -> HT
 
 
 async def _overview(parts: Parts, request: Request, identity: Identity, window: Window) -> HTMLResponse:
-    judge = parts.judge()
+    detector = parts.stall_detector()
     period, day, load, running, failures, extractors = await asyncio.gather(
-        parts.figures.read(window, judge.now),
-        parts.figures.read(Window.DAY, judge.now),
+        parts.figures.read(window, detector.now),
+        parts.figures.read(Window.DAY, detector.now),
         read_load(parts.workload),
-        read_running(parts.workload, parts.jobs, judge, limit=ROWS_SHOWN),
+        read_running(parts.workload, parts.jobs, detector, limit=ROWS_SHOWN),
         parts.jobs.list(JobFilter(status=(Status.ERROR,)), limit=ROWS_SHOWN),
         list_extractors(parts.extractors, parts.settings),
     )
@@ -66,7 +66,7 @@ async def _overview(parts: Parts, request: Request, identity: Identity, window: 
         failed=lately.total.ended.get(Status.ERROR, 0),
         failed_is_known=not lately.uncounted,
         running=running,
-        stalled=await parts.stuck.why_each(running.stalled, judge),
+        stalled=await parts.stuck.why_each(running.stalled, detector),
         failures=failures.jobs,
         extractors=extractors,
         offline=sorted(offline, key=lambda each: each.record.last_seen, reverse=True),

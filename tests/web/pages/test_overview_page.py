@@ -165,7 +165,7 @@ async def test_a_stalled_job_is_shown_with_why_and_its_evidence(
         )
     )
     assert basis == {
-        "Judgement": "inferred",
+        "Finding": "inferred",
         "Queue": "reported",
         "Last event": "reported",
         "Usual duration": "inferred",

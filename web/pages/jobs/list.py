@@ -51,7 +51,7 @@ async def _read(parts: Parts, wanted: JobFilter | None, cursor: str | None) -> t
     if wanted is None:
         return None, ""
     try:
-        return await list_jobs(parts.jobs, parts.judge(), wanted, limit=JOBS_PER_PAGE, cursor=cursor), ""
+        return await list_jobs(parts.jobs, parts.stall_detector(), wanted, limit=JOBS_PER_PAGE, cursor=cursor), ""
     except TooBroadError:
         return None, "Too much to look through: narrow the time range, or filter by more."
 

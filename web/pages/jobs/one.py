@@ -35,9 +35,9 @@ async def job(
     identity: Caller,
     typed: Annotated[PageQuery, Query()],
 ) -> HTMLResponse:
-    judge = parts.judge()
+    detector = parts.stall_detector()
     reader = JobReader(parts.jobs, OutlineRepository(parts.database), EventLines(parts.database))
-    view = await reader.read(job_id, typed, judge)
+    view = await reader.read(job_id, typed, detector)
     letters = await _letters(parts, identity, job_id)
     return await parts.renderer.page(
         request,
@@ -45,22 +45,22 @@ async def job(
         "job.html",
         view=view,
         job=view.job,
-        diagnosis=await parts.stuck.why(view.job, judge),
+        diagnosis=await parts.stuck.why(view.job, detector),
         pc=percent,
         statuses=tuple(Status),
         outcome=OUTCOMES.get(typed.outcome),
-        queues=await _queues(identity, view, judge),
+        queues=await _queues(identity, view, detector),
         letters=letters.rows,
         more_letters=letters.next is not None,
         letter_words=STATE_WORDS,
     )
 
 
-async def _queues(identity: Identity, view: JobView, judge: StallDetector) -> Sequence[str]:
+async def _queues(identity: Identity, view: JobView, detector: StallDetector) -> Sequence[str]:
     """Return where an operator may submit the job again; empty for others, and while it has not ended."""
     if identity.role is not Role.OPERATOR or not view.job.status.is_end:
         return ()
-    return likely_queues(await judge.instances(view.job.extractor_id), view.job.extractor_id)
+    return likely_queues(await detector.instances(view.job.extractor_id), view.job.extractor_id)
 
 
 async def _letters(parts: Parts, identity: Identity, job_id: str) -> Page[DeadLetter]:

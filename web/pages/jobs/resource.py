@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from jobtrail.models.errors import NotFoundError, RecordError
 from jobtrail.models.jobs.job import Event, JobState
-from jobtrail.operations.job_list import ListedJob, judged
+from jobtrail.operations.job_list import ListedJob, with_stalls
 from jobtrail.operations.resource_groups import read_groups
 from jobtrail.operations.stall_detector import StallDetector
 from jobtrail.store.jobs.query import EventFilter
@@ -70,8 +70,8 @@ async def resource(
     identity: Caller,
     asked: Annotated[ResourceQuery, Query()],
 ) -> Response:
-    judge = parts.judge()
-    groups = await read_groups(parts.resources, judge, resource_id)
+    detector = parts.stall_detector()
+    groups = await read_groups(parts.resources, detector, resource_id)
     return await parts.renderer.page(
         request,
         identity,
@@ -80,7 +80,7 @@ async def resource(
         here=address("resources", resource_id),
         back=f"{address('resources', resource_id)}{query(**asked.model_dump(exclude_defaults=True))}",
         groups=groups,
-        opened=await _open(parts, resource_id, [each.group for each in groups], asked, judge),
+        opened=await _open(parts, resource_id, [each.group for each in groups], asked, detector),
         asked=asked,
         is_dataset=await _is_dataset(parts, resource_id),
         most_counted=MAX_COUNTED,
@@ -88,7 +88,7 @@ async def resource(
 
 
 async def _open(
-    parts: Parts, resource_id: str, groups: Sequence[ResourceGroup], asked: ResourceQuery, judge: StallDetector
+    parts: Parts, resource_id: str, groups: Sequence[ResourceGroup], asked: ResourceQuery, detector: StallDetector
 ) -> _Opened | None:
     """Open the extractor that is asked for; a single one is always open."""
     wanted = groups[0].extractor_id if len(groups) == 1 else asked.open
@@ -98,7 +98,7 @@ async def _open(
     unnamed_only = asked.unnamed or group.latest is None
     job_cursor = None if unnamed_only else asked.cursor or None
     page = await parts.resources.jobs(resource_id, wanted, limit=JOBS_PER_PAGE, cursor=job_cursor)
-    jobs = await judged(judge, page.jobs)
+    jobs = await with_stalls(detector, page.jobs)
     unnamed, next_unnamed = await _unnamed(parts, group, asked) if unnamed_only else ((), None)
     return _Opened(
         extractor_id=wanted,

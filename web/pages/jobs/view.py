@@ -164,29 +164,17 @@ class JobView:
         return f"/live{query(topic=f'job:{self.job.job_id}')}"
 
     def href(self, **changed: object) -> str:
-        """Make the address of another page of the events, with the same filter.
-
-        Args:
-            changed: `after` or `before`; without either it is the latest page.
-        """
+        """Make the address of another page of the events, `after` or `before` a position, else the latest one."""
         return f"{self.path}{query(status=self.typed.status, q=self.typed.q, **changed)}#events"
 
     def to_event(self, position: int) -> str:
-        """Make the address of an event: on this page where it is shown, else on one around it.
-
-        Args:
-            position: Its place.
-        """
+        """Make the address of an event: on this page where it is shown, else on one around it."""
         if not self.typed.is_filtered and self.page.first <= position <= self.page.last:
             return f"#e-{position}"
         return f"{self.path}?after={max(0, position - _LINES_BEFORE_TARGET)}#e-{position}"
 
     def around(self, position: int) -> str:
-        """Make the address of the events that begin with one.
-
-        Args:
-            position: Its place.
-        """
+        """Make the address of the events that begin with one."""
         return f"{self.path}?after={position - 1}#events"
 
     @property
@@ -203,42 +191,23 @@ class JobView:
 
 
 class JobReader:
-    """Reads all that the page shows.
-
-    Args:
-        jobs: Reads the job.
-        outlines: Reads what its timeline is drawn from.
-        lines: Reads its events.
-    """
+    """Reads all that the page shows."""
 
     def __init__(self, jobs: JobRepository, outlines: OutlineRepository, lines: EventLines) -> None:
         self._jobs = jobs
         self._outlines = outlines
         self._lines = lines
 
-    async def read(self, job_id: str, typed: PageQuery, judge: StallDetector) -> JobView:
-        """Read one job.
-
-        Args:
-            job_id: The job.
-            typed: Which of its events.
-            judge: Judges whether it is stalled, and knows the instances.
-
-        Returns:
-            What the page shows.
-
-        Raises:
-            NotFoundError: There is no such job.
-            StoreError: The database can't be reached.
-        """
+    async def read(self, job_id: str, typed: PageQuery, detector: StallDetector) -> JobView:
+        """Read one job."""
         job = await self._jobs.get(job_id)
         outline, page, stall, instance = await asyncio.gather(
             self._outlines.read(job),
             self._lines.page(job, typed.wanted(), after=typed.after, before=typed.before),
-            judge.stall(job),
-            _instance(job, judge),
+            detector.stall(job),
+            _instance(job, detector),
         )
-        until = None if job.status.is_end else judge.now
+        until = None if job.status.is_end else detector.now
         chart = lay_out(outline, submitted_at=job.submitted_at, until=until)
         begins_at = chart.begins_at if chart else job.updated_at
         return JobView(
@@ -247,13 +216,13 @@ class JobReader:
             stall=stall,
             instance=instance,
             error=_error(job),
-            queue_s=_queue_s(job, judge.now),
+            queue_s=_queue_s(job, detector.now),
             until=until,
             outline=outline,
             chart=chart,
             columns=density(chart, job.event_count) if chart else (),
             slowest=await self._slowest(job, chart, page),
-            slowest_share=_share(chart, job, judge.now),
+            slowest_share=_share(chart, job, detector.now),
             typed=typed,
             page=page,
             rows=list(_rows(job, page.lines, begins_at)),
@@ -269,10 +238,12 @@ class JobReader:
         return next(shown, None) or await self._lines.line(job.job_id, position)
 
 
-async def _instance(job: JobState, judge: StallDetector) -> InstanceRecord | None:
+async def _instance(job: JobState, detector: StallDetector) -> InstanceRecord | None:
     if job.instance_id is None:
         return None
-    return next((each for each in await judge.instances(job.extractor_id) if each.instance_id == job.instance_id), None)
+    return next(
+        (each for each in await detector.instances(job.extractor_id) if each.instance_id == job.instance_id), None
+    )
 
 
 def _error(job: JobState) -> ErrorText | None:
