@@ -18,7 +18,7 @@ def cancel(
     queue: Annotated[str | None, typer.Option(help="The queue it waits in; else that of the job's extractor.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take back a job that no worker has taken yet. Exit code 1 when it is too late."""
+    """Cancel a job that no worker has taken yet. Exit code 1 when it is too late."""
 
     async def take_back() -> CancelResult:
         async with open_job_acts(current_settings(), needs_database=queue is None) as acts:
@@ -29,4 +29,4 @@ def cancel(
         cancelled = {"job_id": job_id, "status": "CANCELLED", "queue": result.queue, "resource_id": result.resource_id}
         typer.echo(json.dumps(cancelled))
     else:
-        typer.echo(f"Cancelled job {job_id}: it waited in {result.queue}, at place {result.position}.")
+        typer.echo(f"Cancelled job {job_id}; it was no. {result.position} in {result.queue}.")

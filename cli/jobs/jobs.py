@@ -42,7 +42,7 @@ def jobs(
     cursor: Annotated[str | None, typer.Option(help="Go on where the last page ended: its `next`.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the jobs, the latest updated first, and below them the updates that name no job."""
+    """List the jobs, the latest updated first, and below them the updates without a job id."""
     found = run_interruptible(_read(wanted, limit, cursor))
     if as_json:
         write_json(JobListSchema.model_validate(found).json_object())
@@ -75,12 +75,12 @@ def _print_jobs(found: JobList, now: datetime, *, is_filtered: bool) -> None:
 def _print_empty(console: Console, *, is_filtered: bool) -> None:
     if is_filtered:
         console.print("No job matches.")
-        console.print(Text("  See all of them with:  jobtrail jobs", style=QUIET))
+        console.print(Text("  See all:  jobtrail jobs", style=QUIET))
         return
     console.print("No job has sent an update yet.")
-    console.print(Text("  See a fleet at work:   jobtrail up", style=QUIET))
+    console.print(Text("  See a demo:            jobtrail up --demo", style=QUIET))
     console.print(Text("  Check your set-up:     jobtrail doctor", style=QUIET))
-    console.print(Text("  Ask for work:          jobtrail submit QUEUE RESOURCE_ID", style=QUIET))
+    console.print(Text("  Submit a job:          jobtrail submit QUEUE RESOURCE_ID", style=QUIET))
 
 
 def _job_table(found: JobList, now: datetime, *, width: int) -> Table:

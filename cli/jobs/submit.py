@@ -38,7 +38,7 @@ def submit(
     job_id: Annotated[str | None, typer.Option(help="At most 128 characters; without it a UUID is made.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the workers of a queue for a job, and print its job id."""
+    """Submit a job to a worker's queue, and print its id."""
     given = {
         "queue": queue,
         "resource_id": resource_id,

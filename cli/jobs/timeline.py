@@ -28,10 +28,10 @@ from jobtrail.store.jobs.without_job_id import UnnamedRepository
 def timeline(
     job_id: Annotated[str | None, typer.Argument(help="The job.", show_default=False)] = None,
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on live until the job ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep following until the job ends.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the latest events, this many.")] = None,
     resource: Annotated[
-        str | None, typer.Option(help="Without a JOB_ID: the updates on this resource that name no job.")
+        str | None, typer.Option(help="Without a JOB_ID: the updates on this resource without a job id.")
     ] = None,
     extractor: Annotated[str | None, typer.Option(help="Together with --resource: from this extractor.")] = None,
     as_json: JsonOption = False,
@@ -49,7 +49,7 @@ def timeline(
             raise SettingError("--follow needs a JOB_ID")
         run_interruptible(_show_unnamed(extractor, resource, limit=limit, as_json=as_json))
     else:
-        raise SettingError("give a JOB_ID, or --resource and --extractor for updates that name no job")
+        raise SettingError("give a JOB_ID, or --resource and --extractor for updates without a job id")
 
 
 async def _show_job(job_id: str, *, follow: bool, limit: int | None, as_json: bool) -> None:

@@ -124,7 +124,7 @@ async def test_the_screen_shows_attempts_queue_time_run_time_and_late_events() -
 
     assert "in queue   1 min" in text
     assert "ran for    2 min 25 s" in text
-    assert "asked by   alice" in text
+    assert "user       alice" in text
     assert text.index("submitted   asked") < text.index("── Attempt 1") < text.index("── Attempt 2")
     assert "◀ slowest slow" in text
     assert "(late) late" in text

@@ -161,9 +161,9 @@ async def test_it_says_why_its_jobs_are_stuck(
     assert len(entries) == 5
     assert "No heartbeat from instance o-1 for 15 min (limit 60 s); " in entries[0].text
     assert f"; no consumer takes work from {queue}, where no request waits." in entries[0].text
-    assert "Usual duration not known" in entries[0].text
+    assert "Usual duration unknown" in entries[0].text
     assert "another's" not in page.text
-    assert page.one(id="running").text == "Running Whatever runs is stalled: see above."
+    assert page.one(id="running").text == "Running All running jobs are stalled: see above."
 
 
 async def test_an_extractor_without_heartbeats_has_a_page_and_one_that_never_was_has_none(

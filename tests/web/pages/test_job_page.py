@@ -84,13 +84,13 @@ async def test_a_job_tells_its_figures_facts_and_events_in_order(web: httpx.Asyn
     assert page.one("h1").text == "j-1"
     assert [pill.text for pill in page.one(id="state").all(of="pill")] == ["ERROR"]
     assert figures(page) == {
-        "In queue": "1 min 2 min 59 s in all",
+        "In queue": "1 min 2 min 59 s in total",
         "Ran": "2 min 30 s 31 s at work",
         "Attempts": "2",
         "Updates": "8",
         "Slowest step": "20 s 13 % of the run",
     }
-    assert facts(page)["Asked by"] == "ann"
+    assert facts(page)["Requested by"] == "ann"
     assert page.link("ann") == "/jobs?user=ann"
     assert (page.link("ocr"), page.link("file-1")) == ("/extractors/ocr", "/resources/file-1")
     rows = events(page)
@@ -135,7 +135,7 @@ async def test_the_timeline_is_drawn_to_scale_and_told_as_a_table_too(
         "1 min",
         "1 min 59 s",
     ]
-    assert "silence, squeezed; its real length is above it" in timeline.text
+    assert "gap shortened; actual length shown above" in timeline.text
     (slowest,) = timeline.one("div", of="lanes").all("rect", of="slowest")
     assert titles([slowest]) == ["Event 3, +1 min 1 s: 20 s until the next one, the slowest step"]
     assert "Slowest step: 20 s, 13 % of the run, after no. 3 Decoding" in timeline.text
@@ -167,7 +167,7 @@ async def test_an_error_is_large_and_of_a_long_one_the_telling_line_comes_first(
 
     assert short.text == "Failed after 5 s It broke."
     assert long.one(of="headline").text == "KeyError: 'x'"
-    assert long.one("summary").text.endswith("line 12 … all of it")
+    assert long.one("summary").text.endswith("line 12 … show all")
     assert long.one("details").link(f"… {len(trace) + 14 - 20_000:,} more characters, as JSON") == "/api/v1/jobs/long"
     assert silent.text == "Failed after 5 s The worker gave no reason."
 
@@ -204,9 +204,9 @@ async def test_a_message_of_a_megabyte_is_cut_and_leads_to_the_whole(
 
     assert len(response.content) < 40_000
     long, lines = seen(response).one(id="events").all("td", of="said")
-    assert long.one("summary").text == "x" * 320 + " … all of it"
+    assert long.one("summary").text == "x" * 320 + " … show all"
     assert long.link("… 998,000 more characters, as JSON") == "/api/v1/jobs/j-1/events?after=0&limit=1"
-    assert lines.one("summary").text == "line " * 6 + "… all of it"
+    assert lines.one("summary").text == "line " * 6 + "… show all"
 
 
 async def test_events_are_paged_by_position_and_the_latest_come_first(
@@ -265,13 +265,13 @@ async def test_events_are_found_by_status_and_words(web: httpx.AsyncClient, data
     assert positions(resubmitted) == [4]
     # Its step is told though its end is left out.
     assert events(resubmitted)[-1] == ["4", "+1 min 21 s", "1 min 59 s", "RESUBMITTED", "(#1) no memory"]
-    assert "1 found among no. 1 to 9 of 9" in resubmitted.one(id="events").text
+    assert "1 matching among no. 1 to 9 of 9" in resubmitted.one(id="events").text
     assert [each.text for each in resubmitted.all("option") if "selected" in each.attributes] == ["RESUBMITTED"]
     assert positions(seen(await web.get("/jobs/j-1", params={"q": "NO MEMORY"}))) == [4, 7]
     assert positions(seen(await web.get("/jobs/j-1", params={"q": "memory", "status": "error"}))) == [7]
     assert positions(seen(await web.get("/jobs/j-1", params={"q": "(of $1.50)? [x]*\0"}))) == [9]
     nothing = seen(await web.get("/jobs/j-1", params={"q": "Nothing of that kind"}))
-    assert "Nothing found among no. 1 to 9" in nothing.text
+    assert "No matches among no. 1 to 9" in nothing.text
     assert nothing.link("show all updates") == "/jobs/j-1#events"
     assert nothing.one("input", type="search", name="q")["value"] == "Nothing of that kind"
     assert lanes(nothing.one(id="timeline"))[-1] == "Updates 9"
@@ -326,7 +326,7 @@ async def test_a_job_whose_updates_are_gone_and_one_that_never_was(
     for count in (3, 5000):
         store(mongo_client[settings.database], a_job(f"j-{count}", Status.SUCCEEDED, event_count=count))
         page = seen(await web.get(f"/jobs/j-{count}"))
-        assert "No update of this job is stored" in page.one(id="timeline").text
+        assert "No updates of this job are stored" in page.one(id="timeline").text
         assert "No updates here" in page.one(id="events").text
     never = seen(await web.get("/jobs/nowhere"), 404)
     assert "there is no job 'nowhere'" in never.text
@@ -424,7 +424,7 @@ async def test_an_operator_cancels_what_waits_and_submits_again_what_has_ended(
         assert (again.status_code, again.headers["Location"][-18:]) == (303, "?outcome=submitted")
         new = seen(await web.get(again.headers["Location"]))
         assert "This job was submitted just now" in new.one(role="status").text
-        assert facts(new)["Asked by"] == "ann"
+        assert facts(new)["Requested by"] == "ann"
     (request,) = requests_in(amqp_url, work_queue)
     assert (request["id"], request["resource_type"], request["user_id"]) == ("file-1", "dataset", "ann")
     assert request["job_id"] == new.one("h1").text != job_id

@@ -181,7 +181,7 @@ async def test_updates_that_name_no_job_are_below_with_a_link_that_opens_them(
 
     page = seen(await web.get("/jobs"))
 
-    assert "they are below" in page.one(id="jobs").text
+    assert "are listed below" in page.one(id="jobs").text
     group = page.one(id="unnamed")
     assert group.rows()[1] == ["SUCCEEDED", "old extractor", "file/7", "2 h ago", "2", "49 lines"]
     resource = seen(await web.get(group.link("file/7")))

@@ -55,7 +55,7 @@ async def test_each_extractor_is_a_row_with_its_latest_job_and_nothing_is_open(
     assert len(table) == 3
     assert {link["aria-expanded"] for link in page.all("a", of="opener")} == {"false"}
     assert page["data-live"] == "/live?topic=resource%3Ar-1"
-    assert page.link("All its jobs") == "/jobs?resource=r-1"
+    assert page.link("All jobs") == "/jobs?resource=r-1"
 
 
 async def test_a_row_opens_to_its_jobs_newest_first_and_a_job_to_its_events_in_order(
@@ -77,7 +77,7 @@ async def test_a_row_opens_to_its_jobs_newest_first_and_a_job_to_its_events_in_o
         [ago(610), "STARTED", "Started."],
         [ago(600), "SUCCEEDED", "Done."],
     ]
-    assert page.link("The timeline of this job") == "/jobs/j-2"
+    assert page.link("View the timeline") == "/jobs/j-2"
 
     page = await follow(web, page, "3 updates of job j-2")
     assert not page.all("table", of="event-list")
@@ -104,7 +104,7 @@ async def test_a_long_job_shows_its_latest_events_and_many_jobs_are_paged(
     events = page.one("table", of="event-list").rows()[1:]
     assert [row[-1] for row in (events[0], events[-1])] == ["Page 50", "Page 149"]
     assert f"The latest {EVENTS_SHOWN} of 151 updates" in page.text
-    assert page.link("All of them, with the timeline") == "/jobs/j-long"
+    assert page.link("View all, with the timeline") == "/jobs/j-long"
     assert len(seen(await web.get(page.link("← Newest jobs"))).all("tr", of="job")) == JOBS_PER_PAGE
 
 
@@ -161,12 +161,12 @@ async def test_a_dataset_is_linked_to_its_story_and_an_unknown_resource_says_wha
     await histories.insert_one({"dataset_id": "ds-broken", "status": "Whatever"})
     for dataset in ("ds-1", "ds-broken"):
         page = seen(await web.get(f"/resources/{dataset}"))
-        assert page.link("Its story as a dataset") == f"/datasets/{dataset}"
+        assert page.link("Dataset history") == f"/datasets/{dataset}"
 
     page = seen(await web.get("/resources/nobody"))
-    assert page.one("b").text == "Nothing is known of this resource"
+    assert page.one("b").text == "Unknown resource"
     assert page.one("code").text == "jobtrail submit QUEUE nobody"
-    assert "Its story as a dataset" not in page.text
+    assert "Dataset history" not in page.text
 
 
 async def test_hostile_ids_and_words_are_text_and_every_link_works(web: httpx.AsyncClient, database: Database) -> None:
@@ -185,10 +185,10 @@ async def test_hostile_ids_and_words_are_text_and_every_link_works(web: httpx.As
         assert shown[1][2] == told
         assert shown[2][2].startswith(f"{told} xxx")
         assert len(shown[2][2]) <= 2020
-        assert page.link("The timeline of this job") == address("jobs", f"job {text}")
+        assert page.link("View the timeline") == address("jobs", f"job {text}")
         page = await follow(web, page, "2 updates without a job ID")
         assert page.one("table", of="event-list").rows()[1][2] == told
-        jobs = seen(await web.get(page.link("All its jobs")))
+        jobs = seen(await web.get(page.link("All jobs")))
         assert jobs.one("input", name="resource")["value"] == text
 
 

@@ -1,4 +1,4 @@
-"""What the buttons of a job's page do: cancel it, or submit it again. Each leads back with what became of it."""
+"""The buttons of a job's page: cancel it, or submit it again. Each leads back to a page that says what happened."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _POLL_S = 0.05
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class ActBanner:
-    """What a page tells of an act."""
+    """How a page says what an act did."""
 
     tone: str
     text: str
@@ -33,20 +33,20 @@ class ActBanner:
 OUTCOMES = {
     "cancelled": ActBanner(tone="good", text="Cancelled: the request was taken back from the queue."),
     "too-late": ActBanner(tone="warn", text="Too late to cancel: a worker has taken the job, or it has ended."),
-    "no-queue": ActBanner(tone="warn", text="Nothing was changed: there is no queue of this extractor on the broker."),
+    "no-queue": ActBanner(tone="warn", text="Nothing was changed: the broker has no queue of this extractor."),
     "not-cancelled": ActBanner(
         tone="warn",
-        text="Not cancelled: too many requests wait in the queue, or somebody else cancels there right now. Try again.",
+        text="Not cancelled: too many requests wait in the queue, or another cancellation is in progress. Try again.",
     ),
     "no-broker": ActBanner(
-        tone="bad", text="RabbitMQ can't be reached. If the act went through nevertheless, the job will show it."
+        tone="bad", text="RabbitMQ can't be reached. If the request went through anyway, this page will show it."
     ),
-    "submitted": ActBanner(tone="good", text="This job was submitted just now, as you asked."),
+    "submitted": ActBanner(tone="good", text="This job was submitted just now."),
     "submitted-unseen": ActBanner(
         tone="warn", text="Submitted, but the new job's first update is not stored yet. Is the consumer running?"
     ),
 }
-"""By the word that stands in the address: a link can choose among these texts, and bring none of its own."""
+"""By the word in the address: a link can choose one of these texts, but not bring its own."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -78,7 +78,7 @@ async def submit_again(
     job = await parts.jobs.get(job_id)
     if queue not in likely_queues(await parts.extractors.instances(job.extractor_id), job.extractor_id):
         return _back_to(job_id, outcome="no-queue")
-    # What the first request held beside these is not kept.
+    # Nothing else of the first request is stored.
     asked = SubmissionSchema(
         queue=queue, resource_id=job.resource_id, extractor=job.extractor_id, user=job.user_id, type=kind
     )
@@ -106,7 +106,7 @@ def _refusal(error: JobTrailError) -> str:
 
 
 async def _until(jobs: JobRepository, job_id: str, holds: Callable[[JobState], bool]) -> bool:
-    """Wait for the consumer to store what follows from an act, so that the page shows it; not for ever."""
+    """Wait for the consumer to store what follows from an act, so that the page shows it; but not for long."""
     try:
         async with asyncio.timeout(_STORED_WITHIN_S):
             while True:
@@ -120,5 +120,5 @@ async def _until(jobs: JobRepository, job_id: str, holds: Callable[[JobState], b
         return False
 
 
-def _back_to(job_id: str, **told: str) -> RedirectResponse:
-    return RedirectResponse(f"{address('jobs', job_id)}{query(**told)}", 303)
+def _back_to(job_id: str, **parameters: str) -> RedirectResponse:
+    return RedirectResponse(f"{address('jobs', job_id)}{query(**parameters)}", 303)

@@ -59,8 +59,8 @@ class PageQuery(BaseModel):
         return self.state is not None or bool(self.q)
 
     def wanted(self) -> EventFilter:
-        """Return which events are asked for."""
-        return EventFilter(statuses=(self.state,) if self.state else (), text=self.q)
+        """Return which events are asked for; a NUL that was pasted along is in none of them."""
+        return EventFilter(statuses=(self.state,) if self.state else (), text=self.q.replace("\0", ""))
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
