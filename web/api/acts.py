@@ -8,11 +8,12 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from jobtrail.models.errors import JobTrailError, NotFoundError, TooLateError, UnreachableError
+from jobtrail.models.filters import Name
 from jobtrail.operations.job_acts import JobActs
 from jobtrail.operations.schemas.acts import CancelledSchema, SubmissionSchema, SubmittedSchema
 from jobtrail.web.api.answers import answer, documented
 from jobtrail.web.api.examples import jobs as examples
-from jobtrail.web.api.parameters import Asked, Name
+from jobtrail.web.api.parameters import Asked
 from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId, address

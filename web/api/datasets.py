@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from jobtrail.models.datasets.dataset import LogType
+from jobtrail.models.filters import Moment
 from jobtrail.operations.schemas.datasets import (
     DatasetCountsSchema,
     DatasetListSchema,
@@ -20,7 +21,7 @@ from jobtrail.store.datasets.views import STUCK_AFTER, DatasetRow
 from jobtrail.store.keyset import Page
 from jobtrail.web.api.answers import answer, documented, next_link
 from jobtrail.web.api.examples import jobs as examples
-from jobtrail.web.api.parameters import Asked, AskedPage, Moment
+from jobtrail.web.api.parameters import Asked, AskedPage
 from jobtrail.web.dependencies import AppParts, Caller, get_identity
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
+from jobtrail.models.filters import Name
 from jobtrail.models.token import Role
 from jobtrail.operations.notification_acts import mark_all_read, mark_read
 from jobtrail.operations.schemas.notifications import MarkedReadSchema, NotificationListSchema, NotificationSchema
 from jobtrail.web.api.answers import answer, documented, next_link
 from jobtrail.web.api.examples import jobs as examples
-from jobtrail.web.api.parameters import Asked, AskedPage, Name
+from jobtrail.web.api.parameters import Asked, AskedPage
 from jobtrail.web.auth.identity import Identity
 from jobtrail.web.dependencies import AppParts, Caller, Operator
 from jobtrail.web.paths import PathId

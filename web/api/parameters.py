@@ -5,10 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobtrail.models.filters import Moment, Name, Statuses, Text
 from jobtrail.store.keyset import SortOrder, cursor_behind
-
-__all__ = ["EXAMPLE_CURSOR", "Asked", "AskedPage", "Limit", "Moment", "Name", "PageCursor", "Statuses", "Text"]
 
 EXAMPLE_CURSOR = cursor_behind(
     SortOrder(field="updated_at", direction=-1),

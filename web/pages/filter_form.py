@@ -104,7 +104,7 @@ def _validated(model: type[F], values: Mapping[str, object]) -> tuple[F | None, 
         }
     since, until = (getattr(wanted, name, None) for name in ("since", "until"))
     if since and until and since >= until:
-        return None, {"until": "This must be later than “Updated since”."}
+        return None, {"until": "The end must be later than the beginning."}
     return wanted, {}
 
 

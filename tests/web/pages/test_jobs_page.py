@@ -1,11 +1,14 @@
 """The page of jobs: what it lists, how it is filtered and paged, and what it says where there is nothing."""
 
+import inspect
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
+from jobtrail.cli.jobs.jobs import jobs
+from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.jobs.status import Status
 from jobtrail.store.database import Database
 from jobtrail.web.pages.jobs.list import JOBS_PER_PAGE
@@ -92,6 +95,15 @@ async def test_each_filter_narrows_the_list_and_its_chip_takes_it_away_again(
     assert [box["value"] for box in page.all("input", name="status") if "checked" in box.attributes] == ["SUCCEEDED"]
 
 
+async def test_the_page_the_command_and_rest_offer_the_same_filters(web: httpx.AsyncClient) -> None:
+    fields = JobFilter.model_fields
+    page = seen(await web.get("/jobs"))
+    assert {box["name"] for box in page.all("input")} >= fields.keys()
+    described = (await web.get("/api/openapi.json")).json()["paths"]["/api/v1/jobs"]["get"]["parameters"]
+    assert {each["name"] for each in described} == {*fields, "limit", "cursor"}
+    assert {*inspect.signature(jobs).parameters} == {*fields, "limit", "cursor", "as_json"}
+
+
 async def test_the_address_of_a_list_holds_only_the_filters_that_are_on(web: httpx.AsyncClient) -> None:
     sent = await web.get("/jobs?q=&extractor=ocr&resource=&user=&since=1h&until=&status=ERROR&status=SKIPPED")
 
@@ -117,7 +129,7 @@ async def test_what_is_wrong_with_a_filter_is_told_next_to_it_and_the_others_sta
     assert "data-live" not in page.attributes
 
     page = seen(await web.get("/jobs?since=1h&until=2h"), 400)
-    assert "later than" in page.one(id="problem-until").text
+    assert "later than the beginning" in page.one(id="problem-until").text
     page = seen(await web.get("/jobs?stalled=1&status=ERROR"), 400)
     assert "Only running jobs can be stalled" in page.one(id="problem-status").text
     assert (await web.get("/jobs?cursor=nonsense")).status_code == 400

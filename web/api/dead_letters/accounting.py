@@ -6,10 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
+from jobtrail.models.filters import Moment
 from jobtrail.operations.schemas.accounting import AuditSchema
 from jobtrail.web.api.answers import answer, documented
 from jobtrail.web.api.examples import dead_letters as examples
-from jobtrail.web.api.parameters import Asked, Moment
+from jobtrail.web.api.parameters import Asked
 from jobtrail.web.dependencies import AppParts, get_operator
 
 _SINCE = timedelta(days=1)

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, Strict, WithJsonSchema, model_validator
 
 from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterKind, LetterState
+from jobtrail.models.filters import Moment, Name
 from jobtrail.operations.schemas.base import Schema
-from jobtrail.web.api.parameters import Asked, AskedPage, Moment, Name
+from jobtrail.web.api.parameters import Asked, AskedPage
 
 MAX_IDS = 1000
 LetterId = Annotated[str, Field(min_length=1, max_length=64, examples=["69210b1c0000000000000007"])]
