@@ -26,7 +26,7 @@ class Actor:
     name: str
     """That of a token; `local` without one, `cli:NAME` for an account of the operating system."""
     role: Role | None
-    """None for somebody unknown."""
+    """None for an unknown visitor."""
     user_id: str | None
     """The user of the console for whom they act."""
     origin: str

@@ -15,7 +15,7 @@ _JOBS_PER_LOOK = 200
 _MAX_LOOKS = 25
 """How often the search for stalled jobs looks further before it gives what it has: 5,000 running jobs."""
 _FILTERS_OF_GROUPS = {"extractor", "status", "resource", "since", "until", "q"}
-"""Updates that name no job have neither a user nor a worker that stalls: by other filters there are none."""
+"""Updates without a job id have neither a user nor a worker that stalls; other filters exclude them."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from jobtrail.store.jobs.query import EventFilter
 from jobtrail.store.jobs.without_job_id import UnnamedGroup, UnnamedRepository
 
 MAX_GROUPS = 100
-"""Groups of updates that name no job that are told at the most, the latest ones."""
+"""How many groups of updates without a job id are shown, the latest ones."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from jobtrail.store.jobs.resources import ResourceGroup, ResourceRepository
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class JudgedGroup:
+class ListedGroup:
     """What one extractor did to a resource."""
 
     group: ResourceGroup
@@ -19,9 +19,9 @@ class JudgedGroup:
 
 async def read_groups(
     resources: ResourceRepository, detector: StallDetector, resource_id: str
-) -> Sequence[JudgedGroup]:
+) -> Sequence[ListedGroup]:
     """Read what each extractor did to a resource, that of the newest job first, each with its latest job."""
     groups = await resources.groups(resource_id)
     listed = await with_stalls(detector, [group.latest for group in groups if group.latest])
     by_extractor = {each.job.extractor_id: each for each in listed}
-    return [JudgedGroup(group=group, latest=by_extractor.get(group.extractor_id)) for group in groups]
+    return [ListedGroup(group=group, latest=by_extractor.get(group.extractor_id)) for group in groups]

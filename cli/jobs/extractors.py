@@ -13,7 +13,7 @@ from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import GOOD, QUIET
 from jobtrail.models.heartbeat import ExtractorRecord
 from jobtrail.models.times import relative
-from jobtrail.operations.extractor_list import JudgedExtractor, JudgedInstance, list_extractors
+from jobtrail.operations.extractors import ListedExtractor, ListedInstance, list_extractors
 from jobtrail.operations.schemas.extractors import ExtractorListSchema, ExtractorSchema
 from jobtrail.store.extractors import ExtractorRepository
 
@@ -33,13 +33,13 @@ def extractors(as_json: JsonOption = False) -> None:
         _print(found)
 
 
-async def _read() -> Sequence[JudgedExtractor]:
+async def _read() -> Sequence[ListedExtractor]:
     settings = current_settings()
     async with open_database(settings) as database:
         return await list_extractors(ExtractorRepository(database), settings)
 
 
-def _print(found: Sequence[JudgedExtractor]) -> None:
+def _print(found: Sequence[ListedExtractor]) -> None:
     console = make_console()
     if not found:
         console.print("No extractor has sent a heartbeat yet.")
@@ -59,7 +59,7 @@ def _print(found: Sequence[JudgedExtractor]) -> None:
     console.print(table)
 
 
-def _rows(extractor: JudgedExtractor, now: datetime) -> Iterator[Row]:
+def _rows(extractor: ListedExtractor, now: datetime) -> Iterator[Row]:
     """Yield a row for the extractor, then one for each of its instances that is shown."""
     alive = sum(instance.evidence.online for instance in extractor.instances)
     state = Text(f"● {alive} online", style=GOOD) if alive else Text("○ offline", style=QUIET)
@@ -74,13 +74,13 @@ def _rows(extractor: JudgedExtractor, now: datetime) -> Iterator[Row]:
         yield (Text(f"  … and {hidden} more", style=QUIET),)
 
 
-def _shown(instances: Sequence[JudgedInstance]) -> Sequence[JudgedInstance]:
+def _shown(instances: Sequence[ListedInstance]) -> Sequence[ListedInstance]:
     alive = [instance for instance in instances if instance.evidence.online]
     dead = [instance for instance in instances if not instance.evidence.online]
     return [*alive[:_ONLINE_SHOWN], *dead[:_OFFLINE_SHOWN]]
 
 
-def _instance_row(instance: JudgedInstance, extractor: ExtractorRecord, now: datetime) -> Row:
+def _instance_row(instance: ListedInstance, extractor: ExtractorRecord, now: datetime) -> Row:
     record, evidence = instance.record, instance.evidence
     where = f"{record.host}:{record.pid}" if record.host and record.pid else record.host or record.instance_id
     state = "●" if evidence.online else "○ stopped" if record.stopping else "○ silent"

@@ -26,7 +26,7 @@ _STATE_WIDTH = 13
 _MIN_MESSAGE_WIDTH = 20
 _MAX_ERROR_LINES = 40
 _LETTER_SHOWN = 100
-"""Columns from which on it is told which dead letter an update was."""
+"""From this width on, the dead letter that an update was is shown."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -186,8 +186,8 @@ def print_end(console: Console, facts: JobFacts, slowest: Step | None) -> None:
         line.truncate(console.width * 2, overflow="ellipsis")
         console.print(line)
     if facts.stall is not None:
-        told = f"{one_line(facts.stall.evidence)}\n({facts.stall.basis}, {facts.stall.kind.replace('_', ' ')})"
-        _panel(console, told, f"stalled since {clock(facts.stall.since)}", WARNING)
+        evidence = f"{one_line(facts.stall.evidence)}\n({facts.stall.basis}, {facts.stall.kind.replace('_', ' ')})"
+        _panel(console, evidence, f"stalled since {clock(facts.stall.since)}", WARNING)
     if job.status is Status.ERROR:
         lines = printable(job.message).splitlines() or [""]
         shown = "\n".join(lines[-_MAX_ERROR_LINES:])

@@ -1,6 +1,6 @@
 """Jobs, their events, and the state machine that folds events into jobs.
 
-What is made once per message is no frozen dataclass, here and in its neighbours: freezing triples what making it costs.
+Dataclasses that are made once per message are not frozen, here and in the modules beside: freezing triples the cost.
 
 The fold is the only place where a job's state changes. The consumer applies it to each new event; a rebuild applies
 it to all stored events of a job, in order, and must arrive at the same job.
@@ -238,7 +238,7 @@ def _start_attempt(job: JobState, update: StatusUpdate) -> None:
 
 
 def _from_former_owner(job: JobState, update: StatusUpdate) -> bool:
-    """Whether a worker whose work was given to another one still speaks; a canceller is no worker."""
+    """Whether the update comes from a worker whose work was given to another one; a canceller is not a worker."""
     return (
         update.state is not Status.CANCELLED
         and job.owner_id is not None

@@ -3,7 +3,7 @@
 Attempts only grow with the position, and no step within a stretch is longer than the stretch; so reading further
 where attempts change and where stretches are long finds the attempts' bounds, the silences and the slowest step.
 
-What is made by the thousand for a page is no frozen dataclass: freezing triples what making it costs.
+Dataclasses that are made by the thousand for a page are not frozen: freezing triples the cost.
 """
 
 from collections.abc import Iterator, Sequence

@@ -60,7 +60,7 @@ def load_object(body: bytes, max_bytes: int) -> dict[str, object]:
         The object.
 
     Raises:
-        DecodeError: The body is empty, too large, too deeply nested, no JSON, or no object.
+        DecodeError: The body is empty, too large, too deeply nested, not JSON, or not an object.
     """
     if len(body) > max_bytes:
         raise DecodeError(DeadLetterReason.TOO_LARGE, f"{len(body)} bytes; the limit is {max_bytes}")
@@ -76,7 +76,7 @@ def load_object(body: bytes, max_bytes: int) -> dict[str, object]:
 
 
 def _load_latin1(body: bytes, error: ValueError) -> object:
-    """Try Latin-1 where the body is no UTF-8; pyClowder's own `_decode_body` does the same."""
+    """Try Latin-1 where the body is not UTF-8; pyClowder's own `_decode_body` does the same."""
     try:
         body.decode("utf-8")
     except UnicodeDecodeError:
@@ -175,7 +175,7 @@ def parse_time(value: object) -> datetime:
         The time in UTC, cut to the millisecond that MongoDB keeps.
 
     Raises:
-        DecodeError: It is missing, no text, or no time.
+        DecodeError: It is missing, not a text, or not a timestamp.
     """
     if value is None or value == "":
         raise DecodeError(DeadLetterReason.MISSING_FIELD, "start is missing")
@@ -186,7 +186,7 @@ def parse_time(value: object) -> datetime:
         if moment.tzinfo is not UTC:
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise DecodeError(DeadLetterReason.BAD_TIME, f"start is no time: {value[:80]!r}") from error
+        raise DecodeError(DeadLetterReason.BAD_TIME, f"start is not a valid timestamp: {value[:80]!r}") from error
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000) if moment.microsecond else moment
 
 
@@ -202,7 +202,7 @@ def required_text(raw: dict[str, object], name: str, max_length: int | None = MA
         The text.
 
     Raises:
-        DecodeError: It is missing, blank, no text, or too long.
+        DecodeError: It is missing, blank, not a text, or too long.
     """
     value = optional_text(raw, name, max_length)
     if value is None:
@@ -225,7 +225,7 @@ def optional_text(
         The text, or None.
 
     Raises:
-        DecodeError: It is no text, or too long.
+        DecodeError: It is not a text, or too long.
     """
     value = raw.get(name)
     if value is None:
@@ -252,7 +252,7 @@ def number(value: object, name: str, low: int, high: int) -> float:
         The number.
 
     Raises:
-        DecodeError: It is no number, or out of range.
+        DecodeError: It is not a number, or out of range.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DecodeError(DeadLetterReason.WRONG_TYPE, f"{name} is a JSON {_json_type(value)}, not a number")

@@ -225,5 +225,5 @@ def _time(value: object, name: str) -> datetime:
     if value is None:
         raise DecodeError(DeadLetterReason.MISSING_FIELD, f"{name} is missing")
     if not isinstance(value, str):
-        raise DecodeError(DeadLetterReason.BAD_TIME, f"{name} is no time: {str(value)[:80]}")
+        raise DecodeError(DeadLetterReason.BAD_TIME, f"{name} is not a valid timestamp: {str(value)[:80]}")
     return parse_time(value)

@@ -12,9 +12,9 @@ from jobtrail.store.jobs.documents import event_from
 from jobtrail.store.keyset import Page, SortOrder, read_page
 
 MAX_COUNTED = 1000
-"""How far updates of a group, or jobs of an extractor, are counted: nobody reads more, and it costs the same always."""
+"""Up to which number updates of a group, or jobs of an extractor, are counted, so that the cost is bounded."""
 MAX_EXTRACTORS = 500
-"""Extractors of one resource that are told at the most."""
+"""Extractors of one resource that are returned at most."""
 _LATEST = 200
 """The latest updates among which groups are looked for."""
 _MAX_GROUPS = 20

@@ -2,8 +2,7 @@
 
 from fastapi import APIRouter, Depends, Response
 
-from jobtrail.operations.extractor_list import list_extractors
-from jobtrail.operations.one_extractor import find_extractor
+from jobtrail.operations.extractors import find_extractor, list_extractors
 from jobtrail.operations.schemas.extractors import ExtractorListSchema, ExtractorSchema
 from jobtrail.web.api.answers import answer, documented
 from jobtrail.web.api.examples import jobs as examples

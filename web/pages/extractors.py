@@ -12,9 +12,8 @@ from jobtrail.broker.queue_depth import QueueDepth
 from jobtrail.models.errors import NotFoundError
 from jobtrail.models.heartbeat import likely_queues
 from jobtrail.models.jobs.filter import JobFilter
-from jobtrail.operations.extractor_list import JudgedExtractor, list_extractors
+from jobtrail.operations.extractors import ListedExtractor, find_extractor, list_extractors
 from jobtrail.operations.figures import Figures, Period, Window
-from jobtrail.operations.one_extractor import find_extractor
 from jobtrail.operations.workload import MAX_COUNTED, read_running
 from jobtrail.web.charts.charts import Sparkline, duration_chart, outcome_chart, sparkline
 from jobtrail.web.dependencies import AppParts, Caller
@@ -33,7 +32,7 @@ class ExtractorRow:
     """One extractor of the list."""
 
     name: str
-    extractor: JudgedExtractor | None
+    extractor: ListedExtractor | None
     """None where no heartbeat of it was ever seen: its jobs alone tell of it."""
     figures: Figures
     spark: Sparkline
@@ -99,7 +98,7 @@ async def extractor(
     )
 
 
-def _rows(found: Sequence[JudgedExtractor], period: Period, running: Mapping[str, int]) -> Sequence[ExtractorRow]:
+def _rows(found: Sequence[ListedExtractor], period: Period, running: Mapping[str, int]) -> Sequence[ExtractorRow]:
     by_name = {extractor.record.name: extractor for extractor in found}
     names = sorted(by_name.keys() | set(period.extractors) | running.keys())
     figures = {name: period.figures(name) for name in names}
@@ -115,7 +114,7 @@ def _rows(found: Sequence[JudgedExtractor], period: Period, running: Mapping[str
     ]
 
 
-async def _find(parts: Parts, name: str) -> JudgedExtractor | None:
+async def _find(parts: Parts, name: str) -> ListedExtractor | None:
     """Read an extractor; None for one that has jobs but never sent a heartbeat."""
     try:
         return await find_extractor(parts.extractors, parts.settings, name)
@@ -125,13 +124,13 @@ async def _find(parts: Parts, name: str) -> JudgedExtractor | None:
         return None
 
 
-def _info(known: JudgedExtractor) -> str:
+def _info(known: ListedExtractor) -> str:
     """Write what an extractor says of itself, which may be a megabyte."""
     text = json.dumps(known.record.info, indent=2, ensure_ascii=False)
     return text if len(text) <= _INFO_SHOWN else f"{text[:_INFO_SHOWN]}…"
 
 
-async def _queues(parts: Parts, name: str, known: JudgedExtractor | None) -> Sequence[QueueDepth]:
+async def _queues(parts: Parts, name: str, known: ListedExtractor | None) -> Sequence[QueueDepth]:
     """Ask for the queues that its workers take from; an extractor of whom none is known has that of its name."""
     queues = likely_queues((each.record for each in known.instances) if known else (), name)
     return await asyncio.gather(*(parts.queues.read(queue) for queue in queues[:_QUEUES_SHOWN]))

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from jobtrail.broker.address import broker_address
 from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.jobs.status import Status
-from jobtrail.operations.extractor_list import list_extractors
+from jobtrail.operations.extractors import list_extractors
 from jobtrail.operations.figures import Window
 from jobtrail.operations.workload import MAX_COUNTED, read_load, read_running
 from jobtrail.web.auth.identity import Identity

@@ -192,7 +192,11 @@ def test_a_dry_run_tells_what_a_replay_would_come_to_and_sends_nothing(
 
     assert (told["total"], told["applies"], told["fails"]) == (4, 2, 2)
     assert told["targets"] == [{"queue": settings.reply_stream, "count": 4}]
-    for words in ("would apply 2, still fail 2", "its job becomes PROCESSING", "bad_time: start is no time: 'noon'"):
+    for words in (
+        "would apply 2, still fail 2",
+        "its job becomes PROCESSING",
+        "bad_time: start is not a valid timestamp: 'noon'",
+    ):
         assert words in text
     assert set(states(jobtrail).values()) == {"open"}
     bench.publish(b"the first one")
@@ -237,7 +241,7 @@ def test_a_staged_replay_halts_after_the_letter_that_fails_again(
 
     assert done.returncode == 1
     assert "halted: 1 of 30 dead letters sent" in done.stdout
-    assert "start is no time: 'noon'" in done.stdout
+    assert "start is not a valid timestamp: 'noon'" in done.stdout
     kept = list(states(jobtrail).values())
     assert (kept.count("failed_again"), kept.count("open")) == (1, 30)
 

@@ -12,10 +12,10 @@ from jobtrail.models.jobs.wire import StatusUpdate
 from jobtrail.models.notifications.outbox import DatasetNews, OutboxEntry, OutboxOverview, OutboxState
 from jobtrail.models.settings import ChannelName
 from jobtrail.models.token import Role
-from jobtrail.operations.extractor_list import JudgedExtractor, JudgedInstance
+from jobtrail.operations.extractors import ListedExtractor, ListedInstance
 from jobtrail.operations.job_list import JobList, ListedJob
 from jobtrail.operations.resource_events import ExtractorEvents, JobEvents, ResourceEvents, UnnamedEvents
-from jobtrail.operations.resource_groups import JudgedGroup
+from jobtrail.operations.resource_groups import ListedGroup
 from jobtrail.operations.schemas.acts import CancelledSchema, SubmittedSchema
 from jobtrail.operations.schemas.audit import AuditListSchema
 from jobtrail.operations.schemas.datasets import (
@@ -170,7 +170,7 @@ _MESSAGE = OutboxEntry(
     attempts=10,
     error="channel_not_found",
 )
-_ONE_EXTRACTOR = JudgedExtractor(
+_ONE_EXTRACTOR = ListedExtractor(
     record=ExtractorRecord(
         name=_EXTRACTOR,
         versions=(
@@ -183,7 +183,7 @@ _ONE_EXTRACTOR = JudgedExtractor(
         ),
     ),
     instances=[
-        JudgedInstance(
+        ListedInstance(
             record=InstanceRecord(
                 instance_id="7c1d",
                 extractor=_EXTRACTOR,
@@ -225,7 +225,7 @@ RESOURCE_EVENTS = ResourceEventsSchema.model_validate(
 _LATEST = ResourceGroup(extractor_id=_EXTRACTOR, latest=_RUNNING.job, job_count=7, unnamed=_GROUP)
 RESOURCE = ResourceSchema(
     resource_id=_RESOURCE,
-    extractors=[ResourceGroupSchema.model_validate(JudgedGroup(group=_LATEST, latest=_RUNNING))],
+    extractors=[ResourceGroupSchema.model_validate(ListedGroup(group=_LATEST, latest=_RUNNING))],
 )
 SUBMITTED = SubmittedSchema(job_id=_JOB_ID, queue=_EXTRACTOR, resource_id=_RESOURCE)
 CANCELLED = CancelledSchema(job_id=_JOB_ID, queue=_EXTRACTOR, resource_id=_RESOURCE)

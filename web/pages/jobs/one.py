@@ -33,11 +33,11 @@ async def job(
     request: Request,
     job_id: PathId,
     identity: Caller,
-    typed: Annotated[PageQuery, Query()],
+    asked: Annotated[PageQuery, Query()],
 ) -> HTMLResponse:
     detector = parts.stall_detector()
     reader = JobReader(parts.jobs, OutlineRepository(parts.database), EventLines(parts.database))
-    view = await reader.read(job_id, typed, detector)
+    view = await reader.read(job_id, asked, detector)
     letters = await _letters(parts, identity, job_id)
     return await parts.renderer.page(
         request,
@@ -48,7 +48,7 @@ async def job(
         diagnosis=await parts.stuck.why(view.job, detector),
         pc=percent,
         statuses=tuple(Status),
-        outcome=OUTCOMES.get(typed.outcome),
+        outcome=OUTCOMES.get(asked.outcome),
         queues=await _queues(identity, view, detector),
         letters=letters.rows,
         more_letters=letters.next is not None,

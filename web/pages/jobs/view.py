@@ -121,7 +121,7 @@ class JobView:
     """The event that begins the slowest step."""
     slowest_share: float | None
     """Of the run."""
-    typed: PageQuery
+    asked: PageQuery
     page: LinePage
     rows: Sequence[Row]
     window: PageWindow | None
@@ -165,11 +165,11 @@ class JobView:
 
     def href(self, **changed: object) -> str:
         """Make the address of another page of the events, `after` or `before` a position, else the latest one."""
-        return f"{self.path}{query(status=self.typed.status, q=self.typed.q, **changed)}#events"
+        return f"{self.path}{query(status=self.asked.status, q=self.asked.q, **changed)}#events"
 
     def to_event(self, position: int) -> str:
         """Make the address of an event: on this page where it is shown, else on one around it."""
-        if not self.typed.is_filtered and self.page.first <= position <= self.page.last:
+        if not self.asked.is_filtered and self.page.first <= position <= self.page.last:
             return f"#e-{position}"
         return f"{self.path}?after={max(0, position - _LINES_BEFORE_TARGET)}#e-{position}"
 
@@ -198,12 +198,12 @@ class JobReader:
         self._outlines = outlines
         self._lines = lines
 
-    async def read(self, job_id: str, typed: PageQuery, detector: StallDetector) -> JobView:
+    async def read(self, job_id: str, asked: PageQuery, detector: StallDetector) -> JobView:
         """Read one job."""
         job = await self._jobs.get(job_id)
         outline, page, stall, instance = await asyncio.gather(
             self._outlines.read(job),
-            self._lines.page(job, typed.wanted(), after=typed.after, before=typed.before),
+            self._lines.page(job, asked.wanted(), after=asked.after, before=asked.before),
             detector.stall(job),
             _instance(job, detector),
         )
@@ -223,7 +223,7 @@ class JobReader:
             columns=density(chart, job.event_count) if chart else (),
             slowest=await self._slowest(job, chart, page),
             slowest_share=_share(chart, job, detector.now),
-            typed=typed,
+            asked=asked,
             page=page,
             rows=list(_rows(job, page.lines, begins_at)),
             window=_window(chart, job, page),
