@@ -125,7 +125,7 @@ def test_somebody_logs_in_and_out(visitor: OpenWindow, operator_token: str) -> N
     page.get_by_label("Token").fill(operator_token)
     page.get_by_role("button", name="Log in").click()
     expect(page).to_have_url(re.compile(r"/jobs$"))
-    page.get_by_label("Who is here").click()
+    page.get_by_label("Signed in as").click()
     page.get_by_role("button", name="Log out").click()
     page.goto(page.url.partition("/login")[0].removesuffix("/") + "/jobs")
     expect(page.get_by_label("Token")).to_be_visible()

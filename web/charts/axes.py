@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobtrail.operations.figures import Window
-
 _MAX_STEPS = 4
 _COUNT_STEPS = tuple(digit * 10**power for power in range(12) for digit in (1, 2, 5))
 _DURATION_STEPS_S = (
@@ -19,7 +17,6 @@ _DURATION_STEPS_S = (
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"), (0.001, "ms"))
 _MIN_IN_SECONDS_S = 0.1
 """Steps from this one on are written in seconds: 0.5 s, 1 s, not 500 ms, 1000 ms."""
-_TIMES_EVERY = {Window.HOUR: timedelta(minutes=10), Window.DAY: timedelta(hours=4), Window.WEEK: timedelta(days=1)}
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -62,19 +59,21 @@ def duration_text(seconds: float, step_s: float) -> str:
     return f"{round(seconds / size, 2):g} {unit}"
 
 
-def time_ticks(window: Window, since: datetime, until: datetime) -> Sequence[Tick]:
-    """Choose the marks of a time axis in UTC, placed in percent."""
+def time_ticks(since: datetime, until: datetime, every: timedelta) -> Sequence[Tick]:
+    """Choose the marks of a time axis in UTC, placed in percent; midnight is written as the date."""
     midnight = since.replace(hour=0, minute=0, second=0, microsecond=0)
     first_s, last_s = ((at - midnight).total_seconds() for at in (since, until))
     return [
-        Tick(at=round(100 * (at_s - first_s) / (last_s - first_s), 2), text=_time_text(midnight, at_s, window))
-        for at_s in multiples(_TIMES_EVERY[window].total_seconds(), first_s, last_s)
+        Tick(
+            at=round(100 * (at_s - first_s) / (last_s - first_s), 2),
+            text=_time_text(midnight + timedelta(seconds=at_s)),
+        )
+        for at_s in multiples(every.total_seconds(), first_s, last_s)
     ]
 
 
-def _time_text(midnight: datetime, at_s: float, window: Window) -> str:
-    moment = midnight + timedelta(seconds=at_s)
-    return f"{moment.day} {moment:%b}" if window is Window.WEEK else f"{moment:%H:%M}"
+def _time_text(moment: datetime) -> str:
+    return f"{moment:%H:%M}" if moment.hour or moment.minute else f"{moment.day} {moment:%b}"
 
 
 def _round_step(least: float, steps: Sequence[float]) -> float:

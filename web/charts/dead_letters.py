@@ -1,4 +1,4 @@
-"""Counts of dead letters as geometry, which templates draw as SVG. Pure."""
+"""Charts of dead letters: by state, and per hour. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,14 @@ from datetime import UTC, datetime, timedelta
 from jobtrail.models.dead_letters.dead_letter import CauseGroup, LetterState
 from jobtrail.models.times import rfc3339
 from jobtrail.store.dead_letters.causes import HOURS_SHOWN
-from jobtrail.web.charts.axes import Tick, count_scale
-from jobtrail.web.charts.charts import HEIGHT, SPARK_HEIGHT, WIDTH, Chart, Column, Segment, Sparkline
+from jobtrail.web.charts.axes import count_scale, time_ticks
+from jobtrail.web.charts.shapes import Chart, Column, Sparkline, column, count_text, spark, stack, y_ticks
 from jobtrail.web.render import query
 
 _MIN_SHARE = 0.6
-"""Percent of a bar that is drawn for what is there at all."""
-_TICK_EVERY_HOURS = 6
-_GAP = 0.22
-_TONE = "warn"
+"""Percent of a bar that the smallest part takes, so that it is visible."""
+_TICK_EVERY = timedelta(hours=6)
+_TONES = ("warn",)
 STATE_WORDS = {
     LetterState.OPEN: "open",
     LetterState.HELD: "about to be sent",
@@ -50,15 +49,7 @@ class Share:
 
 
 def shares(parts: Sequence[tuple[str, str, int]], total: int | None = None) -> Sequence[Share]:
-    """Lay parts of a whole beside each other; what is there at all can be seen.
-
-    Args:
-        parts: Name, tone and count of each, from the left.
-        total: The whole, where that is more than its parts.
-
-    Returns:
-        The parts, those of which there are none too.
-    """
+    """Lay parts of a whole (name, tone, count) beside each other; even the smallest stays visible."""
     whole = max(total or 0, sum(count for _, _, count in parts), 1)
     widths = [max(_MIN_SHARE, 100 * count / whole) if count else 0.0 for _, _, count in parts]
     if sum(widths) > 100:
@@ -71,83 +62,44 @@ def shares(parts: Sequence[tuple[str, str, int]], total: int | None = None) -> S
 
 
 def state_shares(group: CauseGroup) -> Sequence[Share]:
-    """Lay the letters of a group beside each other, by state.
-
-    Args:
-        group: The group.
-
-    Returns:
-        The states.
-    """
+    """Lay the letters of a group beside each other, by state."""
     return shares([(STATE_WORDS[state], tone, group.counts.get(state, 0)) for state, tone in _STATE_TONES.items()])
 
 
 def hours_spark(hours: Sequence[int]) -> Sparkline:
-    """Draw letters per hour, small.
-
-    Args:
-        hours: Letters per hour, the latest hour last.
-
-    Returns:
-        The sparkline.
-    """
-    most = max(1, *hours)
-    heights = [max(1.5, SPARK_HEIGHT * count / most) if count else 0.0 for count in hours]
-    bars = [
-        f"M{place} {SPARK_HEIGHT - height:.3g}h.8v{height:.3g}h-.8z" for place, height in enumerate(heights) if height
-    ]
-    return Sparkline(
-        label=f"{_letters(sum(hours))} captured in the last {len(hours)} hours",
-        paths=[(_TONE, "".join(bars))] if bars else [],
-        width=len(hours),
+    """Draw letters per hour, small, the latest hour last."""
+    return spark(
+        f"{_letters(sum(hours))} captured in the last {len(hours)} hours", [[count] for count in hours], _TONES
     )
 
 
 def hours_chart(group: CauseGroup, now: datetime) -> Chart:
-    """Draw the letters of a group per hour.
-
-    Args:
-        group: The group, with its hours.
-        now: The present, which lies in the latest hour.
-
-    Returns:
-        The chart.
-    """
+    """Draw the letters of a group per hour; `now` lies in the latest one."""
     hours = group.hours
     scale = count_scale(max(1, *hours))
     since = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=len(hours) - 1)
-    begins = [since + timedelta(hours=place) for place in range(len(hours))]
-    ticks = [
-        Tick(at=round(100 * place / len(hours), 2), text=f"{begin:%H:%M}" if begin.hour else f"{begin.day} {begin:%b}")
-        for place, begin in enumerate(begins)
-        if begin.hour % _TICK_EVERY_HOURS == 0
-    ]
-    total = _letters(sum(hours))
     return Chart(
         label=f"Letters captured in the last {len(hours)} hours",
-        description=f"{total} in the last {len(hours)} hours",
-        columns=[_column(group.id, place, begins[place], count, scale[-1]) for place, count in enumerate(hours)],
-        x_ticks=ticks,
-        y_ticks=[Tick(at=round(HEIGHT * (1 - mark / scale[-1]), 2), text=f"{mark:,.0f}") for mark in scale],
+        description=f"{_letters(sum(hours))} in the last {len(hours)} hours",
+        columns=[
+            _column(group.id, place, since + timedelta(hours=place), count, scale[-1])
+            for place, count in enumerate(hours)
+        ],
+        x_ticks=time_ticks(since, since + timedelta(hours=len(hours)), _TICK_EVERY),
+        y_ticks=y_ticks(scale, count_text),
         keys=[],
         is_empty=not any(hours),
     )
 
 
 def _column(group_id: str, place: int, begin: datetime, count: int, most: float) -> Column:
-    room = WIDTH / HOURS_SHOWN
-    height = max(2.0, HEIGHT * count / most) if count else 0.0
     until = begin + timedelta(hours=1)
-    address = query(group=group_id, since=rfc3339(begin), until=rfc3339(until))
-    return Column(
-        x=round((place + _GAP / 2) * room, 2),
-        width=round(room * (1 - _GAP), 2),
-        room_x=round(place * room, 2),
-        room_width=round(room, 2),
-        segments=[Segment(y=round(HEIGHT - height, 2), height=round(height, 2), tone=_TONE)] if count else [],
+    return column(
+        place,
+        HOURS_SHOWN,
+        stack((count,), _TONES, most),
         title=f"{begin.day} {begin:%b %H:%M} to {until:%H:%M} UTC: {_letters(count)}",
-        href=f"/dead-letters/letters{address}" if count else None,
-        counted=True,
+        href=f"/dead-letters/letters{query(group=group_id, since=rfc3339(begin), until=rfc3339(until))}",
     )
 
 

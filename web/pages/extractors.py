@@ -15,7 +15,8 @@ from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.operations.extractors import ListedExtractor, find_extractor, list_extractors
 from jobtrail.operations.figures import Figures, Period, Window
 from jobtrail.operations.workload import MAX_COUNTED, read_running
-from jobtrail.web.charts.charts import Sparkline, duration_chart, outcome_chart, sparkline
+from jobtrail.web.charts.jobs import duration_chart, outcome_chart, sparkline
+from jobtrail.web.charts.shapes import Sparkline
 from jobtrail.web.dependencies import AppParts, Caller
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId

@@ -12,7 +12,7 @@ from jobtrail.operations.extractors import list_extractors
 from jobtrail.operations.figures import Window
 from jobtrail.operations.workload import MAX_COUNTED, read_load, read_running
 from jobtrail.web.auth.identity import Identity
-from jobtrail.web.charts.charts import duration_chart, outcome_chart
+from jobtrail.web.charts.jobs import duration_chart, outcome_chart
 from jobtrail.web.dependencies import AppParts, Caller
 from jobtrail.web.parts import Parts
 

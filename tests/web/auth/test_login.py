@@ -154,7 +154,7 @@ async def test_a_form_of_one_session_is_none_of_another(asking: Asking, tokens: 
 
 async def test_where_the_door_is_open_a_login_still_says_who_one_is(asking: Asking, tokens: Tokens) -> None:
     web = asking()
-    assert "Open to this machine only" in (await web.get("/audit")).text
+    assert "Access from this machine only" in (await web.get("/audit")).text
     await log_in(web, await tokens.make("viewer", user="ann"))
     assert (await web.get("/audit")).status_code == 403
     await tokens.repository.revoke("viewer", datetime.now(UTC))
@@ -191,7 +191,7 @@ async def test_failed_logins_are_told_and_limited_by_address(asking: Asking, tok
     limited = await log_in(web, secret)
     assert limited.status_code == 429
     assert 0 < int(limited.headers["Retry-After"]) <= WINDOW_S
-    assert "Too many tries" in limited.text
+    assert "Too many attempts" in limited.text
     assert "Set-Cookie" not in limited.headers
 
 

@@ -10,7 +10,8 @@ from jobtrail.models.jobs.status import Status
 from jobtrail.operations.figures import Bucket, Figures, Window
 from jobtrail.store.jobs.statistics import StatusCount, added
 from jobtrail.web.charts.axes import count_scale, duration_scale, duration_text, time_ticks
-from jobtrail.web.charts.charts import HEIGHT, SPARK_HEIGHT, WIDTH, Chart, duration_chart, outcome_chart, sparkline
+from jobtrail.web.charts.jobs import duration_chart, outcome_chart, sparkline
+from jobtrail.web.charts.shapes import HEIGHT, SPARK_HEIGHT, WIDTH, Chart
 
 NOW = datetime(2026, 11, 22, 7, 41, 30, tzinfo=UTC)
 ENDS = [status for status in Status if status.is_end]
@@ -117,8 +118,8 @@ def test_failures_are_told_in_words_and_lead_to_their_jobs():
     assert column.href.endswith("since=2026-11-22T07%3A22%3A00.000Z&until=2026-11-22T07%3A23%3A00.000Z")
     assert outcome_chart(figures).columns[0].title.endswith(": not counted yet")
     assert outcome_chart(figures).description == "5 succeeded, 1 failed, 0 skipped or cancelled"
-    assert duration_chart(figures).columns[40].title.endswith(": median 3.46 s, 95 % within 3.46 s, 6 jobs")
-    assert sparkline(figures).label == "6 jobs ended in the last hour"
+    assert duration_chart(figures).columns[40].title.endswith(": median 3.46 s, p95 3.46 s, 6 jobs")
+    assert sparkline(figures).label == "6 jobs finished in the last hour"
 
 
 @given(st.integers(0, 10**12))
@@ -151,12 +152,14 @@ def test_durations_on_an_axis_are_written_in_one_unit():
 
 def test_marks_of_time_are_round_times_inside_the_axis():
     hour = Window.HOUR.spans(NOW)
-    ticks = time_ticks(Window.HOUR, hour[0][0], hour[-1][1])
+    ticks = time_ticks(hour[0][0], hour[-1][1], timedelta(minutes=10))
     assert [tick.text for tick in ticks] == ["06:50", "07:00", "07:10", "07:20", "07:30", "07:40"]
     assert ticks[0].at == 13.33
     week = Window.WEEK.spans(NOW)
-    ticks = time_ticks(Window.WEEK, week[0][0], week[-1][1])
+    ticks = time_ticks(week[0][0], week[-1][1], timedelta(days=1))
     assert [tick.text for tick in ticks] == ["16 Nov", "17 Nov", "18 Nov", "19 Nov", "20 Nov", "21 Nov", "22 Nov"]
     day = Window.DAY.spans(NOW)
-    assert all(0 <= tick.at <= 100 for tick in time_ticks(Window.DAY, day[0][0], day[-1][1]))
+    ticks = time_ticks(day[0][0], day[-1][1], timedelta(hours=4))
+    assert [tick.text for tick in ticks] == ["08:00", "12:00", "16:00", "20:00", "22 Nov", "04:00", "08:00"]
+    assert all(0 <= tick.at <= 100 for tick in ticks)
     assert week[-1][1] - week[0][0] == timedelta(days=7)

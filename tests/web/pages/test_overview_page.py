@@ -65,7 +65,7 @@ async def test_it_says_what_to_do_next_where_there_was_never_a_job(
     web: httpx.AsyncClient, settings: Settings, database: Database
 ) -> None:
     page = seen(await web.get("/"))
-    assert page.one("h1").text == "No job has told anything yet"
+    assert page.one("h1").text == "No updates yet"
     assert "jobtrail up --demo" in page.text
     assert settings.reply_stream in page.text
     assert settings.require_amqp_url().split("@")[1].split("/")[0] in page.text
@@ -106,8 +106,8 @@ async def test_charts_tell_outcomes_and_durations_of_the_chosen_time(
     await tell(database, [(Status.STARTED, "", 40_010), (Status.ERROR, "", 40_000)], job="bad")
     hour = await look(web)
     assert [chart["aria-label"] for chart in hour.all("svg", of="chart")] == [
-        "Jobs that ended in the last hour: 3 succeeded, 0 failed, 0 skipped or cancelled",
-        "How long jobs took in the last hour: median 9.87 s, 95 % within 9.87 s",
+        "Finished jobs in the last hour: 3 succeeded, 0 failed, 0 skipped or cancelled",
+        "Job durations in the last hour: median 9.87 s, p95 9.87 s",
     ]
     (column,) = hour.one(id="outcomes").all("a", of="column")
     assert column.one("title").text.endswith("UTC: 3 succeeded")
@@ -131,7 +131,7 @@ async def test_what_runs_failed_or_is_away_is_listed_with_what_is_to_be_known(
     await heard(database, settings, ocr=0, faces=900, bees=9000)
     page = await look(web)
     (running,) = page.one(id="running").all("li")
-    assert re.fullmatch(r"ocr works attempt 2 \d+ min( \d+ s)? 33 % Read a third", running.text)
+    assert re.fullmatch(r"ocr works attempt 2 \d+ min( \d+ s)? 33% Read a third", running.text)
     assert running.one("progress")["value"] == "33.4"
     failures = [entry.text for entry in page.one(id="failures").all("li")]
     assert failures[0] == "faces bad-8 9 min ago no band 8"
