@@ -1,14 +1,11 @@
 """`jobtrail jobs`: the list of jobs, as JSON or as a table with one line per job, two where that is too long."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from shlex import quote
 from typing import Annotated
 
 import typer
-from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from jobtrail.cli.command_group import JsonOption
@@ -18,7 +15,7 @@ from jobtrail.cli.options import with_options
 from jobtrail.cli.output.console import make_console, make_table, write_json
 from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import BAD, QUIET, WARNING, status_text
-from jobtrail.cli.output.status_list import WIDE, print_next
+from jobtrail.cli.output.status_list import Columns, Line, print_lines, print_next
 from jobtrail.models.jobs.filter import JobFilter
 from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.status import Status
@@ -30,8 +27,10 @@ from jobtrail.store.jobs.jobs import JobRepository
 
 _STATUS_WIDTH = 13
 _UPDATED_WIDTH = 10
-_ELAPSED_WIDTH = 12
 _GROUPS_SHOWN = 10
+_COLUMNS = Columns(
+    state="STATUS", name="JOB", details=["EXTRACTOR", "RESOURCE"], ends=["UPDATED", "ELAPSED"], remark="MESSAGE"
+)
 
 
 @with_options
@@ -63,10 +62,7 @@ def _print_jobs(found: JobList, now: datetime, *, is_filtered: bool) -> None:
         _print_empty(console, is_filtered=is_filtered)
         return
     if found.jobs:
-        if console.width >= WIDE:
-            console.print(_job_table(found, now, width=console.width))
-        else:
-            _print_narrow(console, found, now)
+        print_lines(console, _COLUMNS, [_line(listed, now) for listed in found.jobs])
     print_next(console, found.next)
     if found.unnamed:
         _print_unnamed(console, found, now)
@@ -83,92 +79,33 @@ def _print_empty(console: Console, *, is_filtered: bool) -> None:
     console.print(Text("  Submit a job:          jobtrail submit QUEUE RESOURCE_ID", style=QUIET))
 
 
-def _job_table(found: JobList, now: datetime, *, width: int) -> Table:
-    jobs = [listed.job for listed in found.jobs]
-    columns = {
-        "STATUS": _STATUS_WIDTH,
-        "JOB": _fitting((job.job_id for job in jobs), 40),
-        "EXTRACTOR": _fitting((job.extractor_id for job in jobs), 28),
-        "RESOURCE": _fitting((job.resource_id for job in jobs), 26),
-        "UPDATED": _UPDATED_WIDTH,
-        "ELAPSED": _ELAPSED_WIDTH,
-    }
-    columns["MESSAGE"] = width - sum(columns.values()) - 2 * len(columns)
-    table = make_table()
-    for name, column_width in columns.items():
-        # What is pasted elsewhere is never cut off.
-        fold = name in ("JOB", "EXTRACTOR", "RESOURCE")
-        table.add_column(
-            name,
-            width=column_width,
-            no_wrap=not fold,
-            overflow="fold" if fold else "ellipsis",
-            justify="right" if name == "ELAPSED" else "left",
-        )
-    for listed in found.jobs:
-        job = listed.job
-        table.add_row(
-            status_text(job.status, stalled=listed.stall is not None),
-            one_line(job.job_id),
-            one_line(job.extractor_id),
-            one_line(job.resource_id),
-            relative(job.updated_at, now),
-            _elapsed(job, now),
-            _words(listed),
-        )
-    return table
-
-
-def _fitting(texts: Iterable[str], most: int) -> int:
-    """Choose a column's width: as wide as its texts, within bounds."""
-    return max(9, min(most, max(cell_len(text) for text in texts)))
-
-
-def _print_narrow(console: Console, found: JobList, now: datetime) -> None:
-    """Print two lines per job, and a third one for what is wrong with it."""
-    margin = " " * (_STATUS_WIDTH + 2)
-    room = console.width - len(margin)
-    job_width = max(9, room - _UPDATED_WIDTH - _ELAPSED_WIDTH - 4)
-    times_header = f"{'UPDATED':<{_UPDATED_WIDTH}}  {'ELAPSED':>{_ELAPSED_WIDTH}}"
-    console.print(
-        Text(f"{'STATUS':<{len(margin)}}{'JOB':<{job_width}}  {times_header}", style=QUIET),
-        no_wrap=True,
-        overflow="crop",
+def _line(listed: ListedJob, now: datetime) -> Line:
+    job = listed.job
+    return Line(
+        state=status_text(job.status, stalled=listed.stall is not None),
+        name=job.job_id,
+        details=[job.extractor_id, job.resource_id],
+        ends=[relative(job.updated_at, now), _elapsed(job, now)],
+        remark=_remark(listed),
+        remark_matters=listed.stall is not None or job.status is Status.ERROR,
     )
-    for listed in found.jobs:
-        job = listed.job
-        line = status_text(job.status, stalled=listed.stall is not None)
-        line.pad_right(len(margin) - line.cell_len)
-        line.append(
-            f"{one_line(job.job_id):<{job_width}}  {relative(job.updated_at, now):<{_UPDATED_WIDTH}}  ", style="default"
-        )
-        elapsed = _elapsed(job, now)
-        elapsed.pad_left(_ELAPSED_WIDTH - elapsed.cell_len)
-        console.print(line.append_text(elapsed), soft_wrap=True)
-        console.print(
-            Text(f"{margin}{one_line(job.extractor_id)} on {one_line(job.resource_id)}", style=QUIET), soft_wrap=True
-        )
-        if listed.stall is not None or job.status is Status.ERROR:
-            words = _words(listed)
-            words.truncate(room, overflow="ellipsis")
-            console.print(Text(margin).append_text(words), soft_wrap=True)
 
 
-def _words(listed: ListedJob) -> Text:
-    """Say the one thing that matters most of a job: why it is stalled, else its latest message."""
+def _remark(listed: ListedJob) -> Text:
+    """Say what matters most of a job: why it is stalled, else its latest message."""
     if listed.stall is not None:
         return Text(f"stalled: {one_line(listed.stall.evidence)}", style=WARNING)
     words = one_line(listed.job.message)
     return Text(words, style=BAD if listed.job.status is Status.ERROR else "")
 
 
-def _elapsed(job: JobState, now: datetime) -> Text:
-    """Tell how long a finished job took, or how long a running one has been at it."""
+def _elapsed(job: JobState, now: datetime) -> str:
+    """Say how long a finished job took, or how long a running one has been running."""
     if job.elapsed_s is not None:
-        return Text(duration(job.elapsed_s))
+        return duration(job.elapsed_s)
     if job.started_at is not None and job.status.is_running:
-        return Text(f"{duration(max(0, int((now - job.started_at).total_seconds())))}…", style=QUIET)
-    return Text("-", style=QUIET)
+        return f"{duration(max(0, int((now - job.started_at).total_seconds())))}…"
+    return "-"
 
 
 def _print_unnamed(console: Console, found: JobList, now: datetime) -> None:

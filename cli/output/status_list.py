@@ -40,6 +40,8 @@ class Line:
     """One per heading; may be empty."""
     ends: Sequence[str]
     remark: Text
+    remark_matters: bool = True
+    """Whether the remark is shown even where there is little room."""
 
 
 def print_lines(console: Console, columns: Columns, lines: Sequence[Line]) -> None:
@@ -110,7 +112,7 @@ def _print_narrow(console: Console, columns: Columns, lines: Sequence[Line]) -> 
         )
         if details:
             console.print(Text(margin + details, style=QUIET), soft_wrap=True)
-        if line.remark:
+        if line.remark and line.remark_matters:
             remark = line.remark.copy()
             remark.truncate(room, overflow="ellipsis")
             console.print(Text(margin).append_text(remark), soft_wrap=True)
