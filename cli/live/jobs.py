@@ -1,4 +1,4 @@
-"""What is going on right now, read from the store a few times a second, for people who look at a terminal."""
+"""Reads what is going on right now, a few times a second, for the live table."""
 
 import time
 from collections import deque
@@ -23,18 +23,18 @@ from jobtrail.store.jobs.overview import OverviewRepository
 from jobtrail.store.jobs.without_job_id import UnnamedGroup
 
 SLOW_INTERVAL_S = 2.0
-"""The figures that cost more are read this often, or more rarely: they take at most a tenth of the time."""
+"""The costly figures are read this often or more rarely, so that they take at most a tenth of the time."""
 _RATE_WINDOW_S = 10.0
 _RUNNING_LIMIT = 500
-"""Running jobs that are looked at for stalls; with more, the figure is a lower bound."""
+"""Running jobs that are checked for stalls; if there are more, the figure is a lower bound."""
 _CHANGES_LIMIT = 20
-"""Changes of datasets between two looks; of more, only the latest are told."""
+"""The latest changes of datasets that are read at a time."""
 _CHANGES_SINCE = timedelta(days=1)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class LiveFigures:
-    """The figures that stand around the table."""
+    """The figures around the table."""
 
     jobs: Mapping[Status, int]
     datasets: Mapping[DatasetStatus, int]
@@ -43,13 +43,13 @@ class LiveFigures:
     extractors_online: int
     """Those with at least one instance online."""
     stalled: frozenset[str]
-    """The stalled jobs."""
+    """Job ids."""
     dead_letters: int
-    """Those about which something is to be done."""
+    """The open ones."""
 
     @property
     def running(self) -> int:
-        """Jobs that a worker holds."""
+        """Jobs in a worker's hands."""
         return sum(self.jobs.get(status, 0) for status in RUNNING)
 
     @property
@@ -60,7 +60,7 @@ class LiveFigures:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Snapshot:
-    """What is shown at one moment."""
+    """What the live table shows at one moment."""
 
     at: datetime
     jobs: Sequence[JobState]
@@ -72,12 +72,7 @@ class Snapshot:
 
 
 class LiveReader:
-    """Reads snapshots.
-
-    Args:
-        database: The trail's database.
-        settings: For the limits of liveness and the queues' names.
-    """
+    """Reads snapshots."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
@@ -94,17 +89,7 @@ class LiveReader:
         self._changes: Sequence[LogRow] = ()
 
     async def read(self, limit: int) -> Snapshot:
-        """Read what is going on.
-
-        Args:
-            limit: Jobs at the most.
-
-        Returns:
-            The snapshot.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read the `limit` latest updated jobs, and the figures."""
         now = datetime.now(UTC)
         page = await self._jobs.list(JobFilter(), limit=limit)
         started = time.monotonic()
@@ -137,9 +122,9 @@ class LiveReader:
         )
 
     async def _stalled(self) -> frozenset[str]:
-        judge = StallDetector(self._database, self._settings)
+        detector = StallDetector(self._database, self._settings)
         running = await self._jobs.list(JobFilter(status=RUNNING), limit=_RUNNING_LIMIT)
-        stalls = await judge.stalls(running.jobs)
+        stalls = await detector.stalls(running.jobs)
         return frozenset(job.job_id for job, stall in zip(running.jobs, stalls, strict=True) if stall)
 
 

@@ -1,4 +1,4 @@
-"""The live table of `jobtrail up`: pure drawing of snapshots, for any width of terminal."""
+"""The live table of `jobtrail up`: draws snapshots for any width of terminal, without I/O."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,21 +16,21 @@ from jobtrail.models.jobs.status import END_WORDS, Status
 from jobtrail.store.jobs.without_job_id import UnnamedGroup
 
 _FRAME_LINES = 7
-"""Lines that are not rows of the table: header, rules, column names, figures, hints."""
+"""Lines besides the rows of the table: header, rules, column names, figures, hints."""
 _WIDE = 110
-"""From this width on all columns are shown."""
+"""The least width for all columns."""
 _VERY_WIDE = 180
-"""From this width on ids are shown in full."""
+"""The least width for ids in full."""
 _SHORT_ID = 8
 _BAR_CELLS = 7
 _GROUPS = 3
-"""Groups of updates without a job id that are shown, the latest ones."""
+"""The latest groups of updates without a job id that are shown."""
 _RUNNING_STYLE = style_of(Status.PROCESSING)
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Surroundings:
-    """What stands around the table and does not come from the store."""
+    """What stands around the table and does not come from the database."""
 
     program: str
     """How `jobtrail` is called here."""
@@ -40,21 +40,11 @@ class Surroundings:
     """Where the logs are."""
     started_at: datetime
     notice: str | None = None
-    """The latest thing that went wrong or was set right."""
+    """The latest problem or recovery."""
 
 
 def draw(snapshot: Snapshot, around: Surroundings, *, width: int, height: int) -> RenderableType:
-    """Draw one snapshot.
-
-    Args:
-        snapshot: What is going on.
-        around: What stands around it.
-        width: Columns of the terminal.
-        height: Its lines.
-
-    Returns:
-        Something rich can show, as high as the terminal.
-    """
+    """Draw one snapshot, as high as the terminal."""
     datasets = draw_datasets(snapshot, wide=width >= _WIDE, height=height)
     rows = max(1, height - _FRAME_LINES - len(datasets) - (1 if around.notice else 0))
     parts: list[RenderableType] = [
@@ -72,28 +62,14 @@ def draw(snapshot: Snapshot, around: Surroundings, *, width: int, height: int) -
 
 
 def plain_job(job: JobState) -> str:
-    """Describe a job's state in one line, for output that is no terminal.
-
-    Args:
-        job: The job.
-
-    Returns:
-        The line.
-    """
+    """Describe a job's state in one line, for output that is not a terminal."""
     attempt = f"attempt {job.attempts}  " if job.attempts else ""
     user = f"for {job.user_id}  " if job.user_id else ""
     return f"{job.extractor_id}  {job.job_id}  {job.status}  {attempt}{user}{_one_line(job.message)}"
 
 
 def plain_group(group: UnnamedGroup) -> str:
-    """Describe updates without a job id in one line, for output that is no terminal.
-
-    Args:
-        group: The updates.
-
-    Returns:
-        The line.
-    """
+    """Describe updates without a job id in one line, for output that is not a terminal."""
     return f"{group.extractor_id}  no job id, resource {group.resource_id}  {group.status}  {_one_line(group.message)}"
 
 
@@ -121,7 +97,7 @@ def _table(snapshot: Snapshot, rows: int, width: int) -> RenderableType:
         header_style=QUIET,
     )
     entries = [(_began(job), _job_cells(job, snapshot, id_length)) for job in snapshot.jobs]
-    # A job's line keeps its place while the job goes on; a group never ends, so its line moves up with each update.
+    # A job's line keeps its place while the job runs; a group never ends, so its line moves up with each update.
     entries += [(group.updated_at, _group_cells(group, id_length)) for group in snapshot.unnamed[:_GROUPS]]
     entries.sort(key=lambda entry: entry[0], reverse=True)
     for _, cells in entries[:rows]:
@@ -133,7 +109,7 @@ def _table(snapshot: Snapshot, rows: int, width: int) -> RenderableType:
 
 
 _NARROW = (0, 1, 3, 4, 5, 7, 8)
-"""The columns that are shown where there is little room: all but resource and start."""
+"""The columns for narrow terminals: all but resource and start."""
 
 
 def _columns(*, wide: bool) -> list[Column]:
@@ -184,7 +160,7 @@ def _group_cells(group: UnnamedGroup, id_length: int | None) -> list[Text]:
 
 
 def _state(job: JobState, *, stalled: bool) -> Text:
-    """Show how far a running job is, where it says so; else its status."""
+    """Show a running job's progress, if it reports any; else its status."""
     if stalled or job.percent is None or not job.status.is_running:
         return status_text(job.status, stalled=stalled)
     filled = round(job.percent / 100 * _BAR_CELLS)
@@ -228,14 +204,7 @@ def _clock(moment: datetime | None) -> str:
 
 
 def stopwatch(seconds: float) -> str:
-    """Write a duration that is seen running.
-
-    Args:
-        seconds: The duration.
-
-    Returns:
-        Such as `0:07`, `12:05` or `2:03:04`.
-    """
+    """Write a running duration, such as `0:07`, `12:05` or `2:03:04`."""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
