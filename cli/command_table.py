@@ -1,5 +1,8 @@
 """Commands that are imported when they run, so that the help which lists them needs none of their modules."""
 
+import inspect
+import re
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -38,9 +41,14 @@ class LazyCommand(TyperCommand):
             command = get_group(command)
         elif not isinstance(command, TyperGroup):
             app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            app.command(self.name, epilog=examples(*self._examples))(command)
+            app.command(self.name, help=_unwrapped(command), epilog=examples(*self._examples))(command)
             command = get_command(app)
         return command.make_context(*args, **kwargs)
+
+
+def _unwrapped(command: Callable[..., None]) -> str:
+    """Return a docstring with each paragraph on one line, because Typer keeps line breaks where they are."""
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(command) or "")
 
 
 def command_group(text: str, *commands: LazyCommand, epilog: str) -> TyperGroup:

@@ -12,12 +12,12 @@ from typer.main import get_group
 from jobtrail.cli.command_group import CommandGroup, note_verbose
 from jobtrail.cli.command_table import LazyCommand
 
-_LOOK = "Look at jobs and workers"
+_JOBS = "Jobs and workers"
 _DATASETS = "Datasets"
-_LETTERS = "Dead letters"
-_WORK = "Ask for work"
-_RUN = "Run JobTrail"
-_CARE = "Take care of it"
+_DEAD_LETTERS = "Dead letters"
+_SUBMIT = "Submit and cancel"
+_SERVICES = "Services"
+_UPKEEP = "Upkeep"
 
 _EXIT_CODES = (
     "Exit codes: 0 done, 1 failed, 2 wrong use or setting, 3 not found, 4 a service can't be reached, 130 Ctrl-C. "
@@ -57,8 +57,7 @@ def _jobtrail(
 ) -> None:
     """Track the jobs of extractors: what each one did, how long it took, and what went wrong.
 
-    Settings are JOBTRAIL_* environment variables or a .env file. Without a broker and a database in the settings,
-    commands use the private ones that `jobtrail up` runs.
+    Settings are JOBTRAIL_* variables or a .env file. Without any, commands use the services that `jobtrail up` runs.
     """
 
 
@@ -70,7 +69,7 @@ COMMANDS = (
         "jobtrail jobs",
         "jobtrail jobs --status error --since 1d",
         "jobtrail jobs --stalled --json",
-        panel=_LOOK,
+        panel=_JOBS,
     ),
     LazyCommand(
         "timeline",
@@ -79,7 +78,7 @@ COMMANDS = (
         "jobtrail timeline e24f993a-db63-48d6-9726-ea607d1e0d7f",
         "jobtrail timeline e24f993a-db63-48d6-9726-ea607d1e0d7f --follow",
         "jobtrail timeline --resource 5cb2d2d3a4be0f9fd3400001 --extractor ncsa.wordcount",
-        panel=_LOOK,
+        panel=_JOBS,
     ),
     LazyCommand(
         "extractors",
@@ -87,7 +86,7 @@ COMMANDS = (
         "List extractors: versions, live instances, current work.",
         "jobtrail extractors",
         "jobtrail extractors --json",
-        panel=_LOOK,
+        panel=_JOBS,
     ),
     LazyCommand(
         "datasets",
@@ -105,7 +104,7 @@ COMMANDS = (
         "deadletters",
         "jobtrail.cli.dead_letters.group:deadletters",
         "Look at, fix, replay and discard dead letters.",
-        panel=_LETTERS,
+        panel=_DEAD_LETTERS,
     ),
     LazyCommand(
         "submit",
@@ -113,35 +112,35 @@ COMMANDS = (
         "Submit a job to an extractor's queue and print its id.",
         "jobtrail submit ncsa.wordcount 5cb2d2d3a4be0f9fd3400001 --user alice@example.org",
         'jobtrail submit ncsa.wordcount 5cb2d2d3a4be0f9fd3400001 --parameters \'{"language": "en"}\' --json',
-        panel=_WORK,
+        panel=_SUBMIT,
     ),
     LazyCommand(
         "cancel",
         "jobtrail.cli.jobs.cancel:cancel",
         "Cancel a job that no worker has taken yet.",
         "jobtrail cancel e24f993a-db63-48d6-9726-ea607d1e0d7f",
-        panel=_WORK,
+        panel=_SUBMIT,
     ),
     LazyCommand(
         "up",
         "jobtrail.cli.services.up:up",
         "Run everything here, including RabbitMQ and MongoDB.",
         "jobtrail up",
-        panel=_RUN,
+        panel=_SERVICES,
     ),
     LazyCommand(
         "consume",
         "jobtrail.cli.services.consume:consume",
         "Run the consumer: it stores status updates.",
         "JOBTRAIL_LOG_FORMAT=json jobtrail consume",
-        panel=_RUN,
+        panel=_SERVICES,
     ),
     LazyCommand(
         "monitor",
         "jobtrail.cli.services.monitor:monitor",
         "Run the monitor: it stores the workers' heartbeats.",
         "jobtrail monitor",
-        panel=_RUN,
+        panel=_SERVICES,
     ),
     LazyCommand(
         "forward",
@@ -149,14 +148,14 @@ COMMANDS = (
         "Copy status updates to another queue.",
         "jobtrail forward --to clowder.Xk3pQ90aBc",
         "jobtrail forward --to wordcount.updates --extractor ncsa.wordcount --name wordcount",
-        panel=_RUN,
+        panel=_SERVICES,
     ),
     LazyCommand(
         "web",
         "jobtrail.cli.services.web:web",
         "Serve the pages and the REST API.",
         "jobtrail web",
-        panel=_RUN,
+        panel=_SERVICES,
     ),
     LazyCommand(
         "dataset:get-status",
@@ -165,7 +164,7 @@ COMMANDS = (
         "jobtrail dataset:get-status",
         "jobtrail dataset:get-status ds-42 --json",
         "jobtrail dataset:get-status --watch",
-        panel=_RUN,
+        panel=_SERVICES,
     ),
     LazyCommand(
         "env",
@@ -173,7 +172,7 @@ COMMANDS = (
         "Print the URLs of the running private stack.",
         'eval "$(jobtrail env)"',
         "jobtrail env --json",
-        panel=_RUN,
+        panel=_SERVICES,
     ),
     LazyCommand(
         "doctor",
@@ -181,7 +180,7 @@ COMMANDS = (
         "Check settings and services, and say what to do.",
         "jobtrail doctor",
         "jobtrail doctor --json",
-        panel=_CARE,
+        panel=_UPKEEP,
     ),
     LazyCommand(
         "incidents",
@@ -189,7 +188,7 @@ COMMANDS = (
         "List where a stream lost updates before they were read.",
         "jobtrail incidents",
         "jobtrail incidents --acknowledge 3f2a9c01d47b",
-        panel=_CARE,
+        panel=_UPKEEP,
     ),
     LazyCommand(
         "verify",
@@ -197,27 +196,27 @@ COMMANDS = (
         "Compare jobs with their events, or account for messages.",
         "jobtrail verify",
         "jobtrail verify --messages --since 1w",
-        panel=_CARE,
+        panel=_UPKEEP,
     ),
     LazyCommand(
         "rebuild",
         "jobtrail.cli.upkeep.rebuild:rebuild",
         "Compute every job anew from its events.",
         "jobtrail rebuild",
-        panel=_CARE,
+        panel=_UPKEEP,
     ),
     LazyCommand(
         "import-clowder",
         "jobtrail.cli.upkeep.import_clowder:import_clowder",
         "Import extractions of Clowder 1, jobs of Clowder 2.",
         "jobtrail import-clowder mongodb://clowder.example.org:27017",
-        panel=_CARE,
+        panel=_UPKEEP,
     ),
     LazyCommand(
         "token",
         "jobtrail.cli.access.token:token",
         "Create, list and revoke access tokens for the web.",
-        panel=_CARE,
+        panel=_UPKEEP,
     ),
     LazyCommand(
         "audit",
@@ -225,7 +224,7 @@ COMMANDS = (
         "List who changed what, when, and from where.",
         "jobtrail audit",
         "jobtrail audit --act job.cancel --since 1w --json",
-        panel=_CARE,
+        panel=_UPKEEP,
     ),
     LazyCommand(
         "audit-log",
