@@ -1,4 +1,4 @@
-"""What can be told of the database for a check-up; nothing is changed."""
+"""What `jobtrail doctor` wants to know of the database; nothing is changed."""
 
 import time
 from collections.abc import Sequence
