@@ -4,6 +4,7 @@ import json
 import os
 import re
 import tomllib
+from functools import cache
 from itertools import chain, takewhile
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from tests.conftest import REPOSITORY
 
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+OPTION = re.compile(r"--[\w-]+")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -117,15 +119,20 @@ def test_every_command_that_a_document_names_is_one_and_the_table_names_all() ->
     }
 
 
+@cache
+def options_of(*path: str) -> set[str]:
+    """The options in a command's help."""
+    helped = fork_server().run([*path, "--help"], {**os.environ, "COLUMNS": "200"})
+    assert helped.returncode == 0, path
+    return set(OPTION.findall(helped.stdout))
+
+
 def test_every_command_of_how_do_i_has_the_options_that_it_is_given() -> None:
     commands = re.findall(r"`(?:[A-Z_]+=\S+ )?jobtrail ([^`]+)`", read("docs/how-do-i.md"))
     assert len(commands) > 20
     for command in commands:
         path = takewhile(re.compile("[a-z][a-z:-]*").fullmatch, command.split())
-        helped = fork_server().run([*path, "--help"], {**os.environ, "COLUMNS": "200"})
-        assert helped.returncode == 0, command
-        options = re.compile(r"--[\w-]+")
-        assert set(options.findall(command)) <= set(options.findall(helped.stdout)), command
+        assert set(OPTION.findall(command)) <= options_of(*path), command
 
 
 def test_every_make_target_that_a_document_names_is_one() -> None:
