@@ -20,17 +20,10 @@ _HOSTS = re.compile(r"(?P<head>amqps?://(?:[^@/?#]*@)?)(?P<hosts>[^/?#]+)(?P<tai
 
 
 def broker_urls(amqp_url: str) -> Sequence[str]:
-    """Part an address into the URLs of its nodes.
+    """Split an address into one URL per node, in the given order.
 
-    Args:
-        amqp_url: One URL; or several, parted by commas or spaces; or one with several hosts, as in
-            `amqp://user:password@one:5672,two:5672/vhost`.
-
-    Returns:
-        One URL per node, in the given order.
-
-    Raises:
-        SettingError: One of them is no URL of a broker.
+    It is one URL; or several, separated by commas or spaces; or one with several hosts, as in
+    `amqp://user:password@one:5672,two:5672/vhost`. Anything else is a `SettingError`.
     """
     urls: list[str] = []
     for part in _SEVERAL_URLS.split(amqp_url.strip().rstrip(",")):
@@ -42,33 +35,12 @@ def broker_urls(amqp_url: str) -> Sequence[str]:
 
 
 def connection_parameters(amqp_url: str, name: str) -> Sequence[pika.URLParameters]:
-    """Read a broker's address.
-
-    Args:
-        amqp_url: As for `broker_urls`.
-        name: What the broker's management pages call the connection.
-
-    Returns:
-        The parameters of each node, to be tried in turn.
-
-    Raises:
-        SettingError: It is no such address.
-    """
+    """Make the parameters of each node, to be tried in turn; `name` is what the broker's management pages show."""
     return [_parameters(url, name) for url in broker_urls(amqp_url)]
 
 
 def broker_address(amqp_url: str) -> str:
-    """Name a broker without secrets.
-
-    Args:
-        amqp_url: As for `broker_urls`.
-
-    Returns:
-        `host:port/vhost`; with several nodes `host:port,host:port/vhost`.
-
-    Raises:
-        SettingError: It is no such address.
-    """
+    """Name a broker without secrets: `host:port/vhost`, or with several nodes `host:port,host:port/vhost`."""
     nodes = connection_parameters(amqp_url, "")
     hosts = ",".join(f"{node.host}:{node.port}" for node in nodes)
     return f"{hosts}/{nodes[0].virtual_host.strip('/')}"

@@ -53,12 +53,7 @@ class DeclaredQueue:
 
 
 class Channel:
-    """One channel of a connection. An error that the broker tells closes it; the connection stays.
-
-    Args:
-        connection: The connection.
-        channel: pika's channel, open.
-    """
+    """One channel of a connection. An error that the broker reports closes it; the connection stays."""
 
     def __init__(self, connection: "Connection", channel: "PikaChannel") -> None:
         self.connection = connection
@@ -74,18 +69,10 @@ class Channel:
     async def declare_queue(
         self, queue: str, arguments: Arguments | None = None, *, passive: bool = False, exclusive: bool = False
     ) -> DeclaredQueue:
-        """Declare a durable queue, or ask about one.
+        """Declare a durable queue with these arguments, or ask about one (`passive`).
 
-        Args:
-            queue: Its name.
-            arguments: The arguments it gets if it is made now.
-            passive: Whether to ask only.
-            exclusive: Whether it is this connection's alone, and goes with it.
-
-        Raises:
-            NotFoundError: It was only asked about, and there is none. This channel is closed then.
-            BusyError: It is another connection's. This channel is closed then.
-            BrokerError: The broker refuses, or the connection is lost.
+        An `exclusive` one is this connection's alone, and goes with it. A queue that does not exist is a
+        `NotFoundError`, one that is another connection's a `BusyError`; either closes this channel.
         """
         frame: Any = await self.ask(
             lambda answer: self.raw.queue_declare(
@@ -129,16 +116,7 @@ class Channel:
     async def consume(
         self, queue: str, take: Callable[[Delivery], None], arguments: Mapping[str, object] | None = None
     ) -> str:
-        """Begin to receive.
-
-        Args:
-            queue: The queue.
-            take: Called for each message, in order.
-            arguments: The consumer's arguments, such as `x-stream-offset`.
-
-        Returns:
-            The consumer's tag.
-        """
+        """Begin to receive: `take` is called for each message, in order. Return the consumer's tag."""
 
         def on_message(_: object, method: Basic.Deliver, properties: "pika.BasicProperties", body: bytes) -> None:
             if self._error is None:  # a tag of a lost channel must not be acknowledged
@@ -164,11 +142,7 @@ class Channel:
         return None if message is None else _delivery(*message)
 
     def acknowledge(self, tag: int, *, multiple: bool = True) -> None:
-        """Acknowledge a delivery, or all up to it.
-
-        Raises:
-            BrokerError: The channel is lost.
-        """
+        """Acknowledge a delivery, or all up to it."""
         self.raise_if_lost()
         with broker_failures(self.connection.url):
             self.raw.basic_ack(tag, multiple=multiple)
@@ -183,24 +157,14 @@ class Channel:
             await asyncio.wait((self._closed,), timeout=_CLOSE_TIMEOUT_S)
 
     def raise_if_lost(self) -> None:
-        """Tell of a loss.
-
-        Raises:
-            BrokerError: The channel or its connection is lost, or the broker ended the consumer.
-        """
+        """Raise an error if the channel or its connection is lost, or the broker ended the consumer."""
         if self._error is not None:
             raise translated(self._error, self.connection.url)
 
     async def ask(
         self, start: Callable[[Callable[[Any], None]], object], timeout_s: float = CONNECT_TIMEOUT_S
     ) -> object:
-        """Start what pika answers by calling back, and wait for that.
-
-        Raises:
-            NotFoundError: The broker has no such queue or exchange.
-            BusyError: It is another connection's.
-            BrokerError: The broker refuses, does not answer in time, or the connection is lost.
-        """
+        """Start what pika answers by calling back, and wait for the answer; errors are those of `translated`."""
         self.raise_if_lost()
         with broker_failures(self.connection.url):
             asked = asyncio.ensure_future(self.connection.ask(start, timeout_s))

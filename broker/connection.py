@@ -28,11 +28,8 @@ _CLOSE_TIMEOUT_S = 3.0
 class Connection:
     """One connection; a context manager that opens and closes it.
 
-    Args:
-        amqp_url: The broker, or the nodes of its cluster, which are tried in turn.
-        name: What the broker's management pages call the connection.
-        first_node: Which node is tried first: who fails on one that answers, such as one without a replica of a stream,
-            begins with the next one.
+    The nodes of a cluster are tried in turn, beginning with `first_node`: who fails on a node that answers, such as one
+    without a replica of a stream, begins with the next one. `name` is what the broker's management pages show.
     """
 
     def __init__(self, amqp_url: str, name: str, first_node: int = 0) -> None:
@@ -66,12 +63,7 @@ class Connection:
         await self.close()
 
     async def open(self) -> None:
-        """Connect to the first node that takes us.
-
-        Raises:
-            BrokerError: None can be reached, or the last one refuses.
-            SettingError: The address is none.
-        """
+        """Connect to the first node that takes us."""
         nodes = connection_parameters(self.url, self._name)
         first = self._first_node % len(nodes)
         nodes = [*nodes[first:], *nodes[:first]]
@@ -94,11 +86,7 @@ class Connection:
         return str(told.get("product", "?")), str(told.get("version", "?"))
 
     async def channel(self) -> Channel:
-        """Open a channel.
-
-        Raises:
-            BrokerError: The connection is lost.
-        """
+        """Open a channel."""
         with broker_failures(self.url):
             connection = self._open_connection()
             opened = await self.ask(lambda answer: connection.channel(on_open_callback=answer))
@@ -139,11 +127,7 @@ class Connection:
     async def ask(
         self, start: Callable[[Callable[[Any], None]], object], timeout_s: float = CONNECT_TIMEOUT_S
     ) -> object:
-        """Start what pika answers by calling back, and wait for that; used by channels.
-
-        Raises:
-            BrokerError: The connection is lost, or there is no answer in time.
-        """
+        """Start what pika answers by calling back, and wait for the answer; used by channels."""
         if self.error is not None:
             raise self._lost_error()
         answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -158,11 +142,7 @@ class Connection:
             self._waits.discard(answer)
 
     def raise_if_lost(self) -> None:
-        """Tell of a loss.
-
-        Raises:
-            BrokerError: The connection is lost.
-        """
+        """Raise a `BrokerError` if the connection is lost."""
         if self.error is not None:
             raise self._lost_error()
 

@@ -35,11 +35,7 @@ class RawProperties(pika.BasicProperties):
 
 
 class PausableLoop:
-    """An event loop whose reading side can be paused: the broker then waits, as TCP makes it.
-
-    Args:
-        loop: The loop; all else is passed on to it.
-    """
+    """An event loop whose reading side can be paused, so that TCP makes the broker wait; all else is passed on."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

@@ -27,12 +27,8 @@ _CLOSE_TIMEOUT_S = 2.0
 class Link:
     """Connects, serves the connection until its end, and can do so again; nodes are tried in turn.
 
-    All but `call` and `stop` belongs to the thread that is in `run`, and so do the callbacks.
-
-    Args:
-        nodes: The parameters of the broker's nodes.
-        on_channel: Called with each new channel.
-        on_lost: Called with the reason when a connection or its channel could not be opened, or was lost.
+    All but `call` and `stop` belongs to the thread that is in `run`, and so do the callbacks: `on_channel` gets each
+    new channel, `on_lost` the reason why a connection or its channel could not be opened, or was lost.
     """
 
     def __init__(

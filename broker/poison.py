@@ -27,15 +27,7 @@ class _CutError(Exception):
 
 
 def poison_in(raw: bytes, *, to_stream: bool) -> str | None:
-    """Look for what a broker would end the connection over.
-
-    Args:
-        raw: A message's properties.
-        to_stream: Whether it may be on its way to a stream.
-
-    Returns:
-        What it is, in words; None where it can be sent.
-    """
+    """Say what in a message's properties a broker would end the connection over; None where it can be sent."""
     if len(raw) > MAX_PROPERTIES_BYTES:
         return f"its properties have {len(raw):,} bytes; a broker takes {MAX_PROPERTIES_BYTES:,}"
     nonsense = nonsense_in(raw)
@@ -50,14 +42,7 @@ def poison_in(raw: bytes, *, to_stream: bool) -> str | None:
 
 
 def nonsense_in(raw: bytes) -> str | None:
-    """Look for what is no AMQP as RabbitMQ knows it; a change of the properties would leave it out.
-
-    Args:
-        raw: A message's properties.
-
-    Returns:
-        What it is, in words; None where all can be read.
-    """
+    """Say what is not AMQP as RabbitMQ knows it: a change of the properties would leave it out."""
     parts = split(raw)
     if len(raw) != 2 + sum(map(len, parts.values())) or raw[1] & _MORE_FLAGS:
         return "its properties are no AMQP"
@@ -70,11 +55,7 @@ def nonsense_in(raw: bytes) -> str | None:
 
 
 def _values(table: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Walk through all values of a fixed size, also those of tables and arrays within; however deep they are nested.
-
-    Raises:
-        _CutError: A type is not known, or a length is wrong.
-    """
+    """Walk through all values of a fixed size, also those within tables and arrays, however deep they are nested."""
     open_tables = [(len(table), True)]
     at = 4
     while open_tables:

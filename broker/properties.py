@@ -56,14 +56,10 @@ _OFFSET = struct.Struct(">q")
 
 
 def decode(raw: bytes) -> pika.BasicProperties:
-    """Read properties.
+    """Read the flags and values of a content header; empty bytes are no properties.
 
-    Args:
-        raw: Flags and values of a content header; empty for none.
-
-    Returns:
-        What they mean. Texts that are not UTF-8 are escaped, or bytes where they are values of headers; `timestamp` is
-        in seconds, and a time in headers that is beyond all calendars is a number too. What makes no sense is left out.
+    Texts that are not UTF-8 are escaped, or stay bytes where they are values of headers; `timestamp` is in seconds, and
+    a time in headers that is beyond all calendars is a number too. What makes no sense is left out.
     """
     properties = pika.BasicProperties()
     for name, value in split(raw).items():
@@ -72,36 +68,18 @@ def decode(raw: bytes) -> pika.BasicProperties:
 
 
 def encode(properties: pika.BasicProperties) -> bytes:
-    """Write properties.
+    """Write properties; `timestamp` may be a datetime.
 
-    Args:
-        properties: The properties; `timestamp` may be a datetime.
-
-    Returns:
-        Their flags and values.
-
-    Raises:
-        TypeError: A value has a type that AMQP does not know.
-        ValueError: A value is beyond what AMQP can carry.
+    A type that AMQP does not know is a `TypeError`, a value beyond what it can carry a `ValueError`.
     """
     with as_value_errors():
         return _join({name: _written(name, value) for name, value in vars(properties).items() if value is not None})
 
 
 def changed(raw: bytes, *, headers: Mapping[str, object | None] | None = None, **values: object | None) -> bytes:
-    """Change some of the properties, and leave the others as they are to the bit.
+    """Change some properties, given by name, and leave the others as they are to the bit; None takes one away.
 
-    Args:
-        raw: The properties.
-        headers: Headers by name; None takes one away.
-        **values: Other properties by name; None takes one away.
-
-    Returns:
-        The properties.
-
-    Raises:
-        TypeError: A value has a type that AMQP does not know.
-        ValueError: A value is beyond what AMQP can carry.
+    Errors are those of `encode`.
     """
     parts = split(raw)
     with as_value_errors():
@@ -117,8 +95,7 @@ def changed(raw: bytes, *, headers: Mapping[str, object | None] | None = None, *
 def ids(raw: bytes) -> tuple[str | None, str | None]:
     """Read the message id and the correlation id, and nothing else: thousands are read per second.
 
-    Returns:
-        Each as `decode` reads it; None for a missing or an empty one.
+    Each is None where it is missing or empty.
     """
     parts = split(raw)
     message_id, correlation_id = parts.get("message_id", b""), parts.get("correlation_id", b"")
@@ -126,11 +103,7 @@ def ids(raw: bytes) -> tuple[str | None, str | None]:
 
 
 def header_text(raw: bytes, name: str) -> str | None:
-    """Read one header that should be a text; quick where there is none.
-
-    Returns:
-        As `models.dead_letters.headers.text_header`: None where it is missing, blank, or something else.
-    """
+    """Read one header that should be a text, as `text_header` of `models` does; quick where it is missing."""
     key = name.encode()
     if key not in raw:
         return None
@@ -139,14 +112,7 @@ def header_text(raw: bytes, name: str) -> str | None:
 
 
 def stream_offset(raw: bytes) -> int | None:
-    """Read the offset that the broker gives each message of a stream; it replaces a sender's own header.
-
-    Args:
-        raw: A delivery's properties.
-
-    Returns:
-        The offset; None where there is none.
-    """
+    """Read the offset that the broker gives each message of a stream; it replaces a sender's own header."""
     at = raw.find(_OFFSET_KEY)
     if at < 0:
         return None

@@ -41,25 +41,14 @@ class QueueDepth:
 
 
 class QueueGauge:
-    """Asks the broker about queues, over a short connection each time; all who ask at once share one answer.
-
-    Args:
-        amqp_url: The broker; None where none is configured.
-    """
+    """Asks the broker about queues, over a short connection each time; all who ask at once share one answer."""
 
     def __init__(self, amqp_url: SecretStr | None) -> None:
         self._amqp_url = amqp_url
         self._asked: OrderedDict[str, tuple[float, asyncio.Task[QueueDepth]]] = OrderedDict()
 
     async def read(self, queue: str) -> QueueDepth:
-        """Ask how deep a queue is.
-
-        Args:
-            queue: Its name.
-
-        Returns:
-            What is known, `KEPT_S` old at the most. It never fails: an outage is told as a problem.
-        """
+        """Ask how deep a queue is. The answer is at most `KEPT_S` old, and tells of an outage instead of raising."""
         now_s = time.monotonic()
         asked_s, task = self._asked.get(queue, (now_s, None))
         if task is None or now_s - asked_s > KEPT_S or task.cancelled():

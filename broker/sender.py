@@ -35,12 +35,7 @@ class Message:
 
 
 class BulkSender:
-    """Sends messages with publisher confirms. One call at a time.
-
-    Args:
-        amqp_url: The broker.
-        name: What the broker's management pages call the connection.
-    """
+    """Sends messages with publisher confirms. One call at a time."""
 
     def __init__(self, amqp_url: str, name: str) -> None:
         self.connection = Connection(amqp_url, name)
@@ -49,12 +44,7 @@ class BulkSender:
         self._confirms = Confirms(1, 0, lambda _answer: None)
 
     async def open(self) -> None:
-        """Connect.
-
-        Raises:
-            BrokerError: The broker can't be reached or refuses.
-            SettingError: The URL is none.
-        """
+        """Connect."""
         await self.connection.open()
         self._channel = channel = await self.connection.channel()
         channel.raw.add_on_return_callback(lambda *_message: self._confirms.note_return())
@@ -66,19 +56,11 @@ class BulkSender:
         return self.connection.lost.is_set() or (self._channel is not None and self._channel.lost.is_set())
 
     async def send(self, messages: Sequence[Message], timeout_s: float) -> set[int]:
-        """Send messages, and wait until the broker has confirmed or refused each.
+        """Send messages, wait until each is confirmed or refused, and return the places of those that were refused.
 
-        Args:
-            messages: The messages.
-            timeout_s: How long that may take.
-
-        Returns:
-            The places of those that were refused.
-
-        Raises:
-            PoisonError: The broker closed the channel or the connection over one of them.
-            BrokerError: One was returned: no queue took it. Or one was neither confirmed nor refused: then nobody knows
-                which of them arrived, and this connection is of no use any more.
+        It is a `PoisonError` where the broker closed the channel or the connection over one of them; a `BrokerError`
+        where no queue took one, or one had no answer in time. Then it is not known which of them arrived, and this
+        connection is of no use any more.
         """
         if not messages:
             return set()
@@ -105,20 +87,12 @@ class BulkSender:
         return self._confirms.refused
 
     async def purge(self, queue: str) -> None:
-        """Throw away what waits in a queue.
-
-        Raises:
-            BrokerError: The connection is lost, or there is no such queue; then this connection is of no use any more.
-        """
+        """Throw away what waits in a queue; after an error this connection is of no use any more."""
         with self._told():
             await self._opened().purge(queue)
 
     async def remove(self, *, exchange: str, queue: str) -> None:
-        """Remove an exchange and a queue, with what waits in it, if they are there.
-
-        Raises:
-            BrokerError: The connection is lost.
-        """
+        """Remove an exchange and a queue, with what waits in it, if they are there."""
         channel = self._opened()
         with self._told():
             await channel.delete_exchange(exchange)
@@ -153,12 +127,9 @@ def _is_over_a_message(error: BaseException | None) -> bool:
 
 
 class Confirms:
-    """What the broker says to the messages of one call; to earlier ones, which were given up, nobody listens any more.
+    """The broker's answers to the messages of one call; those to earlier ones, which were given up, are ignored.
 
-    Args:
-        first_tag: The number of the first message.
-        count: How many there are.
-        on_all: Called once it has answered to all of them.
+    `on_all` is called once all have been answered.
     """
 
     def __init__(self, first_tag: int, count: int, on_all: Callable[[object], None]) -> None:

@@ -14,14 +14,10 @@ half a minute, and does not notice at all that what it sends does not arrive."""
 
 
 class Watch:
-    """Asks the broker something harmless again and again.
+    """Asks the broker something harmless again and again, on a channel for that alone.
 
-    Args:
-        connection: The connection.
-        channel: A channel for the questions alone.
-        is_reading: Whether answers are read just now.
-        is_blocked: Whether the broker reads nothing just now; then its heartbeats must come.
-        on_silent: Called when it counts as gone, with the seconds that it did not answer.
+    A silent broker is excused while its answers are not read (`is_reading`), or while it reads nothing (`is_blocked`)
+    and its heartbeats come. When it counts as gone, `on_silent` gets the seconds that it did not answer.
     """
 
     def __init__(

@@ -27,11 +27,7 @@ the others."""
 
 
 class Order:
-    """One process's knowledge of the layout.
-
-    Args:
-        database: The trail's database.
-    """
+    """One process's knowledge of the layout."""
 
     def __init__(self, database: Database) -> None:
         self._repository = LayoutRepository(database)
@@ -51,11 +47,7 @@ class Order:
         return self._layout.present
 
     async def refresh(self) -> None:
-        """Read the layout anew.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read the layout anew."""
         self._layout = await self._repository.read()
         if self._layout.before:
             self._ahead = await self._repository.now() - datetime.now(UTC)
@@ -63,16 +55,8 @@ class Order:
     async def wait(self, stream: str, received_at: datetime, stop: asyncio.Event) -> bool:
         """Wait, before a batch is stored, for what had arrived before it in the streams from which its jobs may come.
 
-        Args:
-            stream: The batch's stream.
-            received_at: When its last message came, by our clock.
-            stop: Ends the wait.
-
-        Returns:
-            Whether the batch may be stored; not where it was time to leave.
-
-        Raises:
-            StoreError: The database can't be reached.
+        `received_at` is when its last message came, by our clock. Return whether the batch may be stored: not if it was
+        time to stop.
         """
         before = self._layout.before.get(stream)
         if not before:
@@ -96,16 +80,9 @@ class Order:
         return False
 
     async def look(self, stream: str) -> datetime | None:
-        """Tell whether it is time to look how far a stream goes: for some time after a change of the layout.
+        """Return the moment, by the database's clock, if it is time to look how far a stream goes.
 
-        Args:
-            stream: The stream.
-
-        Returns:
-            The moment of the look, by the database's clock; None where none is needed now.
-
-        Raises:
-            StoreError: The database can't be reached.
+        That is so for some time after a change of the layout.
         """
         now_s = asyncio.get_running_loop().time()
         if not self._layout.before or now_s < self._looked.get(stream, 0.0) + _LOOK_EVERY_S:

@@ -17,25 +17,14 @@ _STUB_BYTES = 4096
 
 
 class UpdateReader:
-    """Makes entries of the messages of one stream.
-
-    Args:
-        stream: The stream.
-        max_body_bytes: The largest body that is read.
-    """
+    """Turns the messages of one stream into entries of the log."""
 
     def __init__(self, stream: str, max_body_bytes: int) -> None:
         self._stream = stream
         self._max_body_bytes = max_body_bytes
 
     def read(self, delivery: Delivery, seq: int, received_at: datetime) -> Entry:
-        """Make of a message what is to be stored: an update, or a dead letter that says why it is none.
-
-        Args:
-            delivery: The message.
-            seq: Its number in the stream's order of arrival.
-            received_at: When it came.
-        """
+        """Turn a message into what is stored: an update, or a dead letter that says why it can't be one."""
         message_id, correlation_id = ids(delivery.raw)
         entry = Entry(
             seq=seq, received_at=received_at, update=None, message_id=message_id, correlation_id=correlation_id
@@ -52,17 +41,9 @@ class UpdateReader:
         return entry
 
     def refuse(self, entry: Entry, delivery: Delivery, error: DecodeError) -> bool:
-        """Make a dead letter of an entry.
+        """Turn an entry into a dead letter, in place.
 
-        A letter that the database refuses as well is cut to what can be stored for certain.
-
-        Args:
-            entry: The entry; it is changed in place.
-            delivery: Its message.
-            error: Why it can't be processed.
-
-        Returns:
-            Whether that is any use; not where such a stub has been refused too.
+        One that was refused too is cut to what can surely be stored. Return False if even that has been refused before.
         """
         if entry.letter is not None and not entry.letter.properties:
             return False

@@ -61,11 +61,7 @@ class Batch:
 
 
 class HeartbeatInbox:
-    """Collects deliveries into the next batch.
-
-    Args:
-        max_body_bytes: The largest message that is read at all.
-    """
+    """Collects deliveries into the next batch."""
 
     def __init__(self, max_body_bytes: int) -> None:
         self._max_body_bytes = max_body_bytes
@@ -83,14 +79,7 @@ class HeartbeatInbox:
         return self._batch.size_bytes >= MAX_BATCH_BYTES
 
     def add(self, delivery: Delivery) -> Reject | None:
-        """Take one delivery in.
-
-        Args:
-            delivery: The message.
-
-        Returns:
-            The reject, when it can't be processed; it is part of the batch all the same.
-        """
+        """Take one delivery in; return the reject if it can't be processed, which is part of the batch too."""
         batch = self._batch
         batch.count += 1
         batch.last_tag = delivery.tag
@@ -107,17 +96,7 @@ class HeartbeatInbox:
         return None
 
     def refuse(self, batch: Batch, instance_id: str, reason: str, error: str) -> Reject:
-        """Make a bad heartbeat of one in a batch that proves to be none of the good ones.
-
-        Args:
-            batch: The batch.
-            instance_id: Whose heartbeat.
-            reason: Why, as a `models.dead_letters.reasons.DeadLetterReason`.
-            error: What exactly is wrong.
-
-        Returns:
-            The reject, part of the batch.
-        """
+        """Turn a heartbeat of a batch into a reject of it: it looked good, but was refused later."""
         beat, delivery = batch.heartbeats.pop(instance_id)
         batch.size_bytes -= _size_bytes(delivery)
         reject = Reject(delivery, beat.received_at, reason, error, _digest(delivery))

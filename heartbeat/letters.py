@@ -15,14 +15,7 @@ def letter_of(reject: Reject, settings: Settings) -> DeadLetter:
     """Make the dead letter of a bad heartbeat.
 
     Its key is made of the message, all of it, and the minute in which it came. So one that is redelivered after a crash
-    is stored a second time at the most, and of a sender who repeats the same bytes one letter a minute is kept.
-
-    Args:
-        reject: The heartbeat, and what is wrong with it.
-        settings: For the name of its queue, and for how large a body may be that is looked into.
-
-    Returns:
-        The letter.
+    is stored a second time at the most, and of a sender who repeats the same bytes one dead letter a minute is kept.
     """
     delivery = reject.delivery
     properties = decode(delivery.raw)
@@ -48,15 +41,7 @@ def letter_of(reject: Reject, settings: Settings) -> DeadLetter:
 
 
 def stub_of(letter: DeadLetter, refusal: str) -> DeadLetter:
-    """Make of a letter that the database refuses one that can be stored for certain: cut short, without properties.
-
-    Args:
-        letter: The letter.
-        refusal: The database's words.
-
-    Returns:
-        The stub, under the letter's key.
-    """
+    """Cut a dead letter that the database refuses to one that can be stored for certain, under the same key."""
     return refused_letter(
         queue=letter.cause.queue,
         reason=DeadLetterReason.UNSTORABLE,

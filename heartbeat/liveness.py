@@ -64,17 +64,7 @@ class Stall:
 
 
 def online(instance: InstanceRecord, now: datetime, settings: Settings, watch: MonitorWatch | None = None) -> Evidence:
-    """Judge whether an instance is alive.
-
-    Args:
-        instance: The instance.
-        now: The present.
-        settings: For the limit of an instance whose interval is not known or short.
-        watch: When the monitor was there; None when it always was.
-
-    Returns:
-        The judgement.
-    """
+    """Judge whether an instance is alive; without a `watch` a monitor is taken to have always been there."""
     if instance.stopping:
         text = f"{_name(instance)} said that it stops"
         return Evidence(online=False, since=instance.last_seen, basis=Basis.REPORTED, evidence=text)
@@ -101,17 +91,9 @@ def stall(
     settings: Settings,
     watch: MonitorWatch | None = None,
 ) -> Stall | None:
-    """Judge whether a job is stalled.
+    """Judge whether a job is stalled, given all instances of its extractor, dead ones too; None where it seems fine.
 
-    Args:
-        job: The job.
-        instances: The instances of its extractor, dead ones too.
-        now: The present.
-        settings: For the limits.
-        watch: When the monitor was there; None when it always was.
-
-    Returns:
-        The stall, or None while there is no reason to think so.
+    Without a `watch` a monitor is taken to have always been there.
     """
     # The grace covers the way of an update and of the heartbeat after it: they travel through different queues.
     if not job.status.is_running or (now - job.seen_at).total_seconds() <= settings.heartbeat_interval_s:
@@ -198,11 +180,7 @@ def _name(instance: InstanceRecord) -> str:
 
 
 def spoken(seconds: float) -> str:
-    """Say a duration in words for people, such as `74 s`, `6 min 10 s` or `2 h 5 min`.
-
-    Args:
-        seconds: The duration.
-    """
+    """Write a duration in seconds for people, such as `74 s`, `6 min 10 s` or `2 h 5 min`."""
     whole = int(seconds)
     if whole < 120:
         return f"{whole} s"

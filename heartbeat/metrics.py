@@ -4,11 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Plat
 
 
 class MonitorMetrics:
-    """Counters and gauges of one monitor, in a registry of its own.
-
-    Args:
-        registry: Where they are registered.
-    """
+    """Counters and gauges of one monitor."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         ProcessCollector(registry=registry)

@@ -18,12 +18,7 @@ MAX_WAITING = 20_000
 
 
 class HeartbeatSubscription:
-    """An open connection that hands out heartbeats. Use `subscribed`.
-
-    Args:
-        channel: The channel, open.
-        queue: The heartbeat queue.
-    """
+    """An open connection that hands out heartbeats. Use `subscribed`."""
 
     def __init__(self, channel: Channel, queue: str) -> None:
         self._channel = channel
@@ -61,14 +56,7 @@ class HeartbeatSubscription:
         await pause(timeout_s, self._channel.lost, *until)
 
     async def consume(self, take: Callable[[Delivery], None]) -> None:
-        """Begin to receive.
-
-        Args:
-            take: Called for each delivery, in order.
-
-        Raises:
-            BrokerError: The broker refuses, or the connection is lost.
-        """
+        """Begin to receive: `take` is called for each delivery, in order."""
 
         def take_while_open(delivery: Delivery) -> None:
             if not self._ended:  # a tag of this channel must not be acknowledged on the next one
@@ -77,11 +65,7 @@ class HeartbeatSubscription:
         self._consumer_tag = await self._channel.consume(self._queue, take_while_open)
 
     async def cancel(self) -> None:
-        """Stop to receive; what was received can still be acknowledged.
-
-        Raises:
-            BrokerError: The connection is lost.
-        """
+        """Stop receiving; what was received can still be acknowledged."""
         await self._channel.cancel(self._consumer_tag)
 
     def end(self) -> None:
@@ -89,34 +73,18 @@ class HeartbeatSubscription:
         self._ended = True
 
     def acknowledge(self, last_tag: int) -> None:
-        """Acknowledge all deliveries up to this one; 0 for none.
-
-        Raises:
-            BrokerError: The connection is lost; the broker hands them out again.
-        """
+        """Acknowledge all deliveries up to this one, if any."""
         if last_tag:
             self._channel.acknowledge(last_tag)
 
     def raise_if_lost(self) -> None:
-        """Tell of a loss.
-
-        Raises:
-            BrokerError: Connection, channel or consumer is gone.
-        """
+        """Raise a `BrokerError` if the connection, the channel or the consumer is lost."""
         self._channel.raise_if_lost()
 
 
 @asynccontextmanager
 async def subscribed(settings: Settings) -> AsyncIterator[HeartbeatSubscription]:
-    """Connect, declare what is needed, and close it all at the end.
-
-    Args:
-        settings: The broker, the queue and how old a heartbeat may get.
-
-    Raises:
-        BrokerError: RabbitMQ can't be reached, or refuses a queue.
-        SettingError: The URL is missing or no URL.
-    """
+    """Connect, declare what is needed, and close it all at the end."""
     async with Connection(settings.require_amqp_url(), "jobtrail monitor") as connection:
         await _declare(connection, settings)
         channel = await connection.channel()

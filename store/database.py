@@ -146,14 +146,7 @@ _FORMER_INDEXES = {"extractions": "message_id", "tallies": "hour"}
 
 
 def from_now(delay_s: float) -> Document:
-    """Make the expression of a time by the database's clock.
-
-    Args:
-        delay_s: Seconds from now on.
-
-    Returns:
-        The expression, for pipelines and `$expr`.
-    """
+    """Make the expression, for pipelines and `$expr`, of a time `delay_s` seconds from now by the database's clock."""
     return {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": int(delay_s * 1000)}}
 
 
@@ -161,9 +154,8 @@ def from_now(delay_s: float) -> Document:
 def translated() -> Iterator[None]:
     """Turn the driver's errors into ours.
 
-    Raises:
-        OwnershipLostError: A unique key is taken: someone else stored what was to be stored here.
-        StoreError: Anything else that the database or the way to it made impossible.
+    A unique key that is taken is an `OwnershipLostError`: another process stored what was to be stored here. Anything
+    else is a `StoreError`.
     """
     try:
         yield
@@ -180,13 +172,7 @@ def translated() -> Iterator[None]:
 
 
 class Database:
-    """One MongoDB database of the trail.
-
-    Args:
-        url: The replica set's URL.
-        name: The database's name.
-        timeout_s: How long an operation waits for a usable server before it fails.
-    """
+    """One MongoDB database of the trail. `timeout_s` is how long an operation waits for a usable server."""
 
     def __init__(self, url: str, name: str, *, timeout_s: float = 5.0) -> None:
         driver_locks.mend()
@@ -237,14 +223,7 @@ class Database:
             await self.client.close()
 
     async def ping(self) -> str:
-        """Ask the server for its version.
-
-        Returns:
-            The version, such as `6.0.5`.
-
-        Raises:
-            StoreError: It can't be reached, or is no replica set, without which there are no transactions.
-        """
+        """Ask the server for its version, such as `6.0.5`; one without a replica set is a `StoreError`."""
         with translated():
             hello = await self.client.admin.command("hello")
             if "setName" not in hello:
@@ -268,16 +247,8 @@ class Database:
     ) -> T:
         """Run work in one transaction, majority committed; the driver retries it on passing conflicts.
 
-        Args:
-            work: Called with the session that its operations must use; may be called more than once.
-            session: The session to use; None for one of its own.
-
-        Returns:
-            What the work returned.
-
-        Raises:
-            OwnershipLostError: A unique key was taken.
-            StoreError: The transaction could not be committed, or it is unknown whether it was.
+        `work` gets the session that its operations must use, and may be called more than once. After a `StoreError` it
+        is not known whether the transaction was committed.
         """
         with translated():
             async with nullcontext(session) if session else self.client.start_session() as used:

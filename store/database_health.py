@@ -29,17 +29,7 @@ class DatabaseHealth:
 
 
 async def diagnose(database: Database) -> DatabaseHealth:
-    """Look at the database.
-
-    Args:
-        database: The trail's database.
-
-    Returns:
-        What was found.
-
-    Raises:
-        StoreError: It can't be reached.
-    """
+    """Look at the database."""
     with translated():
         await database.client.admin.command("ping")  # so that connecting does not count as the answer's time
         asked = datetime.now(UTC)

@@ -36,11 +36,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class ExtractorRepository:
-    """What heartbeats tell, stored in `extractors`, `extractor_instances` and `monitors`.
-
-    Args:
-        database: Where.
-    """
+    """What heartbeats tell, stored in `extractors`, `extractor_instances` and `monitors`."""
 
     def __init__(self, database: Database) -> None:
         self._extractors = database.extractors
@@ -48,17 +44,11 @@ class ExtractorRepository:
         self._monitors = database.collection("monitors")
 
     async def record(self, heartbeats: Sequence[Heartbeat], watched_since: datetime = NEVER) -> dict[str, str]:
-        """Store heartbeats; one that is older than what is stored changes nothing.
+        """Store heartbeats, one per instance; one that is older than what is stored changes nothing.
 
-        Args:
-            heartbeats: One per instance, in any order.
-            watched_since: Gaps that began before this time teach no interval: heartbeats may have been missed.
-
-        Returns:
-            Those that the database refused for good: the error by instance id.
-
-        Raises:
-            StoreError: MongoDB can't be reached, or gave up; a part may be stored, repeating it does no harm.
+        Gaps that began before `watched_since` teach no interval: heartbeats may have been missed. Return the error of
+        each instance whose heartbeat the database refused for good. After a `StoreError` some may be stored: repeating
+        does no harm.
         """
         newest: dict[tuple[str, str], Heartbeat] = {}
         for beat in heartbeats:
@@ -72,28 +62,14 @@ class ExtractorRepository:
         return refused | await _write_all(self._instances, instances)
 
     async def list(self) -> Sequence[ExtractorRecord]:
-        """Return every extractor, by name.
-
-        Raises:
-            StoreError: MongoDB can't be reached, or gave up.
-        """
+        """Return every extractor, by name."""
         with translated():
             documents = await self._extractors.find().sort("name", 1).to_list()
         by_name = groupby(documents, key=lambda document: str(document["name"]))
         return [_extractor_from(name, group) for name, group in by_name]
 
     async def latest_versions(self, names: Collection[str]) -> dict[str, str]:
-        """Tell which version of extractors was seen last.
-
-        Args:
-            names: The extractors.
-
-        Returns:
-            The versions by name, of those that were ever seen.
-
-        Raises:
-            StoreError: MongoDB can't be reached, or gave up.
-        """
+        """Return the version of each extractor that was seen last, if it was ever seen."""
         with translated():
             found = self._extractors.find({"name": {"$in": list(names)}}, {"name": 1, "version": 1}).sort(
                 "last_seen", 1
@@ -101,15 +77,7 @@ class ExtractorRepository:
             return {str(document["name"]): str(document["version"]) async for document in found}
 
     async def get(self, name: str) -> ExtractorRecord:
-        """Return one extractor.
-
-        Args:
-            name: Its name, such as `ncsa.wordcount`.
-
-        Raises:
-            NotFoundError: No heartbeat of it was ever seen.
-            StoreError: MongoDB can't be reached, or gave up.
-        """
+        """Return one extractor; it is a `NotFoundError` if no heartbeat of it was ever seen."""
         with translated():
             documents = await self._extractors.find({"name": name}).to_list()
         if not documents:
@@ -117,31 +85,14 @@ class ExtractorRepository:
         return _extractor_from(name, documents)
 
     async def instances(self, extractor: str | None = None) -> Sequence[InstanceRecord]:
-        """Return the instances of one extractor or of all, the latest seen first.
-
-        Args:
-            extractor: The extractor's name; None for all.
-
-        Raises:
-            StoreError: MongoDB can't be reached, or gave up.
-        """
+        """Return the instances of one extractor or of all, the latest seen first."""
         chosen: Document = {} if extractor is None else {"extractor": extractor}
         with translated():
             documents = await self._instances.find(chosen).sort([("last_seen", -1), ("_id", 1)]).to_list()
         return [_instance_from(document) for document in documents]
 
     async def instances_of(self, extractors: Collection[str]) -> Mapping[str, Sequence[InstanceRecord]]:
-        """Return the instances of several extractors, each one's latest seen first.
-
-        Args:
-            extractors: Their names.
-
-        Returns:
-            The instances by extractor; those of one that has none are empty.
-
-        Raises:
-            StoreError: MongoDB can't be reached, or gave up.
-        """
+        """Return the instances of each of these extractors, the latest seen first."""
         found: dict[str, list[InstanceRecord]] = {name: [] for name in extractors}
         with translated():
             wanted = self._instances.find({"extractor": {"$in": list(extractors)}})
@@ -151,34 +102,13 @@ class ExtractorRepository:
         return found
 
     async def watch(self, queue: str) -> MonitorWatch:
-        """Return when a monitor was there to see heartbeats.
-
-        Args:
-            queue: The heartbeat queue.
-
-        Returns:
-            The watch; one that ended at the beginning of time when no monitor ever ran.
-
-        Raises:
-            StoreError: MongoDB can't be reached, or gave up.
-        """
+        """Return when a monitor was there to see heartbeats; if never, the watch ended at the beginning of time."""
         with translated():
             document = await self._monitors.find_one({"_id": queue})
         return _watch_from(document) if document else MonitorWatch(since=NEVER, until=NEVER)
 
     async def note_watch(self, queue: str, now: datetime) -> MonitorWatch:
-        """Note that a monitor is there and that all heartbeats received up to now are stored.
-
-        Args:
-            queue: The heartbeat queue.
-            now: The monitor's clock.
-
-        Returns:
-            The watch so far.
-
-        Raises:
-            StoreError: MongoDB can't be reached, or gave up.
-        """
+        """Note that a monitor is there and has stored all heartbeats up to `now`; return the watch so far."""
         watched_ms = {"$subtract": ["$until", "$since"]}
         short = {"$lt": [watched_ms, SHORTEST_WATCH / timedelta(milliseconds=1)]}
         before = {"$cond": [short, {"$ifNull": ["$before", "$until"]}, "$until"]}

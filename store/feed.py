@@ -117,12 +117,7 @@ class Portion:
 
 
 class Feed:
-    """The changes of one database, in order.
-
-    Args:
-        database: The database.
-        pipeline: Which changes, and what of them.
-    """
+    """The changes of one database, in order. `pipeline` chooses which changes, and what of them."""
 
     def __init__(self, database: AsyncDatabase[Document], pipeline: Sequence[Document]) -> None:
         self._database = database
@@ -135,14 +130,10 @@ class Feed:
         return self._position
 
     async def follow(self) -> AsyncGenerator[Update | Touch | None]:
-        """Follow the changes: from where they were left, else from now on.
+        """Follow the changes from where they were left, else from now on.
 
-        Yields:
-            The changes; and None when it is open, and at times when there is none.
-
-        Raises:
-            FeedLostError: It can't go on from where it was left; the next time it begins at the present.
-            StoreError: The database can't be reached; the next time it goes on from where it was left.
+        It yields None when it is open, and now and then while nothing changes. After a `FeedLostError` it can't go on
+        from where it was left, and begins at the present the next time.
         """
         after = self._position
         try:
@@ -178,30 +169,16 @@ class Feed:
 
 
 class TrailFeed(Feed):
-    """The changes of the trail's database, and the updates of the past.
-
-    Args:
-        database: The trail's database.
-    """
+    """The changes of the trail's database, and the updates of the past."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database.sibling(database.name), _TRAIL_PIPELINE)
         self._extractions = database.extractions
 
     async def read_back(self, after: str, *, job_id: str | None = None, resource_id: str | None = None) -> Portion:
-        """Read the updates that were stored after some moment, oldest first.
+        """Read the updates that were stored after a token's moment, oldest first, `PORTION_COUNT` at most.
 
-        Args:
-            after: The moment's token.
-            job_id: Only those of this job.
-            resource_id: Only those about this resource.
-
-        Returns:
-            The first ones, up to `PORTION_COUNT`; none where there are no more for now.
-
-        Raises:
-            FeedLostError: The oplog has moved on past that moment, or this is no token.
-            StoreError: The database can't be reached.
+        It is a `FeedLostError` where the oplog has moved on past that moment, or the token is not one of ours.
         """
         wanted: Document = {"operationType": "insert"}
         for field, value in (("job_id", job_id), ("file_id", resource_id)):
@@ -228,14 +205,7 @@ class TrailFeed(Feed):
 
 
 def console_feeds(console: Console) -> Sequence[Feed]:
-    """Make the feeds of what datasets are about, in the console's and the analyzer's databases.
-
-    Args:
-        console: Their collections.
-
-    Returns:
-        The feeds; their positions have nothing to do with each other's.
-    """
+    """Make the feeds of the console's and the analyzer's databases; their positions are independent."""
     return [
         Feed(console.histories.database, _CONSOLE_PIPELINE),
         Feed(console.batch_jobs.database, _ANALYZER_PIPELINE),
@@ -283,12 +253,7 @@ def _time_of(token: str) -> Timestamp:
 
 @contextmanager
 def _lost_or_translated() -> Iterator[None]:
-    """Turn the driver's errors into ours.
-
-    Raises:
-        FeedLostError: MongoDB can't go on from the moment that it was asked for.
-        StoreError: Anything else.
-    """
+    """Turn the driver's errors into ours: a `FeedLostError` where MongoDB can't go on from the requested moment."""
     with translated():
         try:
             yield

@@ -11,27 +11,13 @@ _BYTES = 32
 
 
 class KeyRepository:
-    """The keys, in the collection `keys`.
-
-    Args:
-        database: The trail's database.
-    """
+    """The keys, in the collection `keys`."""
 
     def __init__(self, database: Database) -> None:
         self._keys = database.collection("keys")
 
     async def get(self, name: str) -> bytes:
-        """Read a key, and make it if there is none.
-
-        Args:
-            name: What it is for.
-
-        Returns:
-            The key, the same one for all processes.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read the key for a purpose, the same one for all processes; make it if there is none yet."""
         try:
             return await self._get(name)
         except OwnershipLostError:

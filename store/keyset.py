@@ -49,24 +49,10 @@ async def read_page(
     stages: Sequence[Document] = (),
     time_limit_s: float | None = None,
 ) -> Page[Document]:
-    """Read one page of documents.
+    """Read one page of documents: those behind `cursor`, the `next` of the page before.
 
-    Args:
-        collection: Where.
-        query: Which documents.
-        order: In which order.
-        limit: Documents per page.
-        cursor: The `next` of the page before.
-        stages: What is to be done with the documents of the page, as stages of an aggregation.
-        time_limit_s: Seconds that the database may look for the page.
-
-    Returns:
-        The page.
-
-    Raises:
-        SettingError: The cursor is none of ours.
-        TooBroadError: The time was up.
-        StoreError: The database can't be reached.
+    `stages` are run on the documents of the page only. A cursor that is not one of ours is a `SettingError`; a search
+    that takes longer than `time_limit_s` seconds a `TooBroadError`.
     """
     behind = [] if cursor is None else _behind(order, *_read_cursor(cursor))
     pipeline: list[Document] = [
@@ -83,28 +69,13 @@ async def read_page(
 
 
 def cursor_behind(order: SortOrder, row: Mapping[str, object]) -> str:
-    """Make the cursor of the page that begins behind a row.
-
-    Args:
-        order: The order of the list.
-        row: The row, or its `_id` and the field of the order.
-
-    Returns:
-        The cursor.
-    """
+    """Make the cursor of the page that begins behind a row, of which `_id` and the field of the order are needed."""
     return base64.urlsafe_b64encode(bson.encode({"at": [row.get(order.field), row["_id"]]})).decode().rstrip("=")
 
 
 @contextmanager
 def within(time_limit_s: float | None) -> Iterator[None]:
-    """Tell what to do where the database gave up because a search took too long.
-
-    Args:
-        time_limit_s: The seconds it had.
-
-    Raises:
-        TooBroadError: The time was up.
-    """
+    """Turn the database's giving up after `time_limit_s` seconds into a `TooBroadError` that says what to do."""
     try:
         yield
     except ExecutionTimeout as error:

@@ -15,11 +15,7 @@ from jobtrail.store.database import REFUSALS
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Tell a document that the database will never take from other errors; to be used within a transaction's work.
-
-    Raises:
-        DecodeError: There is such a document among those that were to be written.
-    """
+    """Raise a `DecodeError` for a document that the database will never take; for use within a transaction's work."""
     try:
         yield
     except (BSONError, DocumentTooLarge, OverflowError, UnicodeError) as error:

@@ -25,14 +25,7 @@ _LONGEST_STREAM = 200
 
 
 class CopyMaker:
-    """Makes copies of the messages of one stream.
-
-    Args:
-        stream: The stream.
-        to: The queue that they go to.
-        extractors: Whose updates are copied; empty for all of them.
-        max_body_bytes: The largest body that is read in order to know whose update it is.
-    """
+    """Makes copies of the messages of one stream for the queue `to`: those of some extractors, or of all."""
 
     def __init__(self, stream: str, to: str, extractors: AbstractSet[str], max_body_bytes: int) -> None:
         self._stream = stream
@@ -41,15 +34,9 @@ class CopyMaker:
         self._max_body_bytes = max_body_bytes
 
     def copy(self, received: Received, epoch: int) -> Message | None:
-        """Make the copy of a message.
+        """Make the copy of a message, with all properties but those that name or route the original, or let it expire.
 
-        Args:
-            received: The message.
-            epoch: The epoch of its offset.
-
-        Returns:
-            The copy, with all properties but those that name or route the original, or let it expire; None where it is
-            of another extractor, or of none that can be told.
+        None where it is another extractor's, or it can't be told whose.
         """
         if self._extractors and self._extractor_of(received.delivery.body) not in self._extractors:
             return None
@@ -77,21 +64,11 @@ class CopyMaker:
 
 
 def copy_id(stream: str, epoch: int, offset: int) -> str:
-    """Make the message id of a copy: the same one for each copy of the same message, and for no other one.
-
-    Args:
-        stream: The stream.
-        epoch: The epoch; only later ones than the first are told.
-        offset: The message's offset.
-    """
+    """Make the message id of a copy: the same one for each copy of the same message, and for no other one."""
     name = stream.encode()[-_LONGEST_STREAM:].decode(errors="ignore")  # partitions differ at the end
     return f"{name}/{offset}" if epoch == 1 else f"{name}~{epoch}/{offset}"
 
 
 def plain_properties(message_id: str) -> bytes:
-    """Make the properties of a copy that can't have those of its original.
-
-    Args:
-        message_id: The copy's message id.
-    """
+    """Make the properties of a copy that can't have those of its original."""
     return changed(_NO_PROPERTIES, message_id=message_id, delivery_mode=_PERSISTENT)

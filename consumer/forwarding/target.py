@@ -24,14 +24,9 @@ _AGAIN_S = 1.0
 
 
 class Target:
-    """Sends copies to one queue, each until it is confirmed.
+    """Sends copies to one queue, each until it is confirmed. The queue is never declared, only looked for.
 
-    Args:
-        amqp_url: The broker.
-        queue: The queue; it is never declared, only asked about.
-        name: What the broker's management pages call the connection.
-        stop: Ends the waits for a broker, or a queue, that takes no messages for now.
-        tell: Told what is waited for, and when that is over.
+    `stop` ends the waits for a broker or a queue that takes no messages for now; `tell` gets what is waited for.
     """
 
     def __init__(self, amqp_url: str, queue: str, name: str, stop: asyncio.Event, tell: Callable[[str], None]) -> None:
@@ -43,12 +38,7 @@ class Target:
         self._sender = BulkSender(amqp_url, name)
 
     async def open(self) -> None:
-        """Connect, and look for the queue.
-
-        Raises:
-            NotFoundError: There is no such queue.
-            BrokerError: The broker can't be reached or refuses.
-        """
+        """Connect, and look for the queue."""
         await self._sender.open()
         channel = await self._sender.connection.channel()
         try:
@@ -61,17 +51,9 @@ class Target:
         await self._sender.close()
 
     async def send(self, messages: Sequence[Message]) -> bool:
-        """Send messages. One that the broker would not have with its properties goes without them.
+        """Send messages in order; one that the broker would not take with its properties goes without them.
 
-        Args:
-            messages: The messages, in order.
-
-        Returns:
-            Whether all were confirmed; false when it was time to leave.
-
-        Raises:
-            BrokerError: The connection is lost, the queue is gone, or the broker did not answer in time. Some may have
-                arrived.
+        Return whether all were confirmed: False if it was time to stop. After an error some may have arrived.
         """
         try:
             return await self._send_all(messages)
@@ -104,8 +86,7 @@ class Target:
     async def _send_once(self, messages: Sequence[Message]) -> set[int] | None:
         """Send, and wait for the confirms: some seconds, or as long as the broker takes no messages.
 
-        Returns:
-            The places of those that were refused; None when it was time to leave.
+        Return the places of those that were refused; None if it was time to stop.
         """
         connection = self._sender.connection
         while connection.blocked and not self._stop.is_set():

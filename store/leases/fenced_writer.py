@@ -20,9 +20,6 @@ class FencedWriter:
 
     A predecessor that was killed may have left a transaction open, and MongoDB would keep its locks for a minute; one
     that only seems dead may still be writing. Taking over ends its session either way.
-
-    Args:
-        database: The trail's database.
     """
 
     def __init__(self, database: Database) -> None:
@@ -31,14 +28,7 @@ class FencedWriter:
         self._one_at_a_time = asyncio.Lock()  # a session carries one transaction
 
     async def take_over(self, purpose: str) -> None:
-        """Become the one that writes for a purpose.
-
-        Args:
-            purpose: What is written, the same for all processes that do it.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Become the one that writes for a purpose, which is the same for all processes that do it."""
         with translated():
             while not await self._replace(purpose):
                 pass

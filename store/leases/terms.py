@@ -8,18 +8,7 @@ from jobtrail.store.database import Database, translated
 
 
 async def next_term(database: Database, purpose: str) -> int:
-    """Begin a term.
-
-    Args:
-        database: The trail's database.
-        purpose: What is done, the same for all who do it.
-
-    Returns:
-        Its number, greater than those of all terms before.
-
-    Raises:
-        StoreError: The database can't be reached.
-    """
+    """Begin a term for a purpose; return its number, greater than those of all terms before."""
     with translated():
         document: Any = await database.collection("positions").find_one_and_update(
             {"_id": purpose}, {"$inc": {"term": 1}}, upsert=True, return_document=ReturnDocument.AFTER

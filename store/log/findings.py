@@ -25,15 +25,7 @@ _KEPT_IN = ("extractions", "duplicates", "stream_holes", "dead_letters", "dead_l
 
 
 async def find_in_stream(database: Database, tally: HourlyCount) -> StreamFindings:
-    """Look for each number of a stream's hour.
-
-    Args:
-        database: The trail's database.
-        tally: The stream, and the hour's numbers.
-
-    Returns:
-        The numbers that are not found exactly once.
-    """
+    """Look for each number of a stream's hour, and return those that are not found exactly once."""
     collections = [database.collection(name) for name in _KEPT_IN]
     found = StreamFindings()
     # One moment for all collections: else a letter that moves from one to another meanwhile is seen in both or in none.
@@ -47,15 +39,7 @@ async def find_in_stream(database: Database, tally: HourlyCount) -> StreamFindin
 
 
 async def find_in_queue(database: Database, tally: HourlyCount) -> QueueFindings:
-    """Count the documents that have the numbers of a queue's hour.
-
-    Args:
-        database: The trail's database.
-        tally: The queue, and the hour's numbers.
-
-    Returns:
-        The counts.
-    """
+    """Count the documents that have the numbers of a queue's hour."""
     numbers = {"$gte": tally.first_seq, "$lte": tally.last_seq}
     taken: Document = {"queue": tally.queue, "seq": numbers}
     refused: Document = {"origin": tally.queue, "origin_seq": numbers}

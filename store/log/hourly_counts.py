@@ -16,17 +16,10 @@ _COUNTS = ("handed_out", "stored", "duplicates", "dead_lettered", "unused")
 def counted(
     counts: Document | None, queue: str, numbers: range, *, at: datetime, stored: StoredBatch
 ) -> tuple[Document, Document | None]:
-    """Count a batch in the hour in which its last message was received.
+    """Count a batch in the hour in which its last message was received, at `at`.
 
-    Args:
-        counts: The counts of the hour so far; None where there are none.
-        queue: The queue or stream.
-        numbers: The messages' numbers in its order of arrival.
-        at: When the last one was received.
-        stored: What became of them.
-
-    Returns:
-        The hour's counts with the batch, and `counts` where they are those of an hour that has ended.
+    `numbers` are the messages' numbers in the order of arrival. Return the hour's counts with the batch, and `counts`
+    if they are those of an hour that has ended.
     """
     hour = _hour_of(at)
     now: Document = {
@@ -46,13 +39,7 @@ def counted(
 
 
 async def keep(database: Database, counts: Document, session: AsyncClientSession) -> None:
-    """Keep the counts of an hour.
-
-    Args:
-        database: The trail's database.
-        counts: The counts, added to those of the same hour that are kept already.
-        session: The transaction's session.
-    """
+    """Add the counts of an hour to those of the same hour that are kept already."""
     hour: datetime = counts["hour"]  # type: ignore[assignment]
     await database.collection("tallies").update_one(
         {"_id": f"{counts['queue']}/{hour:%Y-%m-%dT%H}"},
@@ -67,25 +54,14 @@ async def keep(database: Database, counts: Document, session: AsyncClientSession
 
 
 class TallyRepository:
-    """The tallies, in the collection `tallies`; those of a stream's latest hour are in its position.
-
-    Args:
-        database: The trail's database.
-    """
+    """The counts of each hour, in the collection `tallies`; those of a stream's latest hour are in its position."""
 
     def __init__(self, database: Database) -> None:
         self._tallies = database.collection("tallies")
         self._positions = database.collection("positions")
 
     async def since(self, moment: datetime) -> Sequence[HourlyCount]:
-        """Read the tallies of the hours that end after a moment.
-
-        Args:
-            moment: The moment.
-
-        Returns:
-            The tallies, by queue, then by hour.
-        """
+        """Read the counts of the hours that end after a moment, by queue, then by hour."""
         begin = _hour_of(moment)
         # The latest hours first: one that is moved meanwhile is then read twice, and not passed over.
         tallies = {_key(tally): tally for tally in await self._latest() if tally.hour >= begin}
@@ -96,14 +72,7 @@ class TallyRepository:
         return [tallies[key] for key in sorted(tallies)]
 
     async def last_before(self, moment: datetime) -> Mapping[str, HourlyCount]:
-        """Read the last tally of each queue before those of `since`.
-
-        Args:
-            moment: The moment.
-
-        Returns:
-            The tallies, by queue.
-        """
+        """Read the last counts of each queue before those of `since`."""
         latest: list[Document] = [
             {"$match": {"hour": {"$lt": _hour_of(moment)}}},
             {"$sort": {"hour": -1}},

@@ -18,42 +18,20 @@ _OPEN: Document = {"acknowledged_at": None}
 
 
 class IncidentRepository:
-    """The incidents, in the collection `incidents`.
-
-    Args:
-        database: The trail's database.
-    """
+    """The incidents, in the collection `incidents`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._incidents = database.collection("incidents")
 
     async def add(self, incident: Incident, session: AsyncClientSession, outbox: Sequence[OutboxEntry] = ()) -> None:
-        """Keep an incident, within a transaction.
-
-        Args:
-            incident: The incident.
-            session: The transaction's session.
-            outbox: The messages that tell of it, as `models.notifications.slack_entries` makes them.
-        """
+        """Keep an incident within a transaction, with the messages that report it."""
         await self._incidents.insert_one(_document(incident), session=session)
         if outbox:
             await self._database.outbox.insert_many([entry_document(entry) for entry in outbox], session=session)
 
     async def list(self, *, limit: int, cursor: str | None = None, open_only: bool = False) -> Page[Incident]:
-        """Read one page of incidents, the latest first.
-
-        Args:
-            limit: Incidents per page.
-            cursor: The `next` of the page before.
-            open_only: Only those that nobody has acknowledged.
-
-        Returns:
-            The page.
-
-        Raises:
-            SettingError: The cursor is none of ours.
-        """
+        """Read one page of incidents, the latest first: all, or those that are not acknowledged."""
         query = _OPEN if open_only else {}
         page = await read_page(self._incidents, query, _LATEST_FIRST, limit=limit, cursor=cursor)
         return Page(rows=[_incident(document) for document in page.rows], next=page.next)
@@ -64,18 +42,7 @@ class IncidentRepository:
             return await self._incidents.count_documents(_OPEN)
 
     async def acknowledge(self, incident_id: str, who: str) -> Incident:
-        """Note that somebody knows of an incident; who did first stays.
-
-        Args:
-            incident_id: Its id.
-            who: Who knows of it.
-
-        Returns:
-            The incident as it is now.
-
-        Raises:
-            NotFoundError: There is no such incident.
-        """
+        """Note who knows of an incident; the first one stays. Return the incident as it is now."""
         noted = {"$set": {"acknowledged_at": datetime.now(UTC), "acknowledged_by": who}}
         with translated():
             await self._incidents.update_one({"_id": incident_id, **_OPEN}, noted)

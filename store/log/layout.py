@@ -27,22 +27,13 @@ class Layout:
 
 
 class LayoutRepository:
-    """Reads and sets the layout.
-
-    Args:
-        database: The trail's database.
-    """
+    """Reads and sets the layout."""
 
     def __init__(self, database: Database) -> None:
         self._positions = database.collection("positions")
 
     async def set(self, stream: str, partitions: int) -> None:
-        """Take note of where updates are sent now; the latest process to start knows best.
-
-        Args:
-            stream: The streams' common name.
-            partitions: How many there are.
-        """
+        """Take note of the streams that updates are sent to now; the latest process to start knows best."""
         now: dict[str, object] = {"stream": stream, "partitions": partitions}
         with translated():
             await self._positions.update_one({"_id": _ID}, {"$setOnInsert": now | {"former": []}}, upsert=True)
@@ -66,11 +57,7 @@ class LayoutRepository:
         return Layout(present=present, known=known, before=_before(layout, gone) if layout else {})
 
     async def progress(self, names: Sequence[str]) -> Mapping[str, tuple[datetime | None, int]]:
-        """Tell up to when each stream's owner had stored all that it held, None for never, and up to which offset.
-
-        Args:
-            names: The streams.
-        """
+        """Tell up to when each stream's owner had stored all that it held, None for never, and up to which offset."""
         ids = [f"stream {name}" for name in names]
         fields = {"stream": 1, "caught_up_at": 1, "offset": 1}
         with translated():

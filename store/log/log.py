@@ -30,10 +30,7 @@ from jobtrail.store.refusals import refusals
 class StreamPosition:
     """How far one reader has read one stream. Whoever moves it must name the position that it began from.
 
-    Args:
-        database: The trail's database.
-        reader_id: The reader and the stream, the same for all processes that read it for this purpose.
-        stream: The stream.
+    `reader_id` is the same for all processes that read the stream for the same purpose.
     """
 
     def __init__(self, database: Database, reader_id: str, stream: str) -> None:
@@ -50,19 +47,11 @@ class StreamPosition:
         await self._writer.close()
 
     async def take_over(self) -> None:
-        """Become the one that moves the position: a transaction that a predecessor left open is ended.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Become the one that moves the position: a transaction that a predecessor left open is ended."""
         await self._writer.take_over(self._id)
 
     async def position(self) -> Position:
-        """Read the position; a stream that is new gets one.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Read the position; a stream that is new gets one."""
         new = {"stream": self._stream, "epoch": 1, "first_offset": 0, "first_seq": 1, "offset": -1}
         with translated():
             document: Mapping[str, Any] | None = await self._positions.find_one_and_update(
@@ -80,15 +69,7 @@ class StreamPosition:
     ) -> None:
         """Go on behind some messages, or at another place of the stream; then an incident says why.
 
-        Args:
-            position: The position that was read, or moved to last.
-            to: The new one.
-            incident: What happened to the stream; None where nothing did.
-            outbox: The messages that tell of it.
-
-        Raises:
-            OwnershipLostError: The position is another one by now.
-            StoreError: The database can't be reached.
+        The messages of `outbox` report it. If the position is another one by now, it is an `OwnershipLostError`.
         """
 
         async def attempt(session: AsyncClientSession) -> None:
@@ -123,31 +104,16 @@ class StreamPosition:
 
 
 class Log(StreamPosition):
-    """The position up to which a stream's updates are stored, and what is stored with it.
-
-    Args:
-        database: The trail's database.
-        stream: The stream.
-    """
+    """The position up to which a stream's updates are stored, and what is stored with it."""
 
     def __init__(self, database: Database, stream: str) -> None:
         super().__init__(database, f"stream {stream}", stream)
 
     async def append(self, position: Position, entries: Sequence[Entry], last: Position) -> StoredBatch:
-        """Store the messages that follow a position, and the position behind them, in one transaction.
+        """Store the messages that follow a position, and the position `last` behind them, in one transaction.
 
-        Args:
-            position: The position that was read, or stored last.
-            entries: The messages, in order.
-            last: The position behind them.
-
-        Returns:
-            What became of them.
-
-        Raises:
-            OwnershipLostError: The stream's position is another one by now.
-            DecodeError: A document can't be stored, whatever one tries.
-            StoreError: The database can't be reached or refused; `position` tells whether the batch was stored.
+        If the position is another one by now, it is an `OwnershipLostError`; a document that can't be stored, whatever
+        one tries, is a `DecodeError`. After a `StoreError`, `position` tells whether the batch was stored.
         """
 
         async def attempt(session: AsyncClientSession) -> tuple[StoredBatch, Document]:
@@ -176,14 +142,7 @@ class Log(StreamPosition):
             await self._positions.update_one({"_id": self._id}, {"$set": {"gone": True}})
 
     async def is_stored(self, entry: Entry) -> bool:
-        """Tell whether a message is the one that was stored with its number.
-
-        Args:
-            entry: The message that the stream has now.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Tell whether a message that the stream has now is the one that was stored with its number."""
         at: Document = {"queue": self._stream, "seq": entry.seq}
         with translated():
             event = await self._database.extractions.find_one(at)

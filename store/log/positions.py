@@ -11,9 +11,7 @@ from jobtrail.store.log.log import position_from
 async def read_positions(database: Database, reader: str = "stream") -> Sequence[Position]:
     """Read a reader's positions in all streams that it ever read, by name.
 
-    Args:
-        database: The trail's database.
-        reader: What the positions' ids begin with: `forward NAME`, or `stream` for the consumer's.
+    Their ids begin with `reader`: `forward NAME`, or `stream` for the consumer's.
     """
     with translated():
         found = database.collection("positions").find({"_id": {"$regex": f"^{reader} "}}).sort("_id", 1)

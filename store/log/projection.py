@@ -13,16 +13,7 @@ from jobtrail.store.jobs.documents import job_document, job_from
 async def read_jobs(
     database: Database, ids: Collection[str | None], session: AsyncClientSession
 ) -> dict[str, JobState]:
-    """Read the jobs that a batch of updates is about.
-
-    Args:
-        database: The trail's database.
-        ids: The updates' job ids; None, of an update that names no job, is passed over.
-        session: The transaction's session.
-
-    Returns:
-        Those that exist, by id.
-    """
+    """Read the jobs that a batch of updates is about: those that exist, by id. None is passed over."""
     wanted = [job_id for job_id in ids if job_id is not None]
     if not wanted:
         return {}
@@ -33,14 +24,7 @@ async def read_jobs(
 async def write_events_and_jobs(
     database: Database, events: Sequence[Document], jobs: Mapping[str, JobState], session: AsyncClientSession
 ) -> None:
-    """Write new events, and the jobs as they are after them.
-
-    Args:
-        database: The trail's database.
-        events: The events' documents.
-        jobs: The jobs that they changed, by id.
-        session: The transaction's session.
-    """
+    """Write new events, and the jobs as they are after them."""
     if events:
         await database.extractions.insert_many(events, session=session)
     if jobs:

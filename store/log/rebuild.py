@@ -46,12 +46,7 @@ class RebuildResult:
 
 
 class Rebuild:
-    """Computes every job anew from its events.
-
-    Args:
-        database: The trail's database.
-        on_progress: Told how far it is.
-    """
+    """Computes every job anew from its events."""
 
     def __init__(self, database: Database, on_progress: Progress = lambda _events: None) -> None:
         self._database = database
@@ -60,14 +55,7 @@ class Rebuild:
         self._jobs = 0
 
     async def verify(self) -> AsyncIterator[Difference]:
-        """Compare every job with what its events say.
-
-        Yields:
-            The differences; none if all is well.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Compare every job with what its events say, and yield the differences."""
         async for job_id in self._suspects():
             difference = await self._database.transact(partial(self._compare, job_id))
             if difference is not None:
@@ -76,11 +64,7 @@ class Rebuild:
     async def rebuild(self) -> RebuildResult:
         """Write every job anew that differs from what its events say, and remove jobs without events.
 
-        Returns:
-            What was found and done.
-
-        Raises:
-            StoreError: The database can't be reached; what was done so far stays, and a further run goes on.
+        After an error, what was done so far stays; a further run goes on.
         """
         changed = removed = 0
         async for job_id in self._suspects():

@@ -38,14 +38,7 @@ class Repeats:
     async def find(
         cls, database: Database, entries: Sequence[Entry], bridges: Mapping[str, int], session: AsyncClientSession
     ) -> "Repeats":
-        """Look for equal updates on record.
-
-        Args:
-            database: The trail's database.
-            entries: A batch.
-            bridges: The latest term of each bridge of which a copy was seen before the batch.
-            session: The transaction's session.
-        """
+        """Look for equal updates on record. `bridges` are the latest terms of bridges before the batch."""
         seen = dict(bridges)
         suspects = []
         for entry in entries:

@@ -57,14 +57,7 @@ class Prepared:
 async def prepare(
     database: Database, position: Position, entries: Sequence[Entry], session: AsyncClientSession
 ) -> Prepared:
-    """Find out what becomes of a batch, reading only.
-
-    Args:
-        database: The trail's database.
-        position: The position before it.
-        entries: Its messages.
-        session: The transaction's session.
-    """
+    """Find out what becomes of a batch behind a position, reading only."""
     known = await _known_messages(database, entries, session)
     jobs = await read_jobs(database, {entry.update.job_id for entry in entries if entry.update}, session)
     repeats = await Repeats.find(database, entries, position.bridges, session)
