@@ -11,7 +11,7 @@ from jobtrail.models.redaction import redact
 CONNECT_TIMEOUT_S = 10.0
 """Seconds that opening a connection, or one answer of the broker, may take."""
 HEARTBEAT_S = 10
-"""Seconds within which broker and client hear of each other; without that a lost peer is not noticed."""
+"""Seconds between heartbeats of broker and client, without which a lost peer is not noticed."""
 _TCP_OPTIONS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
 """A peer whose machine is gone is noticed after some 15 s: idle, or (in milliseconds) with unacknowledged data."""
 _EXAMPLE = "amqp://user:password@host:5672/vhost"
@@ -29,7 +29,7 @@ def broker_urls(amqp_url: str) -> Sequence[str]:
     for part in _SEVERAL_URLS.split(amqp_url.strip().rstrip(",")):
         match = _HOSTS.fullmatch(part)
         if match is None:
-            raise SettingError(f"the broker's URL is wrong: it must look like {_EXAMPLE}")
+            raise SettingError(f"invalid broker URL: it must look like {_EXAMPLE}")
         urls += [f"{match['head']}{host}{match['tail']}" for host in re.split(r"[,\s]+", match["hosts"]) if host]
     return urls
 
@@ -50,7 +50,7 @@ def _parameters(url: str, name: str) -> pika.URLParameters:
     try:
         parameters = pika.URLParameters(url)
     except (ValueError, TypeError, AttributeError) as error:
-        raise SettingError(f"the broker's URL is wrong: {redact(str(error))}") from error
+        raise SettingError(f"invalid broker URL: {redact(str(error))}") from error
     parameters.client_properties = {"connection_name": name}
     parameters.socket_timeout = CONNECT_TIMEOUT_S
     parameters.stack_timeout = CONNECT_TIMEOUT_S

@@ -178,7 +178,7 @@ class Channel:
         raise BrokerError("RabbitMQ: the channel was closed")
 
     def on_lost(self, tell: Callable[[], None]) -> None:
-        """Let somebody know as soon as `lost` is set."""
+        """Have `tell` called as soon as `lost` is set."""
         self._tell = tell
 
     def end(self, reason: BaseException) -> None:

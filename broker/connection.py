@@ -81,9 +81,9 @@ class Connection:
 
     @property
     def server(self) -> tuple[str, str]:
-        """The broker's product and version, as it tells them; question marks while it is not connected."""
-        told = (self._connection and self._connection.server_properties) or {}
-        return str(told.get("product", "?")), str(told.get("version", "?"))
+        """The broker's product and version, as it reports them; question marks while it is not connected."""
+        known = (self._connection and self._connection.server_properties) or {}
+        return str(known.get("product", "?")), str(known.get("version", "?"))
 
     async def channel(self) -> Channel:
         """Open a channel."""

@@ -41,7 +41,7 @@ _PLAIN: dict[type[BaseException], str] = {
     IncompatibleProtocolError: "what listens there does not speak AMQP 0-9-1",
     AMQPConnectorStackTimeout: f"no answer within {CONNECT_TIMEOUT_S:g} s",
     AMQPHeartbeatTimeout: "no heartbeat from it any more",
-    ConnectionBlockedTimeout: "it takes no messages for now: its memory or its disk is short",
+    ConnectionBlockedTimeout: "it accepts no messages for now: it is short of memory or disk",
 }
 
 
@@ -76,7 +76,7 @@ def _translated(error: BaseException, amqp_url: str) -> JobTrailError:
             return BusyError(words)
         return BrokerError(f"the broker closed the channel: {words}")
     if isinstance(error, NackError):
-        return BrokerError("the broker refused a message; its queue is full, or only just being made")
+        return BrokerError("the broker refused a message; its queue is full, or is just being created")
     return BrokerError(f"RabbitMQ at {broker_address(amqp_url)} cannot be reached: {plain_words(error)}")
 
 

@@ -157,7 +157,7 @@ def _value(value: object) -> bytes:
     for kind, write in _WRITERS.items():
         if isinstance(value, kind):
             return write(value)
-    raise TypeError(f"AMQP knows no {type(value).__name__}")
+    raise TypeError(f"AMQP has no type for {type(value).__name__}")
 
 
 def _write_int(value: int) -> bytes:

@@ -1,4 +1,4 @@
-"""pika's connection for asyncio, but for what it makes of properties: they stay bytes until somebody asks.
+"""pika's connection for asyncio, but for what it makes of properties: they stay bytes until they are read.
 
 pika decodes the properties of each message while it reads, and a value that it does not know, or a time beyond its
 calendar, costs the connection; the broker delivers that message again, and so for ever. What is read here is any bytes.

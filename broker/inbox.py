@@ -1,4 +1,4 @@
-"""What the broker has handed out and nobody has taken yet, bounded by its bytes."""
+"""What the broker has delivered and the service has not taken yet, bounded by its bytes."""
 
 import asyncio
 from collections import deque

@@ -1,7 +1,7 @@
 """A worker's connection to RabbitMQ with one channel, run by a thread: a worker has no event loop to lend.
 
-pika alone takes up to half a minute until it misses a broker, and does not miss one that no longer hears us. So the
-broker is asked something every few seconds.
+pika alone takes up to half a minute to notice that a broker is gone, and does not notice one that no longer receives
+what we send. So the link asks the broker something every few seconds.
 """
 
 import itertools
@@ -139,7 +139,7 @@ class Link:
         connection.ioloop.stop()
 
     def _lost(self, reason: BaseException) -> None:
-        """Tell of a loss, once: what follows from it, and what we close ourselves, is none."""
+        """Report a loss, once: neither what follows from it nor what we close ourselves."""
         self._channel = None
         if not self._closing:
             self._closing = True
@@ -151,8 +151,8 @@ class Link:
     def _look(self) -> None:
         """Notice a broker that does not answer.
 
-        One that has blocked us reads nothing, so it can't; but its AMQP heartbeats must come. A worker that let nobody
-        else run for a while finds the answers when it looks again: between two looks the socket is always read.
+        One that has blocked us reads nothing, so it can't; but its AMQP heartbeats must come. After a worker kept
+        the interpreter busy, the answers are found at the next look: between two looks the socket is always read.
         """
         connection = self._connection
         if connection is None or connection.is_closed:

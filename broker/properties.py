@@ -1,6 +1,6 @@
 """AMQP properties as they are on the wire: read, and changed in places, while every other byte stays as it is.
 
-A driver decodes properties and encodes them anew, and what comes out is not what went in: the types of numbers change,
+A driver decodes properties and encodes them again, and what comes out is not what went in: the types of numbers change,
 and a type that it does not know costs the connection. A dead letter has to stay what it is, whatever that is.
 
 Source: AMQP 0-9-1, 4.2.6.
@@ -56,7 +56,7 @@ _OFFSET = struct.Struct(">q")
 
 
 def decode(raw: bytes) -> pika.BasicProperties:
-    """Read the flags and values of a content header; empty bytes are no properties.
+    """Read the flags and values of a content header; empty bytes mean none.
 
     Texts that are not UTF-8 are escaped, or stay bytes where they are values of headers; `timestamp` is in seconds, and
     a time in headers that is beyond all calendars is a number too. What makes no sense is left out.

@@ -20,7 +20,7 @@ KEPT_S = 5.0
 KEPT_QUEUES = 1000
 _ANSWER_TIMEOUT_S = 1.5
 _CLOSE_TIMEOUT_S = 0.5
-"""Seconds; both together are the most that anybody waits."""
+"""Seconds; both together bound every wait."""
 _LONGEST_NAME = 255
 """Bytes that AMQP allows."""
 
@@ -35,7 +35,7 @@ class QueueDepth:
     consumers: int | None = None
     """Workers that take from it, or would; None where that is not known. Those who read a stream are not counted."""
     missing: bool = False
-    """There is no such queue."""
+    """The queue does not exist."""
     problem: str | None = None
     """Why nothing is known."""
 

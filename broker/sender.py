@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _OVER_A_MESSAGE = frozenset({311, 406, 501, 502, 505, 541})
 """The broker's codes for a message, or a frame, that it can't take; the last one is its own failure over it."""
-_BLOCKED = "RabbitMQ takes no messages for now: its memory or its disk is short"
+_BLOCKED = "RabbitMQ accepts no messages for now: it is short of memory or disk"
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class BulkSender:
         with self._told():
             await channel.ask(publish, timeout_s)
         if self._confirms.returned:
-            raise BrokerError("RabbitMQ: the queue that a message was to go to is gone")
+            raise BrokerError("RabbitMQ: the queue of a message does not exist any more")
         return self._confirms.refused
 
     async def purge(self, queue: str) -> None:

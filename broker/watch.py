@@ -1,4 +1,4 @@
-"""Notices a broker that is gone although nobody was told: frozen, cut off, or reachable in one direction only."""
+"""Notices a broker that is gone without a word: frozen, cut off, or reachable in one direction only."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Copies the updates of a queue into the stream: the reply queue of before, or a Clowder's own.
 
-Copied, and confirmed; then acknowledged. So none is lost. A queue does not tell which acknowledgements arrived, so what
-is handed out again may have been copied before: each copy tells whether it was handed out again, and by which of the
+Copied, and confirmed; then acknowledged. So none is lost. A queue does not say which acknowledgements arrived, so what
+is redelivered may have been copied before: each copy says whether it was redelivered, and by which of the
 queue's bridges, one after another, it was copied. The consumer marks what may be a repetition (`store.log.repeats`).
 """
 
@@ -134,7 +134,7 @@ class Bridge:
         return Message(routing_key=self._stream_of(delivery.body), body=delivery.body, properties=properties)
 
     def _stream_of(self, body: bytes) -> str:
-        """Choose the stream by the job, or where there is none by extractor and resource."""
+        """Choose the stream by the job, or for an update without a job by extractor and resource."""
         settings = self._settings
         if settings.reply_partitions == 1:
             return settings.reply_stream

@@ -1,4 +1,4 @@
-"""The headers by which a bridge tells of each copy where it comes from, and whether it may be a second one."""
+"""The headers by which a bridge marks each copy: where it comes from, and whether it may be a repetition."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ def mark_headers(mark: BridgeMark) -> Mapping[str, object]:
 
 
 def read_mark(headers: Mapping[str, object]) -> BridgeMark | None:
-    """Read a mark; None where there is none."""
+    """Read a mark, if there is one."""
     queue, term = text_header(headers, QUEUE_HEADER), headers.get(TERM_HEADER)
     if queue is None or not isinstance(term, int) or not 0 <= term <= MAX_INT64:
         return None

@@ -22,7 +22,7 @@ _MARGIN = timedelta(seconds=1)
 _POLL_S = 0.1
 _LOOK_EVERY_S = 1.0
 _MAX_WAIT_S = 30.0
-"""Seconds without any progress there after which a batch goes on all the same: a stream that nobody reads must not stop
+"""Seconds without any progress there after which a batch goes on all the same: a stream that is not read must not stop
 the others."""
 
 
@@ -47,7 +47,7 @@ class Order:
         return self._layout.present
 
     async def refresh(self) -> None:
-        """Read the layout anew."""
+        """Read the layout again."""
         self._layout = await self._repository.read()
         if self._layout.before:
             self._ahead = await self._repository.now() - datetime.now(UTC)

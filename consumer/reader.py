@@ -112,7 +112,7 @@ class StreamReader:
     def _on_delivery(self, delivery: Delivery) -> None:
         offset = stream_offset(delivery.raw)
         if offset is None or (self._latest is not None and offset <= self._latest):
-            words = f"RabbitMQ: {self._stream} went on at offset {offset} behind {self._latest}"
+            words = f"RabbitMQ: {self._stream} continued at offset {offset} after {self._latest}"
             self._broken = self._broken or BrokerError(words)
             self.wake()
             return

@@ -1,8 +1,8 @@
 """Where to go on reading a stream: at the message behind the last stored one, if the stream still is what it was.
 
 A reader attaches at the last stored offset *including it*. Is it the same message, the stream is the same one. If not,
-the stream was deleted and made anew, or lost its end in a power failure (streams are not fsynced), or retention removed
-what nobody had read. Then a new epoch begins at the first message that is not stored, and an incident says what is
+the stream was deleted and recreated, or lost its end in a power failure (streams are not fsynced), or retention removed
+what had not been read. Then a new epoch begins at the first message that is not stored, and an incident says what is
 missing. Nothing is skipped silently, and nothing is stored twice.
 """
 
@@ -81,7 +81,7 @@ class Resumption:
             if last is None:
                 continue
             if last >= position.offset:
-                raise BrokerError(f"RabbitMQ did not hand out offset {position.offset} of {position.stream}")
+                raise BrokerError(f"RabbitMQ did not deliver offset {position.offset} of {position.stream}")
             looks += 1
             if looks >= (_SHORTER_LOOKS if self._is_one_node else _SHORTER_LOOKS_IN_CLUSTER):
                 return await self._diverged()
@@ -98,7 +98,9 @@ class Resumption:
             self._reader.done([first])
             return Resumed(position)
         if position.first_offset <= first.offset < position.offset and await self._is_same(first):
-            raise BrokerError(f"this node's copy of {position.stream} ends before {position.offset}; it is behind")
+            raise BrokerError(
+                f"this node's copy of {position.stream} is behind: it ends before offset {position.offset}"
+            )
         return await self._diverged()
 
     async def _is_same(self, received: Received) -> bool:
@@ -120,7 +122,7 @@ class Resumption:
             raise BrokerError(f"{position.stream} is empty again; was it deleted?")
         last = await last_offset(self._connection, position.stream, _LOOK_WAIT_S, position.offset)
         if last is None:
-            raise BrokerError(f"RabbitMQ hands out nothing of {position.stream}")
+            raise BrokerError(f"RabbitMQ delivers nothing of {position.stream}")
         low, high = max(oldest.offset, position.oldest_known), min(last, position.offset)
         common = await self._last_common(low, high)
         begin = oldest.offset if common is None else common + 1
@@ -134,7 +136,7 @@ class Resumption:
             middle = low if common is None else (low + high + 1) // 2
             received = await peek(self._connection, self._position.stream, middle, _LOOK_WAIT_S)
             if received is None:
-                raise BrokerError(f"RabbitMQ did not hand out offset {middle} of {self._position.stream}")
+                raise BrokerError(f"RabbitMQ did not deliver offset {middle} of {self._position.stream}")
             if received.offset <= high and await self._is_same(received):
                 common, low = received.offset, received.offset + 1
             elif common is None:
@@ -154,14 +156,14 @@ async def has_lost(connection: Connection, position: Position, offset: int) -> b
         return False
     oldest = await peek(connection, position.stream, FIRST, _LOOK_WAIT_S)
     if oldest is None:
-        raise BrokerError(f"RabbitMQ hands out nothing of {position.stream}")
+        raise BrokerError(f"RabbitMQ delivers nothing of {position.stream}")
     return oldest.offset > position.offset + 1
 
 
 async def look_at_gaps(connection: Connection, position: Position, taken: Sequence[Received]) -> None:
     """Make sure that messages follow a position without a loss; gaps between them may be offsets of the broker's own.
 
-    If some are missing, it is a `BrokerError`: whoever begins anew finds out which.
+    If some are missing, it is a `BrokerError`: the next session finds out which.
     """
     if taken[-1].offset - position.offset == len(taken):
         return
@@ -170,7 +172,7 @@ async def look_at_gaps(connection: Connection, position: Position, taken: Sequen
         if received.offset != at.offset + 1:
             there = await peek(connection, at.stream, at.offset + 1, _LOOK_WAIT_S)
             if there is None or there.offset != received.offset or await has_lost(connection, at, received.offset):
-                raise BrokerError(f"{at.stream} goes on at offset {received.offset} behind {at.offset}")
+                raise BrokerError(f"{at.stream} continues at offset {received.offset} after {at.offset}")
         at = replace(at, offset=received.offset)
 
 
@@ -178,11 +180,11 @@ async def look_at_end(connection: Connection, position: Position, reader: Stream
     """Make sure that a stream of which nothing comes ends where it was read to.
 
     RabbitMQ 4.0 was seen to hand out nothing more after a SIGKILL, although there was more. Then it is a `BrokerError`:
-    whoever begins anew gets the rest.
+    the next session gets the rest.
     """
     last = await last_offset(connection, position.stream, _LOOK_WAIT_S, position.offset + 1)
     if last is not None and last > position.offset and reader.is_empty:
-        raise BrokerError(f"RabbitMQ hands out nothing more of {position.stream}, which goes on to {last}")
+        raise BrokerError(f"RabbitMQ delivers nothing more of {position.stream}, which goes on to {last}")
 
 
 def new_epoch(

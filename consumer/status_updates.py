@@ -1,4 +1,4 @@
-"""What the consumer makes of a stream's messages: status updates, or dead letters."""
+"""Turns a stream's messages into status updates, or into dead letters."""
 
 from datetime import datetime
 

@@ -9,11 +9,11 @@ from jobtrail.models.errors import DecodeError
 from jobtrail.models.heartbeat import Heartbeat, decode_heartbeat
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
-"""A batch that holds as much is full. There are two at the most: one is stored while the next is collected."""
+"""A batch that holds as much is full. There are two at most: one is stored while the next is collected."""
 _ENTRY_BYTES = 1024
 """What is held of a message beside its own bytes, roughly."""
 _REMEMBERED = 20_000
-"""Bad heartbeats that are known again when they are redelivered."""
+"""Bad heartbeats that are recognised when they are redelivered."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -104,7 +104,7 @@ class HeartbeatInbox:
         return reject
 
     def settle(self, batch: Batch) -> None:
-        """Note that a batch's bad heartbeats are stored; the batch holds them no more."""
+        """Note that a batch's bad heartbeats are stored; the batch no longer holds them."""
         for digest in batch.rejects:
             self._settled.pop(digest, None)
             self._settled[digest] = None
@@ -114,7 +114,7 @@ class HeartbeatInbox:
         batch.rejects.clear()
 
     def take(self) -> Batch:
-        """Return what was collected and start anew."""
+        """Return what was collected and start over."""
         batch, self._batch = self._batch, Batch()
         return batch
 

@@ -15,7 +15,7 @@ def letter_of(reject: Reject, settings: Settings) -> DeadLetter:
     """Make the dead letter of a bad heartbeat.
 
     Its key is made of the message, all of it, and the minute in which it came. So one that is redelivered after a crash
-    is stored a second time at the most, and of a sender who repeats the same bytes one dead letter a minute is kept.
+    is stored at most a second time, and of a sender who repeats the same bytes one dead letter a minute is kept.
     """
     delivery = reject.delivery
     properties = decode(delivery.raw)

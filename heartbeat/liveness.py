@@ -1,6 +1,6 @@
-"""Who is alive and which jobs are stalled: pure rules over what was stored. `docs/heartbeats.md` tells them in words.
+"""Who is alive and which jobs are stalled: pure rules over what was stored. `docs/heartbeats.md` explains them.
 
-A stall is derived each time it is asked for and never written over what the worker said. It always says whether it was
+A stall is derived each time it is read and never written over what the worker said. It always says whether it was
 reported or inferred, and from what.
 """
 
@@ -34,7 +34,7 @@ class StallKind(StrEnum):
     OWNER_LOST = "owner_lost"
     """Its worker is gone, or no longer has it."""
     SILENT = "silent"
-    """It has not been heard of for too long."""
+    """Its last sign of life is too old."""
     NO_INSTANCE = "no_instance"
     """No instance of its extractor is alive."""
 

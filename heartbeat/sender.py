@@ -48,7 +48,7 @@ class HeartbeatSender:
 
     Raises:
         SettingError: The URL is wrong.
-        ValueError: `extractor_info` has no name, or is no JSON; the interval is not positive.
+        ValueError: `extractor_info` has no name, or can't be written as JSON; the interval is not positive.
     """
 
     def __init__(

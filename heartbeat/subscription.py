@@ -14,7 +14,7 @@ from jobtrail.runtime.sleep import pause
 
 _GATHER_S = 0.01
 MAX_WAITING = 20_000
-"""Heartbeats that wait in the queue at the most: two of each instance of a large fleet."""
+"""Heartbeats that wait in the queue at most: two of each instance of a large fleet."""
 
 
 class HeartbeatSubscription:
@@ -40,7 +40,7 @@ class HeartbeatSubscription:
             self._channel.connection.resume()
 
     def gather(self) -> None:
-        """Let some heartbeats come together before more are read: to wake up for each takes longer than the rest."""
+        """Let some heartbeats come together before more are read: waking up for each would cost more than all else."""
         if not self._is_gathering:
             self._is_gathering = True
             self._channel.connection.pause()
@@ -97,7 +97,7 @@ async def subscribed(settings: Settings) -> AsyncIterator[HeartbeatSubscription]
 
 
 async def _declare(connection: Connection, settings: Settings) -> None:
-    """Declare exchange and queue; the queue anew where the settings that shape it have changed."""
+    """Declare exchange and queue; a queue that was declared with other settings is replaced."""
     arguments = heartbeat_queue_arguments(int(2000 * settings.instance_timeout_s), MAX_WAITING)
     channel = await connection.channel()
     await channel.declare_exchange(HEARTBEAT_EXCHANGE, "fanout")

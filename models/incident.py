@@ -15,7 +15,7 @@ class IncidentKind(StrEnum):
     """What happened to the stream."""
 
     RECREATED = "recreated"
-    """It was deleted and made anew."""
+    """It was deleted and recreated."""
     CUT = "cut"
     """It lost its end, as after a power failure of the broker."""
     OVERTAKEN = "overtaken"
@@ -79,14 +79,14 @@ def incident_detail(
             way_out = f"Raise JOBTRAIL_STREAM_RETENTION_GB or {helps}."
             return f"Retention removed {gone} of {stream} before they were {done}. {way_out}"
         case IncidentKind.RECREATED:
-            happened = f"{stream} was deleted and made anew."
+            happened = f"{stream} was deleted and recreated."
         case IncidentKind.CUT:
             happened = f"{stream} lost its end, as after a power failure of the broker."
     return f"{happened} {_lost(missing, done)}"
 
 
 def incident_alert(incident: Incident) -> Alert:
-    """Make the alert that tells of an incident: each incident is told once.
+    """Make the alert of an incident, one for each.
 
     Args:
         incident: The incident.
@@ -105,8 +105,8 @@ def _count(missing: int) -> str:
 
 def _lost(missing: int | None, done: str) -> str:
     if missing is None:
-        return f"Updates that were in it and not {done} yet are gone; how many they were is not known."
+        return f"Updates that were not yet {done} are gone; how many is unknown."
     if missing == 0:
-        return f"Nothing is missing: all that was in it had been {done}."
-    are = "is" if missing == 1 else "are"
-    return f"Of what was in it, {_count(missing)} {are} gone that had not been {done} yet."
+        return f"Nothing is missing: all its updates had been {done}."
+    was = "was" if missing == 1 else "were"
+    return f"{_count(missing)} that {was} not yet {done} {'is' if missing == 1 else 'are'} gone."

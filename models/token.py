@@ -1,4 +1,4 @@
-"""Bearer tokens: who asks, and what they may do."""
+"""Bearer tokens: who makes a request, and what they may do."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ PREFIX = "jt_"
 """What every token begins with, so that people and secret scanners recognise one."""
 
 LOCAL = "local"
-"""What somebody is called who came in without a token, where none is needed."""
+"""The name of who makes requests without a token, where none is needed."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
@@ -27,13 +27,13 @@ class Role(StrEnum):
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Token:
-    """What is known of a token; the token itself only its holder has."""
+    """What is known of a token; only its holder has the token itself."""
 
     id: str
     name: str
     role: Role
     user_id: str | None
-    """For whom it asks, as the console knows them; None for a program that is nobody's."""
+    """The user it acts for, by the id in the console; None for a program that acts for no user."""
     created_at: datetime
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
@@ -55,13 +55,12 @@ def valid_token_name(text: str) -> str:
         The same name.
 
     Raises:
-        SettingError: It is none: 1 to 64 letters, digits and `._@-`, of which the first is a letter or a digit; or it
-            is `local`.
+        SettingError: It is not 1 to 64 letters, digits and `._@-`, a letter or digit first; or it is `local`.
     """
     if _NAME.fullmatch(text) is None:
         raise SettingError(
-            f"{text[:80]!r} is no token name: that is 1 to 64 letters, digits and . _ @ -, the first a letter or digit"
+            f"{text[:80]!r} is not a valid token name: use 1 to 64 letters, digits and . _ @ -, a letter or digit first"
         )
     if text == LOCAL:
-        raise SettingError(f"no token can be called {LOCAL!r}: so those are called who come in without one")
+        raise SettingError(f"{LOCAL!r} is reserved for requests without a token")
     return text

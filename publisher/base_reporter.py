@@ -1,4 +1,4 @@
-"""What the reporters for threads and for asyncio have in common: the ledger, what it tells, and how jobs begin."""
+"""What the reporters for threads and for asyncio have in common: the ledger, its figures, and how jobs begin."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -66,7 +66,7 @@ def publish(channel: "BlockingChannel", queue: str, body: bytes, properties: pik
         properties: Its properties.
 
     Raises:
-        NotFoundError: There is no such queue.
+        NotFoundError: The queue does not exist.
     """
     try:
         channel.basic_publish("", queue, body, properties, mandatory=True)

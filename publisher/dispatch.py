@@ -20,7 +20,7 @@ from jobtrail.runtime.backoff import Backoff
 logger = logging.getLogger(__name__)
 
 WINDOW = 512
-"""Updates of one route in flight at the most."""
+"""Updates of one route in flight at most."""
 DELETE_AT = 128
 """Confirmed updates are deleted from the spool this many at a time while more are in flight."""
 

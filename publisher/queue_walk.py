@@ -57,7 +57,7 @@ class QueueWalk:
         timeout_s: How long the walk may take, in seconds.
 
     Raises:
-        NotFoundError: There is no such queue.
+        NotFoundError: The queue does not exist.
         JobTrailError: Too many messages wait in it; it was left alone.
     """
 

@@ -31,7 +31,7 @@ class RequestProperties(Protocol):
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Request:
-    """Which work is to be done, and who wants to hear of it."""
+    """Which work is to be done, and where its updates go."""
 
     resource_id: str
     """A file's or a dataset's id."""
@@ -56,7 +56,7 @@ class Request:
         Args:
             resource_id: A file's or a dataset's id.
             job_id: The job; a UUID is made without one, or when it is longer than 128 characters.
-            user_id: Who asked for it.
+            user_id: Who requested it.
             reply_to: The queue for its updates; None for the reporter's own.
             correlation_id: The submitter's mark.
 
@@ -89,7 +89,7 @@ class Request:
             The request; with a new UUID as job id where it names none.
 
         Raises:
-            DecodeError: The body is no JSON object, or names no resource.
+            DecodeError: The body is not a JSON object, or names no resource.
         """
         if isinstance(body, str):
             body = body.encode("utf-8", "surrogatepass")

@@ -14,7 +14,7 @@ Session = Callable[[], Awaitable[object]]
 
 
 class Reconnect:
-    """Begins a session anew after an outage, with pauses that grow until a session works.
+    """Begins another session after an outage, with pauses that grow until a session works.
 
     `on_outage` gets the error and the pause that follows it, in seconds; other errors than `outages` come through.
     """

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _AGAIN_AFTER_S = 5.0
-"""Seconds after which a task is cancelled anew: longer than it takes to clean up."""
+"""Seconds after which a task is cancelled again: longer than it takes to clean up."""
 
 
 async def end(task: asyncio.Task[T]) -> None:

@@ -166,7 +166,7 @@ def translated() -> Iterator[None]:
         reason = redact(str(error)).partition(" (configured timeouts")[0]
         raise StoreError(f"MongoDB can't be reached: {reason[:200]}") from error
     except (InvalidURI, ConfigurationError) as error:
-        raise SettingError(f"JOBTRAIL_MONGO_URL is no usable MongoDB URL: {redact(str(error))}") from error
+        raise SettingError(f"JOBTRAIL_MONGO_URL is not a valid MongoDB URL: {redact(str(error))}") from error
     except PyMongoError as error:
         raise StoreError(f"MongoDB: {redact(str(error))[:300]}") from error
 
@@ -227,9 +227,7 @@ class Database:
         with translated():
             hello = await self.client.admin.command("hello")
             if "setName" not in hello:
-                raise StoreError(
-                    "MongoDB is reached but is no replica set: start mongod with --replSet and run rs.initiate()"
-                )
+                raise StoreError("MongoDB is not a replica set: start mongod with --replSet and run rs.initiate()")
             return str((await self.client.server_info())["version"])
 
     async def ensure_indexes(self) -> None:

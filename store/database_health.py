@@ -1,4 +1,4 @@
-"""What `jobtrail doctor` wants to know of the database; nothing is changed."""
+"""How the database does, for `jobtrail doctor`; read only."""
 
 import time
 from collections.abc import Sequence
@@ -32,12 +32,12 @@ async def diagnose(database: Database) -> DatabaseHealth:
     """Look at the database."""
     with translated():
         await database.client.admin.command("ping")  # so that connecting does not count as the answer's time
-        asked = datetime.now(UTC)
+        sent_at = datetime.now(UTC)
         started = time.monotonic()
         hello = await database.client.admin.command("hello")
         took_s = time.monotonic() - started
         server_time: datetime = hello["localTime"]
-        skew = server_time.replace(tzinfo=UTC) - (asked + timedelta(seconds=took_s / 2))
+        skew = server_time.replace(tzinfo=UTC) - (sent_at + timedelta(seconds=took_s / 2))
         info = await database.client.server_info()
         return DatabaseHealth(
             version=str(info["version"]),

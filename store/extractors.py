@@ -30,13 +30,14 @@ LONGEST_BREAK = timedelta(seconds=5)
 SHORTEST_WATCH = timedelta(minutes=10)
 """Two breaks with a shorter watch between them count as one break."""
 SHORTEST_GAP_S = 0.5
-"""Heartbeats that follow each other faster say nothing about the interval: they waited together, or were asked for."""
+"""Heartbeats that follow each other faster say nothing about the interval: they waited
+together, or were sent because a job began or ended."""
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class ExtractorRepository:
-    """What heartbeats tell, stored in `extractors`, `extractor_instances` and `monitors`."""
+    """What heartbeats report, stored in `extractors`, `extractor_instances` and `monitors`."""
 
     def __init__(self, database: Database) -> None:
         self._extractors = database.extractors
@@ -57,7 +58,7 @@ class ExtractorRepository:
                 newest[beat.extractor, beat.version] = beat
         versions = [(beat.instance_id, _version_update(beat)) for beat in newest.values()]
         instances = [(beat.instance_id, _instance_update(beat, watched_since)) for beat in heartbeats]
-        # In this order nobody finds an instance whose extractor is not there yet.
+        # In this order no reader finds an instance whose extractor is not there yet.
         refused = await _write_all(self._extractors, versions)
         return refused | await _write_all(self._instances, instances)
 
@@ -81,7 +82,7 @@ class ExtractorRepository:
         with translated():
             documents = await self._extractors.find({"name": name}).to_list()
         if not documents:
-            raise NotFoundError(f"no heartbeat of an extractor {name!r} was ever seen")
+            raise NotFoundError(f"no heartbeat was ever received from an extractor {name!r}")
         return _extractor_from(name, documents)
 
     async def instances(self, extractor: str | None = None) -> Sequence[InstanceRecord]:
@@ -102,13 +103,13 @@ class ExtractorRepository:
         return found
 
     async def watch(self, queue: str) -> MonitorWatch:
-        """Return when a monitor was there to see heartbeats; if never, the watch ended at the beginning of time."""
+        """Return when a monitor ran to see heartbeats; if never, the watch ended at the beginning of time."""
         with translated():
             document = await self._monitors.find_one({"_id": queue})
         return _watch_from(document) if document else MonitorWatch(since=NEVER, until=NEVER)
 
     async def note_watch(self, queue: str, now: datetime) -> MonitorWatch:
-        """Note that a monitor is there and has stored all heartbeats up to `now`; return the watch so far."""
+        """Note that a monitor runs and has stored all heartbeats up to `now`; return the watch so far."""
         watched_ms = {"$subtract": ["$until", "$since"]}
         short = {"$lt": [watched_ms, SHORTEST_WATCH / timedelta(milliseconds=1)]}
         before = {"$cond": [short, {"$ifNull": ["$before", "$until"]}, "$until"]}

@@ -24,12 +24,12 @@ from jobtrail.store.datasets.console import Console
 from jobtrail.store.jobs.documents import event_from
 
 PORTION_COUNT = 500
-"""Updates that are read back together at the most."""
+"""Updates that are read back together at most."""
 PORTION_CHARACTERS = 256 * 1024
 """Characters of their messages after which no further one is read."""
 
 _BATCH = 500
-"""Changes that MongoDB sends together at the most."""
+"""Changes that MongoDB sends together at most."""
 _AWAIT_MS = 1000
 """Milliseconds after which MongoDB answers even when nothing has changed."""
 _AWAIT_AT_END_MS = 1
@@ -47,7 +47,7 @@ _TRAIL_PIPELINE: list[Document] = [
             "$or": [
                 {"ns.coll": "extractions", "operationType": "insert"},
                 {"ns.coll": "outbox", **_WRITTEN},
-                # Not the letters: a thousand that are captured together change a few groups.
+                # Not the dead letters: a thousand that are captured together change a few groups.
                 {"ns.coll": {"$in": ["dead_letter_causes", "replays"]}, **_WRITTEN},
                 {
                     "ns.coll": {"$in": ["extractors", "extractor_instances"]},
@@ -103,7 +103,7 @@ class Touch:
     user_id: str | None = None
     """For whom a notification is."""
     cause_id: str | None = None
-    """The group of dead letters that was counted anew."""
+    """The group of dead letters whose counts changed."""
     replay_id: str | None = None
 
 
@@ -113,7 +113,7 @@ class Portion:
 
     updates: Sequence[Update]
     position: str
-    """The token up to which there are no others."""
+    """The token up to which there are no other changes."""
 
 
 class Feed:
@@ -126,7 +126,7 @@ class Feed:
 
     @property
     def position(self) -> str | None:
-        """The token of the moment up to which everything was told; None before it was opened, and where it is lost."""
+        """The token up to which all changes were handed on; None before it was opened, and once it is lost."""
         return self._position
 
     async def follow(self) -> AsyncGenerator[Update | Touch | None]:
@@ -247,7 +247,7 @@ def _token_of(token: Mapping[str, Any] | None) -> str:
 def _time_of(token: str) -> Timestamp:
     found = _TOKEN.fullmatch(token)
     if found is None:
-        raise FeedLostError(f"this is no moment of the past: {token[:80]!r}")
+        raise FeedLostError(f"not a valid token: {token[:80]!r}")
     return Timestamp(int(found[1], 16), int(found[2], 16))
 
 
@@ -259,5 +259,5 @@ def _lost_or_translated() -> Iterator[None]:
             yield
         except OperationFailure as error:
             if error.code in _LOST:
-                raise FeedLostError(f"MongoDB can't go on from there: {redact(str(error))[:200]}") from error
+                raise FeedLostError(f"MongoDB can't resume from there: {redact(str(error))[:200]}") from error
             raise

@@ -17,7 +17,7 @@ class KeyRepository:
         self._keys = database.collection("keys")
 
     async def get(self, name: str) -> bytes:
-        """Read the key for a purpose, the same one for all processes; make it if there is none yet."""
+        """Read the key for a purpose, the same one for all processes; make it if it does not exist yet."""
         try:
             return await self._get(name)
         except OwnershipLostError:

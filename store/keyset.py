@@ -80,8 +80,7 @@ def within(time_limit_s: float | None) -> Iterator[None]:
         yield
     except ExecutionTimeout as error:
         raise TooBroadError(
-            f"the search was given up after {time_limit_s:g} s, as it had to look through too much: narrow the time "
-            "range, or filter by more"
+            f"the search took longer than {time_limit_s:g} s and was given up: narrow the time range, or filter by more"
         ) from error
 
 
@@ -106,5 +105,5 @@ def _read_cursor(cursor: str) -> tuple[object, object]:
         padded = cursor + "=" * (-len(cursor) % 4)
         value, key = bson.decode(base64.urlsafe_b64decode(padded.encode("ascii")))["at"]
     except (ValueError, TypeError, KeyError, BSONError) as error:
-        raise SettingError(f"this is no cursor of a list: {cursor[:80]!r}") from error
+        raise SettingError(f"invalid cursor: {cursor[:80]!r}") from error
     return value, key

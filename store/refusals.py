@@ -1,4 +1,4 @@
-"""What the database will never take, whatever one tries, told from what merely failed."""
+"""Tells documents that the database will never take from passing failures."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

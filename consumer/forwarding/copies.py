@@ -1,4 +1,4 @@
-"""What a forwarder makes of a stream's messages: copies that tell where in the log they are from."""
+"""The copies that a forwarder makes of a stream's messages; their ids say where in the log they come from."""
 
 from collections.abc import Set as AbstractSet
 
@@ -36,7 +36,7 @@ class CopyMaker:
     def copy(self, received: Received, epoch: int) -> Message | None:
         """Make the copy of a message, with all properties but those that name or route the original, or let it expire.
 
-        None where it is another extractor's, or it can't be told whose.
+        None where it is another extractor's, or names no extractor.
         """
         if self._extractors and self._extractor_of(received.delivery.body) not in self._extractors:
             return None
@@ -49,7 +49,7 @@ class CopyMaker:
             expiration=None,
             user_id=None,  # the broker refuses a message in another account's name
         )
-        poison = poison_in(properties, to_stream=True)  # nobody knows of what type the target is
+        poison = poison_in(properties, to_stream=True)  # the target may be a stream
         if poison is not None:
             log.warning("properties are left out", action="forwarder.properties", message_id=message_id, reason=poison)
             properties = plain_properties(message_id)

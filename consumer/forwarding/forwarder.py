@@ -1,4 +1,4 @@
-"""Copies one stream of updates to a queue that somebody else reads, such as the listener of a live Clowder.
+"""Copies one stream of updates to a queue that others read, such as the listener of a live Clowder.
 
 A batch is copied, and confirmed; then the position behind it is stored. So nothing is missing at the target. What was
 copied just before a crash is copied again, and can be recognised: both copies have the same message id.
@@ -63,7 +63,7 @@ class Forwarder(StreamWorker):
         self._target = Target(settings.require_amqp_url(), to, f"jobtrail {name} of {stream}", stop, tell)
 
     async def _prepare(self, position: Position) -> Position:
-        """Look for the stream, which the consumer makes; one that is gone begins a new epoch before it is made anew."""
+        """Look for the stream, which the consumer makes; one that is gone begins a new epoch before it is recreated."""
         try:
             await find_queue(self._connection, self._stream)
         except NotFoundError:
@@ -78,7 +78,7 @@ class Forwarder(StreamWorker):
     async def _begun(self, position: Position) -> Position:
         """Begin with the first update that the stream still has: what was removed before, a new forwarder never missed.
 
-        The time tells the next session that this was done.
+        The time in the position shows the next session that this was done.
         """
         oldest = await peek(self._connection, self._stream, FIRST, _LOOK_WAIT_S)
         first = 0 if oldest is None else oldest.offset

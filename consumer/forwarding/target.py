@@ -1,4 +1,4 @@
-"""The queue that updates are forwarded to. It is somebody else's: it may be full, and it may be gone."""
+"""The queue that updates are forwarded to. It belongs to others: it may be full, and it may be gone."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,8 +17,8 @@ log = structlog.get_logger()
 
 _SEND_TIMEOUT_S = 30.0
 _BLOCKED_TIMEOUT_S = 3600.0
-"""As long as the broker takes no messages, its confirms are waited for: who connects anew sends anew, and when the
-broker goes on, it takes from all connections what they have sent."""
+"""As long as the broker accepts no messages, its confirms are waited for: a new connection would send all again, and
+when the broker goes on, it takes from all connections what they have sent."""
 _AGAIN_S = 1.0
 """Seconds after which what the queue refused is sent again."""
 
@@ -26,7 +26,7 @@ _AGAIN_S = 1.0
 class Target:
     """Sends copies to one queue, each until it is confirmed. The queue is never declared, only looked for.
 
-    `stop` ends the waits for a broker or a queue that takes no messages for now; `tell` gets what is waited for.
+    `stop` ends the waits for a broker or a queue that accepts no messages for now; `tell` gets what is waited for.
     """
 
     def __init__(self, amqp_url: str, queue: str, name: str, stop: asyncio.Event, tell: Callable[[str], None]) -> None:
@@ -76,7 +76,7 @@ class Target:
                 return False
             messages = [messages[place] for place in sorted(refused)]
             if messages:
-                self._tell(f"refused: {self._queue} takes no more messages for now; is it full?")
+                self._tell(f"refused: {self._queue} accepts no more messages for now; is it full?")
                 await pause(_AGAIN_S, self._stop)
                 if self._stop.is_set():
                     return False
@@ -115,4 +115,4 @@ class Target:
         return sending.result()
 
     def _tell_blocked(self) -> None:
-        self._tell("blocked: RabbitMQ takes no messages for now: its memory or its disk is short")
+        self._tell("blocked: RabbitMQ accepts no messages for now: it is short of memory or disk")

@@ -141,5 +141,5 @@ def _remove(capture: _Capture) -> None:
             tee = getattr(sys, name)
             if isinstance(
                 tee, _Tee
-            ):  # else somebody put a stream of their own over ours: it stays, and ours goes quiet
+            ):  # else the worker put a stream of its own over ours: it stays, and ours goes quiet
                 setattr(sys, name, tee.real)

@@ -46,7 +46,7 @@ class OwnedSpool:
 
     spool: Spool
     lock_fd: int | None
-    """None for a spool in memory, which nobody else can see."""
+    """None for a spool in memory, which no other process can see."""
 
     def close(self) -> int:
         """Close the spool, remove its files if nothing is left in it, and give the lock back.
@@ -170,7 +170,7 @@ class SpoolFolder:
 
 
 def _lock(path: Path) -> int | None:
-    """Lock a file without waiting; None where somebody else holds it, or removed it meanwhile."""
+    """Lock a file without waiting; None where another process holds it, or removed it meanwhile."""
     lock_fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -54,7 +54,7 @@ class SpoolLedger:
         reply_queue: Where the updates of jobs without a `reply_to` go: a queue, or a stream.
         partitions: How many streams of that name there are; a job's updates all go to one of them.
         spool_path: Folder of the spools.
-        max_spooled: Updates that the spool holds at the most.
+        max_spooled: Updates that the spool holds at most.
         instance_id: The worker process, as in its heartbeats; None makes a UUID.
         user_id: User of the jobs that name none.
 
@@ -94,7 +94,7 @@ class SpoolLedger:
 
     @property
     def spool(self) -> Spool:
-        """The spool in use; opened anew after a fork or after `close`."""
+        """The spool in use; opened again after a fork or after `close`."""
         owned = self._owned
         if owned is None:
             with guard:

@@ -48,10 +48,10 @@ class Spool:
 
     Args:
         path: The SQLite file; None keeps the spool in memory, for a worker that has no disk to write to.
-        max_updates: How many updates it holds at the most.
+        max_updates: How many updates it holds at most.
 
     Raises:
-        sqlite3.Error: The file can't be opened, or is no spool.
+        sqlite3.Error: The file can't be opened, or is not a spool.
     """
 
     def __init__(self, path: Path | None, max_updates: int = DEFAULT_MAX_UPDATES) -> None:
@@ -125,7 +125,7 @@ class Spool:
         Args:
             routing_key: The reply queue.
             after: Only updates with a higher row id.
-            limit: How many at the most.
+            limit: How many at most.
 
         Returns:
             The updates.

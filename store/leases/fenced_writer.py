@@ -34,7 +34,7 @@ class FencedWriter:
                 pass
 
     async def _replace(self, purpose: str) -> bool:
-        """End the session of whoever writes now, and take its place unless somebody else was faster.
+        """End the session of whoever writes now, and take its place unless another process was faster.
 
         A session's name is kept until it has ended: if we are killed in between, our successor ends it.
         """

@@ -49,7 +49,7 @@ _MACHINE = _this_machine()
 
 
 def new_holder() -> str:
-    """Name somebody of this process who claims something: by host, process id and a mark that nobody else has."""
+    """Make a name for a claim of this process: host, process id and a unique mark."""
     return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
 

@@ -1,4 +1,4 @@
-"""Terms: numbers by which those who do something one after another are told apart."""
+"""Terms: numbers that tell apart the processes that do something one after another."""
 
 from typing import Any
 

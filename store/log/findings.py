@@ -21,14 +21,14 @@ _WORD = 50
 _SLICE = 2_000 * _WORD
 """Numbers that are looked at together: what bounds the memory."""
 _KEPT_IN = ("extractions", "duplicates", "stream_holes", "dead_letters", "dead_letter_archive")
-"""Where a stream's number may be found. A letter that is removed from the one goes to the other."""
+"""Where a stream's number may be found. A dead letter that is removed from the one goes to the other."""
 
 
 async def find_in_stream(database: Database, tally: HourlyCount) -> StreamFindings:
     """Look for each number of a stream's hour, and return those that are not found exactly once."""
     collections = [database.collection(name) for name in _KEPT_IN]
     found = StreamFindings()
-    # One moment for all collections: else a letter that moves from one to another meanwhile is seen in both or in none.
+    # One moment for all collections: else a dead letter that moves meanwhile is seen in both or in none.
     with translated():
         async with database.client.start_session(snapshot=True) as session:
             for first in range(tally.first_seq, tally.last_seq + 1, _SLICE):

@@ -37,7 +37,7 @@ class IncidentRepository:
         return Page(rows=[_incident(document) for document in page.rows], next=page.next)
 
     async def unacknowledged(self) -> int:
-        """Count the incidents that nobody has acknowledged."""
+        """Count the incidents that are not acknowledged."""
         with translated():
             return await self._incidents.count_documents(_OPEN)
 

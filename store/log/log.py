@@ -2,7 +2,7 @@
 
 One batch is one transaction: what its messages become, and the position behind it. The position is changed only where
 it is still what the batch began from; so of two processes that believe to own a stream, one stores and the other one
-fails. That is the whole of *exactly once*: what the broker is told, or is not told, has no part in it.
+fails. That is the whole of *exactly once*: acknowledgements have no part in it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -100,7 +100,9 @@ class StreamPosition:
         begun: Document = {"_id": self._id, "epoch": position.epoch, "offset": position.offset}
         moved = await self._positions.update_one(begun, {"$set": change, "$unset": {"gone": ""}}, session=session)
         if not moved.matched_count:
-            raise OwnershipLostError(f"{self._stream} is not read up to offset {position.offset} any more")
+            raise OwnershipLostError(
+                f"{self._stream} is no longer at offset {position.offset}: another process moved it"
+            )
 
 
 class Log(StreamPosition):

@@ -36,17 +36,17 @@ class RebuildResult:
     """What a rebuild found and did."""
 
     jobs: int
-    """Jobs that the events tell of."""
+    """Jobs that have events."""
     events: int
     """Events read."""
     changed: int
-    """Jobs that were written anew because they differed."""
+    """Jobs that were rewritten because they differed."""
     removed: int
     """Jobs without any event."""
 
 
 class Rebuild:
-    """Computes every job anew from its events."""
+    """Computes every job again from its events."""
 
     def __init__(self, database: Database, on_progress: Progress = lambda _events: None) -> None:
         self._database = database
@@ -62,7 +62,7 @@ class Rebuild:
                 yield difference
 
     async def rebuild(self) -> RebuildResult:
-        """Write every job anew that differs from what its events say, and remove jobs without events.
+        """Rewrite every job that differs from what its events say, and remove jobs without events.
 
         After an error, what was done so far stays; a further run goes on.
         """
@@ -141,7 +141,7 @@ class Rebuild:
         return None
 
     async def _rewrite(self, job_id: str, session: AsyncClientSession) -> bool | None:
-        """Write one job as its events tell it; return whether it differed, None if it had no events and was removed."""
+        """Write one job as its events say; return whether it differed, None if it had no events and was removed."""
         stored, rebuilt, misplaced = await self._look(job_id, session)
         if rebuilt is None:
             await self._database.jobs.delete_one({"_id": job_id}, session=session)
@@ -156,7 +156,7 @@ class Rebuild:
     async def _look(
         self, job_id: str, session: AsyncClientSession
     ) -> tuple[Document | None, JobState | None, list[UpdateOne]]:
-        """Read a job's document, the job as its events tell it, and the corrections that its events' places need."""
+        """Read a job's document, the job as its events say it is, and the corrections that its events' places need."""
         document = await self._database.jobs.find_one({"_id": job_id}, session=session)
         job: JobState | None = None
         misplaced: list[UpdateOne] = []

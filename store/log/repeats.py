@@ -1,6 +1,6 @@
 """Updates that a bridge may have copied twice.
 
-A queue does not tell its reader which acknowledgements arrived. So what a bridge gets redelivered it may have copied
+A queue does not say to its reader which acknowledgements arrived. So what a bridge gets redelivered it may have copied
 before; it copies it again, and here it is marked where an equal update is on record. Nothing is dropped.
 """
 
@@ -23,8 +23,8 @@ _Key = tuple[str | None, str, str, str, object]
 class Repeats:
     """The equal updates, on record or of the same batch, of which some of a batch may be repetitions.
 
-    Each update is the first of one repetition at the most: ten that come back after ten were stored are ten
-    repetitions, and the eleventh is none.
+    Each update is the first of at most one repetition: ten that come back after ten were stored are ten
+    repetitions, and the eleventh is a new update.
     """
 
     def __init__(self, suspects: Sequence[Entry]) -> None:
@@ -55,7 +55,7 @@ class Repeats:
         return found
 
     def first_of(self, entry: Entry) -> str | None:
-        """Return the id of the update that an entry may be a repetition of; None where it is none."""
+        """Return the id of the update that an entry may repeat, if any."""
         if entry.update is None or id(entry) not in self._suspects:
             return None
         firsts = self._firsts[_key(entry.update)]

@@ -117,7 +117,7 @@ def _duplicate(stream: str, entry: Entry) -> Document:
 
 
 def _holes(position: Position, entries: Sequence[Entry]) -> list[Document]:
-    """Find the numbers for which there is no message."""
+    """Find the numbers without a message."""
     at = entries[-1].received_at
     if entries[-1].seq - position.seq == len(entries):
         return []

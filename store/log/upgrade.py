@@ -21,7 +21,7 @@ _REPORT_EVENTS = 50_000
 
 
 async def upgrade(database: Database, stop: asyncio.Event) -> bool:
-    """Create missing indexes and make the jobs of an earlier version anew; return whether that is done.
+    """Create missing indexes and rebuild the jobs of an earlier version; return whether that is done.
 
     It is not if it was time to stop, and goes on with the next start. Another process at it is a `StoreError`.
     """
@@ -58,7 +58,7 @@ async def _end_former_writers(database: Database) -> None:
 
 
 async def _rebuild(database: Database) -> None:
-    """A job is always equal to what its events say; what they say may be told otherwise since."""
+    """Rebuild the jobs, whose form may have changed since their events were stored."""
     reported = 0
 
     def report(events: int) -> None:

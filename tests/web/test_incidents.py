@@ -52,19 +52,18 @@ async def incidents(database: Database) -> list[Incident]:
         (
             IncidentKind.RECREATED,
             {"reader": "consumer", "missing": None},
-            "s was deleted and made anew. "
-            "Updates that were in it and not stored yet are gone; how many they were is not known.",
+            "s was deleted and recreated. Updates that were not yet stored are gone; how many is unknown.",
         ),
         (
             IncidentKind.CUT,
             {"reader": "consumer", "missing": 0},
             "s lost its end, as after a power failure of the broker. "
-            "Nothing is missing: all that was in it had been stored.",
+            "Nothing is missing: all its updates had been stored.",
         ),
         (
             IncidentKind.RECREATED,
             {"reader": "consumer", "missing": 3},
-            "s was deleted and made anew. Of what was in it, 3 updates are gone that had not been stored yet.",
+            "s was deleted and recreated. 3 updates that were not yet stored are gone.",
         ),
     ],
 )

@@ -63,7 +63,7 @@ def test_wrong_use_is_told(jobtrail: JobTrail) -> None:
     jobtrail.json("token", "create", "taken")
     for arguments, words in (
         (("create", "taken"), "there is a token 'taken' already"),
-        (("create", "no name"), "no token name"),
+        (("create", "no name"), "not a valid token name"),
         (("create", "one", "--user", ""), "--user"),
         (("create", "one", "--expires", "soon"), "--expires"),
         (("create", "one", "--expires", "99999999w"), "--expires"),

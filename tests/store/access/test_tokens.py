@@ -105,7 +105,7 @@ async def test_revoking_again_by_id_changes_nothing(repository: TokenRepository)
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "a\n", "é", "a" * 65, "a/b"])
 def test_what_is_no_name_is_refused(name: str) -> None:
-    with pytest.raises(SettingError, match="no token name"):
+    with pytest.raises(SettingError, match="not a valid token name"):
         valid_token_name(name)
 
 
