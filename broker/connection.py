@@ -159,14 +159,17 @@ class Connection:
 
         await self.ask(connect, CONNECT_TIMEOUT_S + 1)
         connection = self._open_connection()
-        questions = await self.ask(lambda answer: connection.channel(on_open_callback=answer))
+        questions = cast("PikaChannel", await self.ask(lambda answer: connection.channel(on_open_callback=answer)))
         self._watch = Watch(
-            connection,
-            cast("PikaChannel", questions),
-            is_reading=lambda: not pausable.paused,
+            # Changes nothing, as nothing is consumed on this channel.
+            lambda answer: questions.is_open and questions.basic_qos(prefetch_count=0, callback=answer),
+            call_later=asyncio.get_running_loop().call_later,
+            received_bytes=lambda: connection.bytes_received,
             is_blocked=lambda: self.blocked,
+            is_reading=lambda: not pausable.paused,
             on_silent=self._on_silent,
         )
+        self._watch.note_answer()
 
     def _on_silent(self, silent_s: float) -> None:
         self._on_lost(BrokerError(f"RabbitMQ has not answered for {silent_s:g} s"))
@@ -188,6 +191,8 @@ class Connection:
     def _on_lost(self, reason: BaseException) -> None:
         self.error = self.error or reason
         self.lost.set()
+        if self._watch is not None:
+            self._watch.stop()
         for wait in self._waits:
             if not wait.done():
                 wait.set_exception(self._lost_error())

@@ -76,11 +76,6 @@ class FrameReader(AsyncioConnection):
     bytes_received: int
     frames_received: int
 
-    @property
-    def received_bytes(self) -> int:
-        """Bytes that have come so far."""
-        return self.bytes_received
-
     def drop(self) -> None:
         """End the connection without a word to a broker that does not answer: pika offers only to wait for it."""
         if not self.is_closed:

@@ -26,6 +26,7 @@ class Inbox(Generic[M]):
         self._connection = connection
         self._waiting: deque[M] = deque()
         self._waiting_bytes = 0
+        self._is_full = False
         self.arrived = asyncio.Event()
         """Set while something waits."""
 
@@ -37,7 +38,8 @@ class Inbox(Generic[M]):
         self._waiting.append(message)
         self._waiting_bytes += message.size_bytes
         self.arrived.set()
-        if self._waiting_bytes > MAX_WAITING_BYTES:
+        if self._waiting_bytes > MAX_WAITING_BYTES and not self._is_full:
+            self._is_full = True
             self._connection.pause()
 
     def put_back(self, message: M) -> None:
@@ -56,8 +58,8 @@ class Inbox(Generic[M]):
             size_bytes += next_bytes
             taken.append(self._waiting.popleft())
         self._waiting_bytes -= size_bytes
-        if self._waiting_bytes <= MAX_WAITING_BYTES // 2:
-            self._connection.resume()
+        if self._is_full and self._waiting_bytes <= MAX_WAITING_BYTES // 2:
+            self._read_on()
         if not self._waiting:
             self.arrived.clear()
         return taken
@@ -66,4 +68,8 @@ class Inbox(Generic[M]):
         """Forget what waits, and read on."""
         self._waiting.clear()
         self._waiting_bytes = 0
+        self._read_on()
+
+    def _read_on(self) -> None:
+        self._is_full = False
         self._connection.resume()

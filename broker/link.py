@@ -1,7 +1,6 @@
 """A worker's connection to RabbitMQ with one channel, run by a thread: a worker has no event loop to lend.
 
-pika alone takes up to half a minute to notice that a broker is gone, and does not notice one that no longer receives
-what we send. So the link asks the broker something every few seconds.
+A broker that is gone without a word is noticed: see `broker.watch`.
 """
 
 import itertools
@@ -13,14 +12,12 @@ import pika
 from pika.adapters.select_connection import SelectConnection
 from pika.exceptions import StreamLostError
 
+from jobtrail.broker.watch import Watch
+
 if TYPE_CHECKING:
     from pika.adapters.select_connection import IOLoop
     from pika.channel import Channel
 
-LOOK_S = 4.0
-"""Seconds between two looks at whether the broker answers."""
-MAX_SILENT_LOOKS = 3
-"""Looks without an answer after which the connection counts as lost: some 12 to 16 s."""
 _CLOSE_TIMEOUT_S = 2.0
 
 
@@ -49,9 +46,7 @@ class Link:
         self._closing = False
         self.blocked = False
         """Whether the broker takes no messages for now: its memory or its disk is short."""
-        self._answered = False
-        self._heard = 0
-        self._silent_looks = 0
+        self._watch: Watch | None = None
 
     @property
     def channel(self) -> "Channel | None":
@@ -61,8 +56,7 @@ class Link:
     def run(self) -> None:
         """Connect to the next node, and serve the connection until its end; what a callback raises comes out here."""
         self._channel = None
-        self._closing = self.blocked = self._answered = False
-        self._heard = self._silent_looks = 0
+        self._closing = self.blocked = False
         connection = SelectConnection(
             next(self._nodes),
             on_open_callback=self._on_open,
@@ -122,12 +116,19 @@ class Link:
         connection.add_on_connection_blocked_callback(lambda *_: self._on_blocked(True))
         connection.add_on_connection_unblocked_callback(lambda *_: self._on_blocked(False))
         connection.channel(on_open_callback=self._on_channel_open)
-        connection.ioloop.call_later(LOOK_S, self._look)
+        self._watch = Watch(
+            self._ask,
+            call_later=connection.ioloop.call_later,
+            received_bytes=lambda: connection.bytes_received,  # type: ignore[attr-defined]  # the stubs know less
+            is_blocked=lambda: self.blocked,
+            on_silent=lambda silent_s: self.drop(f"RabbitMQ has not answered for {silent_s:g} s"),
+        )
 
     def _on_channel_open(self, channel: "Channel") -> None:
         channel.add_on_close_callback(self._on_channel_close)
         self._channel = channel
-        self._answered = True
+        if self._watch is not None:
+            self._watch.note_answer()
         self._on_channel(channel)
 
     def _on_channel_close(self, _channel: "Channel", reason: BaseException) -> None:
@@ -135,6 +136,8 @@ class Link:
         self.close()
 
     def _on_end(self, connection: SelectConnection, reason: BaseException) -> None:
+        if self._watch is not None:
+            self._watch.stop()
         self._lost(reason)
         connection.ioloop.stop()
 
@@ -148,29 +151,14 @@ class Link:
     def _on_blocked(self, blocked: bool) -> None:
         self.blocked = blocked
 
-    def _look(self) -> None:
-        """Notice a broker that does not answer.
+    def _ask(self, answer: Callable[[object], None]) -> None:
+        """Ask what changes nothing, as nothing is consumed here. Later than an answer there is nothing on its way.
 
-        One that has blocked us reads nothing, so it can't; but its AMQP heartbeats must come. After a worker kept
-        the interpreter busy, the answers are found at the next look: between two looks the socket is always read.
+        After a worker kept the interpreter busy, the answer is found at the next look: between two looks the socket is
+        always read.
         """
-        connection = self._connection
-        if connection is None or connection.is_closed:
-            return
-        received = connection.bytes_received  # type: ignore[attr-defined]  # the stubs know less than there is
-        heard, self._heard = received != self._heard, received
-        self._silent_looks = 0 if self._answered or (self.blocked and heard) else self._silent_looks + 1
-        if self._silent_looks == MAX_SILENT_LOOKS:
-            _abort(connection, f"RabbitMQ has not answered for {MAX_SILENT_LOOKS * LOOK_S:g} s")
-            return
-        if self._answered and self.channel is not None:
-            self._answered = False
-            # Changes nothing, as nothing is consumed here. Later than an answer to it there is nothing on its way.
-            self.channel.basic_qos(prefetch_count=0, callback=self._on_answer)
-        connection.ioloop.call_later(LOOK_S, self._look)
-
-    def _on_answer(self, _frame: object) -> None:
-        self._answered = True
+        if self.channel is not None:
+            self.channel.basic_qos(prefetch_count=0, callback=answer)
 
 
 def _abort(connection: SelectConnection, reason: str) -> None:

@@ -158,8 +158,7 @@ class Partition(StreamWorker):
         return self._received_at
 
     async def _note_progress(self, position: Position) -> None:
-        """Note also up to which moment all is stored, for the streams that wait for this one."""
-        await super()._note_progress(position)
+        """Note up to which moment all is stored, for the streams that wait for this one."""
         if self._stop.is_set():
             return
         if self._look is None:

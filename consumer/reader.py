@@ -29,11 +29,8 @@ class Received:
     delivery: Delivery
     received_ms: int
     """When it arrived, in milliseconds since 1970."""
-
-    @property
-    def size_bytes(self) -> int:
-        """About how many bytes it takes in memory."""
-        return self.delivery.size_bytes
+    size_bytes: int
+    """About how many bytes it takes in memory."""
 
     @property
     def fingerprint(self) -> bytes:
@@ -117,7 +114,7 @@ class StreamReader:
             self.wake()
             return
         self._latest = offset
-        self._inbox.put(Received(offset, delivery, time.time_ns() // 1_000_000))
+        self._inbox.put(Received(offset, delivery, time.time_ns() // 1_000_000, delivery.size_bytes))
 
     def _raise_if_broken(self) -> None:
         if self._broken is not None:

@@ -84,9 +84,9 @@ class StreamWorker(ABC):
     async def _process(self, taken: Sequence[Received], position: Position) -> Position | None:
         """Be done with a batch, and store the position behind it; None where it was time to leave before."""
 
+    @abstractmethod
     async def _note_progress(self, position: Position) -> None:
-        """Take note of how far it has come: after each batch, and each second without one."""
-        self._stream_metrics.offset.labels(self._stream).set(position.offset)
+        """Let others know how far it has come: after each batch, and each second without one."""
 
     async def _attach(self) -> Position | None:
         """Connect, and attach behind what is done; None when it was time to leave."""
@@ -124,6 +124,7 @@ class StreamWorker(ABC):
                     return  # what is not done is read again, by whoever comes next
                 position = behind
                 self._reader.done(taken)
+                self._stream_metrics.offset.labels(self._stream).set(position.offset)
             await self._note_progress(position)
             if idle and idle % _LOOK_EVERY == 0:
                 await look_at_end(self._connection, position, self._reader)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pika
 
-from jobtrail.broker.link import LOOK_S, Link
+from jobtrail.broker.link import Link
+from jobtrail.broker.watch import LOOK_S
 from jobtrail.publisher import dispatch
 from jobtrail.publisher.connection import publish_properties
 from jobtrail.publisher.dispatch import Dispatch, PublishOutcome

@@ -106,6 +106,9 @@ class Forwarder(StreamWorker):
         self._metrics.skipped.labels(self._stream).inc(len(taken) - len(messages))
         return last
 
+    async def _note_progress(self, position: Position) -> None:
+        """Nothing waits for a forwarder."""
+
     async def _close(self) -> None:
         await self._target.close()
         await super()._close()

@@ -79,7 +79,7 @@ async def test_a_message_that_no_queue_takes_is_an_error_if_it_is_mandatory(
     async with sending(amqp_url) as sender:
         optional = message("nowhere", b"x", mandatory=False)
         assert await sender.send([optional, message(queue, b"x")], WAIT_S) == set()
-        with pytest.raises(BrokerError, match="is gone"):
+        with pytest.raises(BrokerError, match="does not exist any more"):
             await sender.send([message(queue, b"x"), message("nowhere", b"x")], WAIT_S)
         assert await sender.send([message(queue, b"x")], WAIT_S) == set()
 
@@ -168,9 +168,9 @@ async def test_a_broker_whose_memory_is_short_is_an_error_and_not_a_wait_without
         await (await sender.connection.channel()).declare_queue("work")
         assert await sender.send([message("work", b"x")], WAIT_S) == set()
         await asyncio.to_thread(own_rabbitmq.control, "set_vm_memory_high_watermark", "0.00001")
-        with pytest.raises(BrokerError, match="memory or its disk is short"):
+        with pytest.raises(BrokerError, match="short of memory or disk"):
             await sender.send([message("work", b"x")], 5)
-        with pytest.raises(BrokerError, match="memory or its disk is short"):
+        with pytest.raises(BrokerError, match="short of memory or disk"):
             await sender.send([message("work", b"x")], WAIT_S)
     await asyncio.to_thread(own_rabbitmq.control, "set_vm_memory_high_watermark", "0.5")
     async with sending(own_rabbitmq.url) as sender:
