@@ -160,9 +160,13 @@ class Connection:
         await self.ask(connect, CONNECT_TIMEOUT_S + 1)
         connection = self._open_connection()
         questions = cast("PikaChannel", await self.ask(lambda answer: connection.channel(on_open_callback=answer)))
+
+        def look(answer: Callable[[object], None]) -> None:
+            if questions.is_open:  # changes nothing, as nothing is consumed on this channel
+                questions.basic_qos(prefetch_count=0, callback=answer)
+
         self._watch = Watch(
-            # Changes nothing, as nothing is consumed on this channel.
-            lambda answer: questions.is_open and questions.basic_qos(prefetch_count=0, callback=answer),
+            look,
             call_later=asyncio.get_running_loop().call_later,
             received_bytes=lambda: connection.bytes_received,
             is_blocked=lambda: self.blocked,
