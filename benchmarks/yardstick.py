@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Coroutine
 
 from jobtrail.models.settings import Settings, load_settings
-from jobtrail.runtime.tasks import end
+from jobtrail.runtime.tasks import cancel_and_wait
 from jobtrail.store.database import Database
 
 
@@ -22,6 +22,6 @@ async def run_until_sigterm(work: Callable[[Settings, Database], Coroutine[None,
         working, stopping = asyncio.create_task(work(settings, database)), asyncio.create_task(stop.wait())
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
         for task in (working, stopping):
-            await end(task)
+            await cancel_and_wait(task)
         if not working.cancelled():
             working.result()

@@ -25,7 +25,7 @@ from jobtrail.models.errors import BrokerError, DecodeError, NotFoundError, Pois
 from jobtrail.models.jobs.wire import load_object
 from jobtrail.models.settings import Settings
 from jobtrail.models.topology import stream_of
-from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.sleep import sleep_until
 from jobtrail.store.database import Database
 from jobtrail.store.leases.terms import next_term
 
@@ -82,7 +82,7 @@ class Bridge:
                 await self._copy(batch, term)
                 channel.acknowledge(batch[-1].tag)
             else:
-                await pause(_IDLE_S, self._inbox.arrived, self._stop)
+                await sleep_until(_IDLE_S, self._inbox.arrived, self._stop)
 
     async def _copy(self, batch: Sequence[Delivery], term: int) -> None:
         marks = [BridgeMark(queue=self._queue, term=term, redelivered=delivery.redelivered) for delivery in batch]
@@ -154,4 +154,4 @@ class Bridge:
                 return
             except NotFoundError as error:
                 tell(f"waiting: {error}")
-                await pause(_IDLE_S, self._stop)
+                await sleep_until(_IDLE_S, self._stop)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.sleep import sleep_until
 from jobtrail.store.database import Database
 from jobtrail.store.log.layout import Layout, LayoutRepository
 
@@ -76,7 +76,7 @@ class Order:
             if loop.time() > deadline:
                 log.warning("former streams are not drained", action="consumer.not_drained", streams=behind)
                 return True
-            await pause(_POLL_S, stop)
+            await sleep_until(_POLL_S, stop)
         return False
 
     async def look(self, stream: str) -> datetime | None:

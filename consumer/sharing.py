@@ -8,8 +8,8 @@ import structlog
 
 from jobtrail.models.errors import BusyError, NotFoundError, OwnershipLostError, StoreError
 from jobtrail.runtime.reconnect import OUTAGES, Reconnect
-from jobtrail.runtime.sleep import pause
-from jobtrail.runtime.tasks import end
+from jobtrail.runtime.sleep import sleep_until
+from jobtrail.runtime.tasks import cancel_and_wait
 from jobtrail.store.database import Database
 from jobtrail.store.leases.lease import Lease
 from jobtrail.store.leases.membership import Membership
@@ -56,7 +56,7 @@ class Sharing:
                     if self._error is None:
                         log.warning("database away", action="consumer.database_away", error=str(error))
                     self._error = str(error)
-                await pause(_LOOK_S, stop)
+                await sleep_until(_LOOK_S, stop)
         finally:
             await asyncio.gather(*(piece.leave() for piece in self._running.values()))
             with suppress(StoreError):
@@ -109,19 +109,19 @@ class _Piece:
         try:
             await self.task
         finally:
-            await end(self.task)
+            await cancel_and_wait(self.task)
 
     async def _session(self) -> None:
         holder = await self._lease.acquire()
         if holder is not None:
             self.state = f"spare: {holder.name} has it"
-            await pause(_LOOK_S, self.stop)
+            await sleep_until(_LOOK_S, self.stop)
             return
         try:
             await self._lease.while_held(lambda: self._work(self.stop, self._reconnect.failures, self._tell))
         except NotFoundError as error:
             self.state = f"missing: {error}"
-            await pause(_MISSING_S, self.stop)
+            await sleep_until(_MISSING_S, self.stop)
 
     def _note_outage(self, error: Exception, wait_s: float) -> None:
         self.state = f"reconnecting: {error}"

@@ -21,7 +21,7 @@ from jobtrail.deadletters.metrics import CaptureMetrics
 from jobtrail.models.errors import DecodeError, NotFoundError, UnreachableError
 from jobtrail.models.settings import Settings
 from jobtrail.models.topology import dead_letter_queue_arguments
-from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.sleep import sleep_until
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.capture import CapturedLetter, LetterTrail
 
@@ -90,7 +90,7 @@ class Capture:
                 channel.acknowledge(batch[-1].tag)
                 self._metrics.unacknowledged.set(len(self._inbox))
             else:
-                await pause(_LOOK_S, self._inbox.arrived, self._stop, channel.lost)
+                await sleep_until(_LOOK_S, self._inbox.arrived, self._stop, channel.lost)
 
     async def close(self) -> None:
         """Close the connection; unacknowledged messages return to the queue."""

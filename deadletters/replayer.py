@@ -24,7 +24,7 @@ from jobtrail.models.dead_letters.replay import STAGES, Replay, ReplayState
 from jobtrail.models.errors import BrokerError, BusyError, NotFoundError, PoisonError, StoreError
 from jobtrail.models.settings import Settings
 from jobtrail.runtime.backoff import Backoff
-from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.sleep import sleep_until
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.replays import ReplayRepository, writer_of
 from jobtrail.store.jobs.jobs import JobRepository
@@ -93,7 +93,7 @@ class Replayer:
                 log.warning("Replay waits", action="replay.waiting", replay_id=replay_id, error=str(error))
                 with suppress(StoreError):
                     await self._replays.tell(replay_id, ReplayState.RUNNING, f"waits: {error}")
-                await pause(backoff.next_s(), self._stop)
+                await sleep_until(backoff.next_s(), self._stop)
         return False
 
     async def _run(self, replay_id: str) -> bool:
@@ -181,7 +181,7 @@ class Replayer:
             if not now.pending or (waited_s > LOOK_S and not await self._can_be_heard_of(replay, LetterState.REPLAYED)):
                 await self._replays.tell(replay.id, ReplayState.RUNNING)
                 return True
-            await pause(_POLL_S, self._stop)
+            await sleep_until(_POLL_S, self._stop)
         return False
 
     async def _can_be_heard_of(self, replay: Replay, state: LetterState) -> bool:
@@ -284,7 +284,7 @@ class Replayer:
         """Tell whether the rate allows the next batch; wait only briefly, so that a cancellation is noticed."""
         wait_s = self._next_at - asyncio.get_running_loop().time()
         if wait_s > 0:
-            await pause(min(wait_s, _POLL_S), self._stop)
+            await sleep_until(min(wait_s, _POLL_S), self._stop)
         return wait_s <= 0
 
     def _keep_rate(self, replay: Replay, count: int) -> None:

@@ -19,7 +19,7 @@ from jobtrail.models.notifications.slack_entries import slack_entries
 from jobtrail.models.settings import Settings
 from jobtrail.runtime.health import Health, HealthServer
 from jobtrail.runtime.reconnect import Reconnect
-from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.sleep import sleep_until
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.causes import CauseRepository
 from jobtrail.store.dead_letters.dead_letters import LetterRepository
@@ -101,7 +101,7 @@ class DeadLetterService:
                 await capture.run(reconnect.note_success)
             except (BusyError, NotFoundError) as error:
                 self._note_idle(queue, "spare" if isinstance(error, BusyError) else "missing", str(error))
-                await pause(_SPARE_S, self._stop)
+                await sleep_until(_SPARE_S, self._stop)
             finally:
                 await capture.close()
 
@@ -127,8 +127,8 @@ class DeadLetterService:
                 pause_s = interval_s if found or most_s is None else min(2 * pause_s, most_s)
             except (StoreError, BrokerError, OwnershipLostError) as error:
                 log.warning("waiting", action="dead_letters.waiting", error=str(error))
-                await pause(_SPARE_S, self._stop)
-            await pause(pause_s, self._stop)
+                await sleep_until(_SPARE_S, self._stop)
+            await sleep_until(pause_s, self._stop)
 
     async def _go_on(self, group: asyncio.TaskGroup) -> None:
         """Continue unattended replays concurrently, so that one that waits for outcomes delays no other."""

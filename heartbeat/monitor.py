@@ -23,7 +23,7 @@ from jobtrail.models.settings import Settings
 from jobtrail.runtime.backoff import Backoff
 from jobtrail.runtime.health import Health, HealthServer
 from jobtrail.runtime.reconnect import Reconnect
-from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.sleep import sleep_until
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.refused import store_refused
 from jobtrail.store.extractors import ExtractorRepository
@@ -138,7 +138,7 @@ class Monitor:
         """Connect to the broker only when more can be held."""
         while self._inbox.is_full and not stop.is_set():
             if not await self._flush():
-                await pause(self._store_backoff.next_s(), stop)
+                await sleep_until(self._store_backoff.next_s(), stop)
 
     def _take(self, delivery: Delivery) -> None:
         self._metrics.received.inc()

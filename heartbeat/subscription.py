@@ -10,7 +10,7 @@ from jobtrail.broker.errors import is_precondition_failure
 from jobtrail.models.errors import BrokerError
 from jobtrail.models.settings import Settings
 from jobtrail.models.topology import HEARTBEAT_EXCHANGE, heartbeat_queue_arguments
-from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.sleep import sleep_until
 
 _GATHER_S = 0.01
 MAX_WAITING = 20_000
@@ -53,7 +53,7 @@ class HeartbeatSubscription:
 
     async def wait(self, timeout_s: float, *until: asyncio.Event) -> None:
         """Wait for some time, but no longer than until one of these events, or until the subscription is lost."""
-        await pause(timeout_s, self._channel.lost, *until)
+        await sleep_until(timeout_s, self._channel.lost, *until)
 
     async def consume(self, take: Callable[[Delivery], None]) -> None:
         """Begin to receive: `take` is called for each delivery, in order."""

@@ -16,7 +16,7 @@ from jobtrail.publisher.dispatch import Dispatch, PublishOutcome
 from jobtrail.publisher.outgoing import OutgoingUpdate, Spooled
 from jobtrail.publisher.spool.ledger import SpoolLedger
 from jobtrail.runtime.backoff import Backoff
-from jobtrail.runtime.tasks import end
+from jobtrail.runtime.tasks import cancel_and_wait
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -80,7 +80,7 @@ class AsyncSender:
 
     async def stop(self) -> None:
         """Close the connection and end the task."""
-        await end(self._task)
+        await cancel_and_wait(self._task)
 
     async def _run_sessions(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from jobtrail.models.notifications.outbox import GROUPING_S, Envelope
 from jobtrail.reconciler.channels.base import NotificationChannel, SendOutcome, SendVerdict
 from jobtrail.reconciler.channels.metrics import OutboxMetrics
 from jobtrail.runtime.backoff import Backoff
-from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.sleep import sleep_until
 from jobtrail.store.notifications.outbox import OutboxRepository
 
 log = structlog.get_logger(__name__)
@@ -72,13 +72,13 @@ class ChannelSender:
     async def run(self, stop: asyncio.Event) -> None:
         """Send what is due until stopped, through every outage of the channel and the database."""
         while not stop.is_set():
-            await pause(await self._turn(stop), stop)
+            await sleep_until(await self._turn(stop), stop)
 
     async def drain(self, stop: asyncio.Event) -> None:
         """Send until nothing is due any more, or the channel or the database is away."""
         try:
             while not (stop.is_set() or self._outage) and await self._outbox.has_due(self._channel.name, GROUPING_S):
-                await pause(await self._turn(stop), stop)
+                await sleep_until(await self._turn(stop), stop)
         except StoreError as error:
             self._log.warning("Outbox left as it is", action="outbox.database_lost", error=str(error))
 
@@ -240,7 +240,7 @@ class ChannelSender:
             except StoreError:
                 if stop.is_set() or now() > leave_at:
                     raise
-                await pause(self._database_pause.next_s(), stop)
+                await sleep_until(self._database_pause.next_s(), stop)
 
 
 def _fields(envelope: Envelope) -> dict[str, object]:

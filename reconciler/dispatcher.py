@@ -11,7 +11,7 @@ from jobtrail.models.settings import ChannelName, Settings
 from jobtrail.reconciler.channel_sender import ChannelSender
 from jobtrail.reconciler.channels.base import NotificationChannel, SendOutcome, news_in
 from jobtrail.reconciler.channels.metrics import OutboxMetrics
-from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.sleep import sleep_until
 from jobtrail.store.database import Database
 from jobtrail.store.leases.lease import new_holder
 from jobtrail.store.notifications.outbox import OutboxRepository
@@ -74,7 +74,7 @@ class Dispatcher:
                 for channel in ChannelName:
                     for state in (OutboxState.WAITING, OutboxState.SENDING, OutboxState.FAILED):
                         self._metrics.entries.labels(channel, state).set(backlog.get((channel, state), 0))
-            await pause(COUNT_S, stop)
+            await sleep_until(COUNT_S, stop)
 
     async def _raise_alarm(
         self, channel: NotificationChannel, outcome: SendOutcome, envelopes: Sequence[Envelope]

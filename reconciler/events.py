@@ -15,7 +15,7 @@ import structlog
 from jobtrail.models.errors import OwnershipLostError, StoreError
 from jobtrail.models.settings import Settings
 from jobtrail.runtime.backoff import Backoff
-from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.sleep import sleep_until
 from jobtrail.store.datasets.batch_jobs import BatchJobRepository
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.datasets.jobs import DatasetJobs
@@ -80,7 +80,7 @@ class EventWatch:
                 if not standing_by:
                     log.info("Standing by", action="reconciler.standing_by", holder=holder.name)
                 standing_by = True
-                await pause(self._stand_by_s, stop)
+                await sleep_until(self._stand_by_s, stop)
             except (StoreError, OwnershipLostError) as error:
                 await self._pause(error, stop)
 
@@ -130,4 +130,4 @@ class EventWatch:
         log.warning(
             "Watch interrupted", action="reconciler.watch_interrupted", error=str(error), wait_s=round(wait_s, 2)
         )
-        await pause(wait_s, stop)
+        await sleep_until(wait_s, stop)

@@ -10,7 +10,7 @@ from jobtrail.models.errors import StoreError
 from jobtrail.models.settings import Settings
 from jobtrail.reconciler.check_runner import CheckRunner
 from jobtrail.runtime.backoff import Backoff
-from jobtrail.runtime.tasks import end
+from jobtrail.runtime.tasks import cancel_and_wait
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ class ImmediateChecks:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await asyncio.gather(*(end(task) for task in list(self._following.values())))
+        await asyncio.gather(*(cancel_and_wait(task) for task in list(self._following.values())))
 
     def add(self, dataset_ids: Collection[str]) -> None:
         """Begin to follow datasets; those that are followed already are passed over."""

@@ -16,7 +16,7 @@ from jobtrail.models.notifications.alert import MEANINGS, AlertKind
 from jobtrail.models.notifications.outbox import Timings
 from jobtrail.reconciler.rate_gate import RateGate
 from jobtrail.reconciler.report import timings
-from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.sleep import sleep_until
 
 log = structlog.get_logger()
 
@@ -122,7 +122,7 @@ class Inquiry:
     async def _turn(self) -> None:
         """Wait until the gate is open or the inquiry has ended."""
         while self._end is None and (wait_s := self._gate.wait_s) > 0:
-            await pause(wait_s, self._ended)
+            await sleep_until(wait_s, self._ended)
         if self._end is not None:
             raise NotAskedError(self._end.kind, f"not asked, as the API had failed before: {self._end.detail}")
 

@@ -29,7 +29,7 @@ from jobtrail.reconciler.metrics import ReconcilerMetrics
 from jobtrail.runtime.backoff import Backoff
 from jobtrail.runtime.health import Health, HealthServer
 from jobtrail.runtime.reconnect import Reconnect
-from jobtrail.runtime.tasks import end
+from jobtrail.runtime.tasks import cancel_and_wait
 from jobtrail.store.database import Database
 from jobtrail.store.datasets.console import Console
 
@@ -229,4 +229,4 @@ async def _run_on_schedule(
     finally:
         scheduler.shutdown(wait=False)
         # A run that is under way is cancelled, and gives its lease back before it ends.
-        await asyncio.gather(*(end(task) for task in running if task is not None))
+        await asyncio.gather(*(cancel_and_wait(task) for task in running if task is not None))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from jobtrail.models.errors import OwnershipLostError, UnreachableError
 from jobtrail.runtime.backoff import Backoff
-from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.sleep import sleep_until
 
 OUTAGES: tuple[type[Exception], ...] = (UnreachableError, OwnershipLostError)
 """What ends a session and not the service: a broker or a database that is away, or another process that took over."""
@@ -52,7 +52,7 @@ class Reconnect:
             self.failures += 1
             wait_s = self._backoff.next_s()
             self._on_outage(error, wait_s)
-            await pause(wait_s, self._stop)
+            await sleep_until(wait_s, self._stop)
             return False
         return True
 

@@ -3,7 +3,7 @@
 import asyncio
 
 
-async def pause(timeout_s: float, *until: asyncio.Event) -> None:
+async def sleep_until(timeout_s: float, *until: asyncio.Event) -> None:
     """Sleep for some seconds, or until the first of some events is set."""
     waits = [asyncio.ensure_future(event.wait()) for event in until]
     try:

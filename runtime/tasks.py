@@ -10,7 +10,7 @@ _AGAIN_AFTER_S = 5.0
 """Seconds after which a task is cancelled again: longer than it takes to clean up."""
 
 
-async def end(task: asyncio.Task[T]) -> None:
+async def cancel_and_wait(task: asyncio.Task[T]) -> None:
     """Cancel a task and wait until it has ended, whatever its result.
 
     Before Python 3.12 `asyncio.wait_for`, through which the driver reads every answer, loses a cancellation that comes
@@ -33,4 +33,4 @@ async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool
         return True
     finally:
         stopping.cancel()
-        await end(working)
+        await cancel_and_wait(working)

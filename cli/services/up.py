@@ -29,7 +29,7 @@ from jobtrail.cli.services.stop_signals import StopSignals
 from jobtrail.cli.services.up_settings import chosen_settings, pages_url
 from jobtrail.models.settings import Settings, load_settings
 from jobtrail.publisher.connection import open_channel
-from jobtrail.runtime.tasks import end
+from jobtrail.runtime.tasks import cancel_and_wait
 from jobtrail.stack import mongod
 from jobtrail.stack.demo.crew import PYTHON_MODULE, crew, outside_world
 from jobtrail.stack.errors import StackBusyError, StackError
@@ -268,7 +268,7 @@ async def _first_of(*coroutines: Coroutine[None, None, None]) -> None:
     """Wait until one coroutine ends, and cancel the others."""
     tasks = [asyncio.create_task(each) for each in coroutines]
     done, unfinished = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    await asyncio.gather(*(end(task) for task in unfinished))
+    await asyncio.gather(*(cancel_and_wait(task) for task in unfinished))
     for task in done:
         task.result()
 

@@ -10,8 +10,8 @@ from jobtrail.broker.properties import ids
 from jobtrail.broker.sender import BulkSender, Message
 from jobtrail.consumer.forwarding.copies import plain_properties
 from jobtrail.models.errors import BrokerError, PoisonError
-from jobtrail.runtime.sleep import pause
-from jobtrail.runtime.tasks import end
+from jobtrail.runtime.sleep import sleep_until
+from jobtrail.runtime.tasks import cancel_and_wait
 
 log = structlog.get_logger()
 
@@ -77,7 +77,7 @@ class Target:
             messages = [messages[place] for place in sorted(refused)]
             if messages:
                 self._tell(f"refused: {self._queue} accepts no more messages for now; is it full?")
-                await pause(_AGAIN_S, self._stop)
+                await sleep_until(_AGAIN_S, self._stop)
                 if self._stop.is_set():
                     return False
         self._tell("forwarding")
@@ -91,7 +91,7 @@ class Target:
         connection = self._sender.connection
         while connection.blocked and not self._stop.is_set():
             self._tell_blocked()
-            await pause(_AGAIN_S, self._stop, connection.lost)
+            await sleep_until(_AGAIN_S, self._stop, connection.lost)
             connection.raise_if_lost()
         if self._stop.is_set():
             return None
@@ -99,7 +99,7 @@ class Target:
         try:
             return await self._confirms(sending)
         finally:
-            await end(sending)
+            await cancel_and_wait(sending)
 
     async def _confirms(self, sending: "asyncio.Task[set[int]]") -> set[int] | None:
         waited_s = 0.0

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Coroutine
 from contextlib import suppress
 
-from jobtrail.runtime.tasks import end
+from jobtrail.runtime.tasks import cancel_and_wait
 
 
 def run_until_sigterm(work: Coroutine[None, None, None]) -> None:
@@ -16,6 +16,8 @@ def run_until_sigterm(work: Coroutine[None, None, None]) -> None:
 async def _run(work: Coroutine[None, None, None]) -> None:
     task = asyncio.create_task(work)
     ends: list[asyncio.Task[None]] = []
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: ends.append(asyncio.create_task(end(task))))
+    asyncio.get_running_loop().add_signal_handler(
+        signal.SIGTERM, lambda: ends.append(asyncio.create_task(cancel_and_wait(task)))
+    )
     with suppress(asyncio.CancelledError):
         await task

@@ -15,7 +15,7 @@ import pymongo
 from pymongo import ReturnDocument
 
 from jobtrail.models.errors import OwnershipLostError, StoreError
-from jobtrail.runtime.tasks import end
+from jobtrail.runtime.tasks import cancel_and_wait
 from jobtrail.store.database import Database, from_now, translated
 
 T = TypeVar("T")
@@ -126,12 +126,12 @@ class Lease:
         try:
             await asyncio.wait((working, renewing), return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
-                await end(working)
+                await cancel_and_wait(working)
                 raise OwnershipLostError(f"the lease {self._name!r} was lost: another process may hold it now")
             return working.result()
         finally:
-            await end(working)
-            await end(renewing)
+            await cancel_and_wait(working)
+            await cancel_and_wait(renewing)
             with suppress(StoreError):  # it runs out by itself
                 await self.release()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from jobtrail.deadletters.replayer import Replayer
 from jobtrail.deadletters.service import run_dead_letters
 from jobtrail.models.settings import Settings, load_settings
-from jobtrail.runtime.sleep import pause
+from jobtrail.runtime.sleep import sleep_until
 from jobtrail.store.database import Database
 
 _TRY_AGAIN_S = 0.1
@@ -33,7 +33,7 @@ async def replay(settings: Settings, replay_id: str, on_ready: Callable[[], None
         replayer = Replayer(settings, database, stop)
         on_ready()
         while not stop.is_set() and not await replayer.run(replay_id):
-            await pause(_TRY_AGAIN_S, stop)
+            await sleep_until(_TRY_AGAIN_S, stop)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import structlog
 from jobtrail.models.errors import FeedLostError, StoreError
 from jobtrail.models.settings import Settings
 from jobtrail.runtime.backoff import Backoff
-from jobtrail.runtime.sleep import pause
-from jobtrail.runtime.tasks import end
+from jobtrail.runtime.sleep import sleep_until
+from jobtrail.runtime.tasks import cancel_and_wait
 from jobtrail.store.database import Database
 from jobtrail.store.datasets.console import Console
 from jobtrail.store.feed import Feed, Portion, Touch, TrailFeed, Update, console_feeds
@@ -59,7 +59,7 @@ class Hub:
                 self._is_over = True
                 for listener in self._listeners:
                     listener.end()
-                await asyncio.gather(*(end(task) for task in following))
+                await asyncio.gather(*(cancel_and_wait(task) for task in following))
 
     @contextmanager
     def listening(self, listener: L) -> Iterator[L]:
@@ -111,7 +111,7 @@ class Hub:
                 log.warning(
                     "Following interrupted", action="web.live.interrupted", error=str(error), wait_s=round(wait_s, 2)
                 )
-                await pause(wait_s, stop)
+                await sleep_until(wait_s, stop)
 
     def _begin(self) -> None:
         """Start at the present: the updates before it are unknown here."""

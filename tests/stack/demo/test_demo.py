@@ -12,7 +12,7 @@ import pika
 import pytest
 
 from jobtrail.models.settings import Settings
-from jobtrail.runtime.tasks import end
+from jobtrail.runtime.tasks import cancel_and_wait
 from jobtrail.stack.demo import console as demo
 from jobtrail.stack.demo import mailbox
 from jobtrail.stack.demo.analyzer import AnalyzerSimulator
@@ -48,7 +48,7 @@ async def population(
         connection.channel().queue_declare(settings.reply_stream, durable=True)
     task = asyncio.create_task(demo.Population(settings, console, simulator).live())
     yield
-    await end(task)
+    await cancel_and_wait(task)
 
 
 async def told(simulator: AnalyzerSimulator, dataset_id: str) -> bool:
