@@ -10,9 +10,10 @@ from pika.exceptions import AuthenticationError, ProbableAuthenticationError
 from jobtrail.broker.address import broker_address
 from jobtrail.broker.channel import Arguments, Channel
 from jobtrail.broker.connection import Connection
+from jobtrail.broker.errors import is_precondition_failure
 from jobtrail.cli.doctor.checks import Check, failed, ok, warning
 from jobtrail.cli.doctor.dead_letters import consumer_words, judge_captured, waiting_words
-from jobtrail.cli.doctor.stream_probe import difference_words, differences, is_blocked, is_refusal
+from jobtrail.cli.doctor.stream_probe import difference_words, differences, is_blocked
 from jobtrail.cli.doctor.streams import check_bridged_queues, check_streams
 from jobtrail.cli.exit_codes import ExitCode
 from jobtrail.heartbeat.subscription import MAX_WAITING
@@ -110,7 +111,7 @@ async def _exchange(connection: Connection) -> Check:
     except NotFoundError:
         return warning(name, f"{HEARTBEAT_EXCHANGE} does not exist yet", "the monitor declares it: jobtrail monitor")
     except BrokerError as error:
-        if not is_refusal(error):
+        if not is_precondition_failure(error):
             raise
         return failed(
             name,

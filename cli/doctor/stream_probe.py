@@ -4,12 +4,10 @@ import asyncio
 import re
 from collections.abc import Mapping
 
-from pika.exceptions import ChannelClosedByBroker
-
 from jobtrail.broker.address import broker_urls
 from jobtrail.broker.channel import Arguments
 from jobtrail.broker.connection import Connection
-from jobtrail.broker.errors import PRECONDITION_FAILED
+from jobtrail.broker.errors import is_precondition_failure
 from jobtrail.models.errors import BrokerError, NotFoundError
 
 _TIMEOUT_S = 5.0
@@ -37,7 +35,7 @@ async def why_unsupported(amqp_url: str) -> str | None:
         try:
             await channel.declare_queue(_ANY_NAME, {QUEUE_TYPE: "stream"}, exclusive=True)
         except BrokerError as error:
-            return None if is_refusal(error) and "exclusive" in str(error) else str(error)
+            return None if is_precondition_failure(error) and "exclusive" in str(error) else str(error)
     return "it makes a queue of another type"
 
 
@@ -78,7 +76,7 @@ async def differences(connection: Connection, queue: str, wanted: Arguments) -> 
             break
         except BrokerError as error:
             unlike = _UNLIKE.search(str(error))
-            if unlike is None or not is_refusal(error):
+            if unlike is None or not is_precondition_failure(error):
                 raise
             name = unlike["name"]
             if name in found:  # not an argument but a property, such as durability
@@ -102,12 +100,6 @@ def difference_words(name: str, value: str | int | None, wanted: str | int | boo
 def is_stream(found: Differences) -> bool:
     """Tell whether a queue is a stream, by its differences from one; streams are durable."""
     return QUEUE_TYPE not in found and "durable" not in found
-
-
-def is_refusal(error: BrokerError) -> bool:
-    """Tell whether the broker refused a declaration because it differs from what exists."""
-    cause = error.__cause__
-    return isinstance(cause, ChannelClosedByBroker) and cause.reply_code == PRECONDITION_FAILED
 
 
 async def is_blocked(amqp_url: str) -> bool:
