@@ -8,8 +8,9 @@ import typer
 from jobtrail.cli.actor import audit_book, this_account
 from jobtrail.cli.command_group import JsonOption
 from jobtrail.cli.context import current_settings, open_database
-from jobtrail.cli.dead_letters.selection import Choice, ChoiceToDiscard, YesOption, confirmed, counted, takes
+from jobtrail.cli.dead_letters.selection import Choice, ChoiceToDiscard, YesOption, confirmed, counted
 from jobtrail.cli.interruptible import run_interruptible
+from jobtrail.cli.options import with_options
 from jobtrail.cli.output.progress import ProgressTeller
 from jobtrail.models.dead_letters.dead_letter import UNSETTLED, LetterFilter, LetterState
 from jobtrail.models.dead_letters.reasons import DeadLetterReason
@@ -17,7 +18,7 @@ from jobtrail.models.errors import SettingError
 from jobtrail.operations.dead_letters import DeadLetterActs
 
 
-@takes(ChoiceToDiscard)
+@with_options
 def discard(
     *,
     which: ChoiceToDiscard,
@@ -42,7 +43,7 @@ async def _discard(selection: LetterFilter, why: str) -> int:
             return await acts.discard(this_account(), selection, why, teller.note)
 
 
-@takes(Choice)
+@with_options
 def restore(*, which: Choice, yes: YesOption = False, as_json: JsonOption = False) -> None:
     """Reopen archived dead letters."""
     selection = confirmed(which, "Restore", (LetterState.DISCARDED,), yes=yes)

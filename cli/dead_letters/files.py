@@ -16,8 +16,9 @@ from jobtrail.cli.actor import audit_book, this_account
 from jobtrail.cli.command_group import JsonOption
 from jobtrail.cli.context import current_settings, open_database
 from jobtrail.cli.dead_letters.list import read_states
-from jobtrail.cli.dead_letters.selection import Choice, confirmed, counted, takes
+from jobtrail.cli.dead_letters.selection import Choice, confirmed, counted
 from jobtrail.cli.interruptible import run_interruptible
+from jobtrail.cli.options import with_options
 from jobtrail.cli.output.progress import ProgressTeller
 from jobtrail.deadletters.archive import export_line
 from jobtrail.models.dead_letters.dead_letter import LetterFilter
@@ -28,7 +29,7 @@ STANDARD = "-"
 """The name of a file that is stdin or stdout."""
 
 
-@takes(Choice)
+@with_options
 def export(
     *,
     which: Choice,

@@ -11,13 +11,15 @@ from rich.text import Text
 
 from jobtrail.cli.command_group import JsonOption
 from jobtrail.cli.context import current_settings, open_database
-from jobtrail.cli.dead_letters.selection import CursorOption, LimitOption, SelectionOptions, takes
+from jobtrail.cli.dead_letters.selection import CursorOption, LimitOption
 from jobtrail.cli.interruptible import run_interruptible
+from jobtrail.cli.options import with_options
 from jobtrail.cli.output.console import make_console, write_json
 from jobtrail.cli.output.formats import one_line
 from jobtrail.cli.output.palette import BAD, QUIET, word_text
 from jobtrail.cli.output.status_list import WIDE, Columns, Line, print_lines, print_next
 from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter, LetterFilter, LetterState
+from jobtrail.models.dead_letters.filter import DeadLetterFilter
 from jobtrail.models.dead_letters.reasons import reason_words
 from jobtrail.models.errors import SettingError
 from jobtrail.models.times import relative
@@ -33,10 +35,10 @@ _WIDE = Columns(
 _NARROW = Columns(state="STATE", name="DEAD LETTER", details=["JOB"], ends=["CAPTURED"], remark="ERROR")
 
 
-@takes(SelectionOptions)
+@with_options
 def list_(
     *,
-    which: SelectionOptions,
+    which: DeadLetterFilter,
     state: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,7 +51,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List dead letters, the newest first: those that are open, or whose replay had no known outcome."""
-    wanted = replace(which.letters(datetime.now(UTC)), states=read_states(state or ()))
+    wanted = replace(which.selection(), states=read_states(state or ()))
     found, unsettled = run_interruptible(_read(wanted, limit=limit, cursor=cursor))
     if as_json:
         write_json(LetterListSchema.of(found).json_object())

@@ -13,9 +13,10 @@ from jobtrail.cli.command_group import JsonOption
 from jobtrail.cli.context import current_settings, open_database
 from jobtrail.cli.dead_letters.dry_run import show_dry_run
 from jobtrail.cli.dead_letters.replays import outcome_words, show_receipt
-from jobtrail.cli.dead_letters.selection import Choice, YesOption, confirmed, takes
+from jobtrail.cli.dead_letters.selection import Choice, YesOption, confirmed
 from jobtrail.cli.exit_codes import ExitCode
 from jobtrail.cli.interruptible import run_interruptible
+from jobtrail.cli.options import with_options
 from jobtrail.cli.output.progress import ProgressTeller
 from jobtrail.cli.services.logs import set_up_logs
 from jobtrail.deadletters.outcomes import OutcomeJudge
@@ -35,7 +36,7 @@ _CANCELLED_WITHIN_S = 10.0
 _LOOKED_AT = 100
 
 
-@takes(Choice)
+@with_options
 def replay(
     *,
     which: Choice,

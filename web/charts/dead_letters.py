@@ -79,7 +79,7 @@ def hours_chart(group: CauseGroup, now: datetime) -> Chart:
     scale = count_scale(max(1, *hours))
     since = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=len(hours) - 1)
     return Chart(
-        label=f"Letters captured in the last {len(hours)} hours",
+        label=f"Dead letters captured in the last {len(hours)} hours",
         description=f"{_letters(sum(hours))} in the last {len(hours)} hours",
         columns=[
             _column(group.id, place, since + timedelta(hours=place), count, scale[-1])
@@ -104,4 +104,4 @@ def _column(group_id: str, place: int, begin: datetime, count: int, most: float)
 
 
 def _letters(count: int) -> str:
-    return f"{count:,} {'letter' if count == 1 else 'letters'}"
+    return f"{count:,} {'dead letter' if count == 1 else 'dead letters'}"

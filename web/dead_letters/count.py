@@ -12,11 +12,7 @@ KEPT_S = 2.0
 
 
 class LetterCount:
-    """Counts the letters about which something is to be done; all who ask at once share one answer.
-
-    Args:
-        causes: The groups, which are counted already.
-    """
+    """Counts the letters about which something is to be done; all who ask at once share one answer."""
 
     def __init__(self, causes: CauseRepository) -> None:
         self._causes = causes
@@ -24,17 +20,7 @@ class LetterCount:
         self._task: asyncio.Task[int] | None = None
 
     async def read(self, identity: Identity) -> int | None:
-        """Count them.
-
-        Args:
-            identity: Who sees the page.
-
-        Returns:
-            How many there are, `KEPT_S` ago at the most; None for those whom it does not concern.
-
-        Raises:
-            StoreError: The database can't be reached.
-        """
+        """Count them."""
         if identity.role is not Role.OPERATOR:
             return None
         now_s = time.monotonic()

@@ -17,12 +17,7 @@ FARTHEST = timedelta(days=8)
 
 
 class KeptAudits:
-    """Runs conservation audits; all who ask for the same hours while one runs, or within `KEPT_S`, share it.
-
-    Args:
-        settings: The settings.
-        database: The trail's database.
-    """
+    """Runs conservation audits; all who ask for the same hours while one runs, or within `KEPT_S`, share it."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
@@ -30,18 +25,7 @@ class KeptAudits:
         self._asked: Mapping[datetime, tuple[float, asyncio.Task[Audit]]] = {}
 
     async def read(self, since: datetime) -> Audit:
-        """Audit the hours since some moment.
-
-        Args:
-            since: The hour in which this lies is the first one.
-
-        Returns:
-            What was found.
-
-        Raises:
-            SettingError: It lies too far back, or ahead.
-            StoreError: The database can't be reached.
-        """
+        """Audit the hours since some moment."""
         now = datetime.now(UTC)
         if not now - FARTHEST <= since <= now:
             raise SettingError(

@@ -53,7 +53,7 @@ class FilterForm(Generic[F]):
         """The filters that are on, each with the way to be without it."""
         return [
             Chip(
-                name="only" if field.is_flag else "has" if name == "q" else name,
+                name="only" if field.is_flag else "has" if name == "q" else name.replace("_", " "),
                 value=field.met.label if field.is_flag else word,
                 without=self.address(**{name: [other for other in field.words if other != word]}),
             )

@@ -5,8 +5,8 @@ from fastapi import APIRouter
 from jobtrail.web.pages import audit, dataset, datasets, extractors, incidents, notifications, outbox, overview
 from jobtrail.web.pages.dead_letters import accounting, letter, replays
 from jobtrail.web.pages.dead_letters import acts as letter_acts
+from jobtrail.web.pages.dead_letters import groups as letter_groups
 from jobtrail.web.pages.dead_letters import list as letter_list
-from jobtrail.web.pages.dead_letters import page as letter_groups
 from jobtrail.web.pages.jobs import acts as job_acts
 from jobtrail.web.pages.jobs import list as job_list
 from jobtrail.web.pages.jobs import one as job

@@ -37,7 +37,7 @@ async def test_pages_and_rest_tell_repetitions_from_others(web: httpx.AsyncClien
         answer = (await web.get("/api/v1/dead-letters", params={"maybe_repeated": asked})).json()
         assert [each["id"] for each in answer["letters"]] == [shown]
     assert answer["letters"][0]["maybe_repeated"] is None
-    assert "It is true or false." in seen(await web.get(LIST, params={"maybe_repeated": "perhaps"})).text
+    assert "Input should be a valid boolean" in seen(await web.get(LIST, params={"maybe_repeated": "perhaps"})).text
 
 
 async def test_an_act_on_repetitions_leaves_the_first_alone(

@@ -74,7 +74,7 @@ router = APIRouter(prefix="/dead-letters", tags=["dead letters"], dependencies=[
 @router.get("", summary="List dead letters", **documented(examples.LETTER_LIST, 400))
 async def letters(parts: AppParts, request: Request, asked: Annotated[AskedLetters, Query()]) -> Response:
     """The latest captured first, without their bytes. Too wide a search is given up after five seconds."""
-    page = await parts.letters.list(asked.wanted(), limit=asked.limit, cursor=asked.cursor)
+    page = await parts.letters.list(asked.selection(), limit=asked.limit, cursor=asked.cursor)
     return answer(LetterListSchema.of(page), next_link(request, page.next))
 
 
@@ -89,7 +89,7 @@ async def export(parts: AppParts, asked: Annotated[AskedSelection, Query()], ide
 
     **Secrets are not masked** in it. Each export is noted in the audit log.
     """
-    _count, chunks = await parts.dead_letter_acts.export(identity, asked.wanted())
+    _count, chunks = await parts.dead_letter_acts.export(identity, asked.selection())
     headers = {"Content-Disposition": 'attachment; filename="dead-letters.jsonl"'}
     return Lines(_exported(chunks), headers=headers)
 
@@ -100,7 +100,7 @@ async def dry_run(parts: AppParts, asked: AskedDryRun) -> Response:
 
     For up to 20,000 letters; of more, `jobtrail deadletters replay --dry-run` tells.
     """
-    result = await bounded_dry_run(parts, asked.wanted(), asked.to, include_repeated=asked.include_repeated)
+    result = await bounded_dry_run(parts, asked.selection(), asked.to, include_repeated=asked.include_repeated)
     if not result.is_whole:
         raise TooBroadError(
             f"these are more than {MAX_JUDGED:,} dead letters: narrow the selection, or use "
@@ -115,13 +115,13 @@ async def discard(parts: AppParts, asked: AskedDiscard, identity: Operator) -> R
 
     409 tells that a replay has some of them in its hands, and who asked for it.
     """
-    return answer(CountSchema(count=await parts.dead_letter_acts.discard(identity, asked.wanted(), asked.why)))
+    return answer(CountSchema(count=await parts.dead_letter_acts.discard(identity, asked.selection(), asked.why)))
 
 
 @router.post("/restore", summary="Restore dead letters", **documented(examples.COUNT, 400, 413, 415))
 async def restore(parts: AppParts, asked: SelectionSchema, identity: Operator) -> Response:
     """Takes letters out of the archive: they are open again."""
-    return answer(CountSchema(count=await parts.dead_letter_acts.restore(identity, asked.wanted())))
+    return answer(CountSchema(count=await parts.dead_letter_acts.restore(identity, asked.selection())))
 
 
 @router.post(

@@ -37,7 +37,7 @@ async def start(parts: AppParts, asked: AskedReplay, identity: Operator) -> Resp
     """
     replay = await parts.dead_letter_acts.replay(
         identity,
-        asked.wanted(),
+        asked.selection(),
         target=asked.to,
         rate=asked.rate,
         staged=asked.staged,

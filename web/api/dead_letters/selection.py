@@ -1,12 +1,13 @@
-"""Which dead letters are meant: as the parameters of a list, and as the body of an act."""
+"""Which dead letters an endpoint is about: as query parameters, and as the body of an act."""
 
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, Strict, WithJsonSchema, model_validator
+from pydantic import Field, Strict, WithJsonSchema, model_validator
 
-from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterKind, LetterState
-from jobtrail.models.filters import Moment, Name
+from jobtrail.models.dead_letters.dead_letter import LetterFilter
+from jobtrail.models.dead_letters.filter import DeadLetterFilter, DeadLetterListFilter
+from jobtrail.models.filters import Moment
 from jobtrail.operations.schemas.base import Schema
 from jobtrail.web.api.parameters import Asked, AskedPage
 
@@ -23,83 +24,40 @@ _BodyMoment = Annotated[
     ),
 ]
 """A `Moment` in a body, where the schema says which texts are always taken."""
-_REPEATED = "Only letters that may be repetitions of earlier ones; or, if false, only the others."
-_SINCE = "Only letters captured at this time or later."
-_UNTIL = "Only letters captured at this time or before."
 
 
-class _Narrowing(BaseModel):
-    """What letters have in common that are meant, wherever that is said."""
-
-    group: Name | None = Field(None, examples=["5b2a0c4de9f81a37"], description="Only letters of this group.")
-    kind: LetterKind | None = Field(None, description="Only letters of this kind.")
-    queue: Name | None = Field(
-        None, examples=["jobtrail.dead-letters"], description="Only letters that were captured from this queue."
-    )
-    origin: Name | None = Field(
-        None, examples=["jobtrail.replies"], description="Only letters that had been in this queue before."
-    )
-    reason: Name | None = Field(None, examples=["too_large"], description="Only letters with this reason.")
-    extractor: Name | None = Field(None, examples=["ncsa.wordcount"], description="Only letters of this extractor.")
-    job: Name | None = Field(None, description="Only letters of this job.")
-    replay: Name | None = Field(None, examples=["8c1f4a2be6d0"], description="Only letters that this replay sent last.")
-    maybe_repeated: bool | None = Field(None, description=_REPEATED)
-    since: Moment | None = Field(None, description=_SINCE)
-    until: Moment | None = Field(None, description=_UNTIL)
-
-    def wanted(self) -> LetterFilter:
-        """Make the filter of it."""
-        return LetterFilter(
-            cause_id=self.group,
-            kind=self.kind,
-            queue=self.queue,
-            origin=self.origin,
-            reason=self.reason,
-            extractor_id=self.extractor,
-            job_id=self.job,
-            replay_id=self.replay,
-            maybe_repeated=self.maybe_repeated,
-            since=self.since,
-            until=self.until,
-        )
+def _described(name: str) -> str | None:
+    return DeadLetterFilter.model_fields[name].description
 
 
-class AskedSelection(_Narrowing, Asked):
-    """Which letters, in a query."""
-
-    state: list[LetterState] = Field(
-        default_factory=list, description="Only letters in this state; may be repeated.", examples=[["open"]]
-    )
-
-    def wanted(self) -> LetterFilter:
-        """Make the filter of it."""
-        return replace(super().wanted(), states=tuple(dict.fromkeys(self.state)) or None)
+class AskedSelection(DeadLetterListFilter, Asked):
+    """Which dead letters, in a query."""
 
 
 class AskedLetters(AskedSelection, AskedPage):
-    """Which letters, page by page."""
+    """Which dead letters, page by page."""
 
 
-class SelectionSchema(_Narrowing, Schema):
+class SelectionSchema(DeadLetterFilter, Schema):
     """Which letters an act is about: `ids`, or any filters, or `all`. An empty body is refused: it might be a slip."""
 
     all: Literal[True] | None = Field(None, description="All letters that the act can be about.")
     ids: Annotated[list[LetterId], Field(min_length=1, max_length=MAX_IDS)] | None = Field(
         None, description="These letters."
     )
-    maybe_repeated: Annotated[bool, Strict()] | None = Field(None, description=_REPEATED)
-    since: _BodyMoment | None = Field(None, description=_SINCE)
-    until: _BodyMoment | None = Field(None, description=_UNTIL)
+    maybe_repeated: Annotated[bool, Strict()] | None = Field(None, description=_described("maybe_repeated"))
+    since: _BodyMoment | None = Field(None, description=_described("since"))
+    until: _BodyMoment | None = Field(None, description=_described("until"))
 
     @model_validator(mode="after")
     def _means_something(self) -> "SelectionSchema":
-        if not self.all and self.wanted() == LetterFilter():
+        if not self.all and self.selection() == LetterFilter():
             raise ValueError("say which letters: `ids`, filters such as `group`, or `all`")
         return self
 
-    def wanted(self) -> LetterFilter:
-        """Make the filter of it."""
-        return replace(super().wanted(), ids=self.ids)
+    def selection(self) -> LetterFilter:
+        """Make the selection that the database reads."""
+        return replace(super().selection(), ids=self.ids)
 
 
 Target = Annotated[str, Field(min_length=1, max_length=255)]

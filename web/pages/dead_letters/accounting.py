@@ -67,14 +67,7 @@ async def conservation(
 
 
 def ledgers(audit: Audit) -> Sequence[Ledger]:
-    """Put what an audit found in order for people.
-
-    Args:
-        audit: What was found.
-
-    Returns:
-        Streams and queues: first those of which messages are missing or doubled.
-    """
+    """Put what an audit found in order for people."""
     positions = {position.stream: position for position in audit.positions}
     depths = {depth.queue: depth for depth in audit.waiting}
     by_queue = {queue: list(balances) for queue, balances in groupby(audit.balances, lambda each: each.tally.queue)}

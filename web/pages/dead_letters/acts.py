@@ -1,7 +1,6 @@
 """What the forms of the pages of dead letters do. Each leads on to a page: to load that anew repeats nothing."""
 
 import json
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -14,8 +13,8 @@ from jobtrail.deadletters.properties import Json
 from jobtrail.models.errors import BusyError, NotFoundError, SettingError, TooLateError
 from jobtrail.operations.dead_letters import Change
 from jobtrail.web.dependencies import AppParts, Operator
+from jobtrail.web.pages.dead_letters.act_result import back_with_result
 from jobtrail.web.pages.dead_letters.form import LETTERS, Selection
-from jobtrail.web.pages.dead_letters.told import led_back
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId, address, local_path
 from jobtrail.web.render import query
@@ -51,13 +50,13 @@ router = APIRouter(include_in_schema=False)
 @router.post("/dead-letters/dry-run")
 async def dry_run(asked: Annotated[Act, Form()]) -> RedirectResponse:
     # A form of ticks can't lead to an address by itself: its token against forgery would stand there.
-    asked.wanted(datetime.now(UTC))
-    return _on(f"/dead-letters/dry-run{query(**_selected(asked), to=asked.to)}")
+    asked.selection()
+    return _on(f"/dead-letters/dry-run{query(**asked.fields(), to=asked.to)}")
 
 
 @router.post("/dead-letters/replay")
 async def replay(parts: AppParts, identity: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
-    wanted = asked.wanted(datetime.now(UTC))
+    wanted = asked.selection()
     try:
         begun = await parts.dead_letter_acts.replay(
             identity,
@@ -68,32 +67,32 @@ async def replay(parts: AppParts, identity: Operator, asked: Annotated[Act, Form
             include_repeated=bool(asked.repeated),
         )
     except BusyError:
-        return _on(f"/dead-letters/held{query(**_selected(asked))}")
+        return _on(f"/dead-letters/held{query(**asked.fields())}")
     except NotFoundError:
-        return _on(led_back(local_path(asked.next), "nothing"))
+        return _on(back_with_result(local_path(asked.next), "nothing"))
     return _on(address("dead-letters", "replays", begun.id))
 
 
 @router.post("/dead-letters/discard")
 async def discard(parts: AppParts, identity: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
-    wanted = asked.wanted(datetime.now(UTC))
+    wanted = asked.selection()
     try:
         count = await parts.dead_letter_acts.discard(identity, wanted, asked.why)
     except BusyError:
-        return _on(f"/dead-letters/held{query(**_selected(asked))}")
-    return _on(led_back(local_path(asked.next), "discarded", count))
+        return _on(f"/dead-letters/held{query(**asked.fields())}")
+    return _on(back_with_result(local_path(asked.next), "discarded", count))
 
 
 @router.post("/dead-letters/restore")
 async def restore(parts: AppParts, identity: Operator, asked: Annotated[Act, Form()]) -> RedirectResponse:
-    count = await parts.dead_letter_acts.restore(identity, asked.wanted(datetime.now(UTC)))
-    return _on(led_back(local_path(asked.next), "restored", count))
+    count = await parts.dead_letter_acts.restore(identity, asked.selection())
+    return _on(back_with_result(local_path(asked.next), "restored", count))
 
 
 @router.post("/dead-letters/import")
 async def take_in(parts: AppParts, identity: Operator, file: Annotated[UploadFile, File()]) -> RedirectResponse:
     new, _known = await parts.dead_letter_acts.import_(identity, file.file)
-    return _on(led_back(LETTERS, "imported", new))
+    return _on(back_with_result(LETTERS, "imported", new))
 
 
 @router.get("/dead-letters/held")
@@ -107,7 +106,7 @@ async def held(
         request,
         identity,
         "dead_letters_held.html",
-        replay=await parts.replays.holder_of(asked.wanted(datetime.now(UTC))),
+        replay=await parts.replays.holder_of(asked.selection()),
         back=_page_of(asked),
     )
 
@@ -117,7 +116,7 @@ async def note(
     parts: AppParts, group_id: PathId, identity: Operator, note: Annotated[str, Form(max_length=2000)] = ""
 ) -> RedirectResponse:
     await parts.dead_letter_acts.note(identity, group_id, note)
-    return _on(led_back(address("dead-letters", "groups", group_id), "noted" if note.strip() else "unnoted"))
+    return _on(back_with_result(address("dead-letters", "groups", group_id), "noted" if note.strip() else "unnoted"))
 
 
 @router.post("/dead-letters/replays/{replay_id}/cancel")
@@ -126,8 +125,8 @@ async def cancel(parts: AppParts, replay_id: PathId, identity: Operator) -> Redi
     try:
         await parts.dead_letter_acts.cancel(identity, replay_id)
     except TooLateError:
-        return _on(led_back(here, "too-late"))
-    return _on(led_back(here, "cancelling"))
+        return _on(back_with_result(here, "too-late"))
+    return _on(back_with_result(here, "cancelling"))
 
 
 @router.post("/dead-letters/{letter_id}/edit")
@@ -138,8 +137,8 @@ async def edit(
     try:
         await parts.dead_letter_acts.edit(identity, letter_id, await _change(parts, letter_id, asked))
     except TooLateError:
-        return _on(led_back(here, "closed"))
-    return _on(led_back(here, "edited"))
+        return _on(back_with_result(here, "closed"))
+    return _on(back_with_result(here, "edited"))
 
 
 @router.post("/dead-letters/{letter_id}/revert")
@@ -148,8 +147,8 @@ async def revert(parts: AppParts, letter_id: PathId, identity: Operator) -> Redi
     try:
         await parts.dead_letter_acts.revert(identity, letter_id)
     except TooLateError:
-        return _on(led_back(here, "closed"))
-    return _on(led_back(here, "reverted"))
+        return _on(back_with_result(here, "closed"))
+    return _on(back_with_result(here, "reverted"))
 
 
 async def _change(parts: Parts, letter_id: str, asked: EditForm) -> Change:
@@ -185,10 +184,6 @@ def _rate(text: str) -> float | None:
         return float(text)
     except ValueError as error:
         raise SettingError(f"the rate is a number of letters per second, not {text[:40]!r}") from error
-
-
-def _selected(asked: Selection) -> dict[str, object]:
-    return dict(Selection(**{name: getattr(asked, name) for name in Selection.model_fields}).fields())
 
 
 def _page_of(asked: Selection) -> str:

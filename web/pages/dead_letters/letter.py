@@ -13,7 +13,7 @@ from jobtrail.models.errors import NotFoundError
 from jobtrail.operations.dead_letter_view import SHOWN_BYTES, LetterView, look_at
 from jobtrail.web.charts.dead_letters import STATE_WORDS
 from jobtrail.web.dependencies import AppParts, Operator
-from jobtrail.web.pages.dead_letters.told import Told
+from jobtrail.web.pages.dead_letters.act_result import ActQuery
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId, address
 
@@ -48,7 +48,7 @@ async def letter(
     request: Request,
     letter_id: PathId,
     identity: Operator,
-    typed: Annotated[Told, Query()],
+    typed: Annotated[ActQuery, Query()],
 ) -> HTMLResponse:
     page = await _read(parts, letter_id)
     return await parts.renderer.page(
@@ -60,7 +60,7 @@ async def letter(
         letter=page.letter,
         here=address("dead-letters", letter_id),
         words=STATE_WORDS,
-        told=typed.words(),
+        result=typed.result(),
         targets=_targets(parts, page.letter),
     )
 

@@ -1,32 +1,28 @@
 """Lists of dead letters: with filters, those in the archive, and what a replay of some would come to."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterFilter, LetterKind, LetterState
+from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter, LetterFilter, LetterKind, LetterState
+from jobtrail.models.dead_letters.filter import DeadLetterListFilter
 from jobtrail.operations.dead_letters import selection_words
 from jobtrail.store.keyset import Page
 from jobtrail.web.charts.dead_letters import STATE_WORDS
 from jobtrail.web.dead_letters.dry_run import bounded_dry_run
 from jobtrail.web.dependencies import AppParts, Operator
-from jobtrail.web.pages.dead_letters.form import LetterQuery, Selection, read_form
-from jobtrail.web.pages.dead_letters.told import Told
+from jobtrail.web.pages.dead_letters.act_result import ActQuery
+from jobtrail.web.pages.dead_letters.form import LETTERS, Selection
+from jobtrail.web.pages.filter_form import read_form
 from jobtrail.web.render import query
 
 ROWS_PER_PAGE = 50
 ARCHIVE = "/dead-letters/archive"
 
 
-class ListQuery(LetterQuery, Told):
-    """What stands in the address of a list."""
-
-
-class ArchiveQuery(Told):
-    """What stands in the address of the archive."""
+class ListQuery(ActQuery):
+    """What the address of a list says beside its filters."""
 
     cursor: str = ""
 
@@ -44,31 +40,32 @@ router = APIRouter(include_in_schema=False)
 async def letters(
     parts: AppParts, request: Request, identity: Operator, typed: Annotated[ListQuery, Query()]
 ) -> HTMLResponse:
-    form = read_form(LetterQuery(**typed.model_dump(exclude={"told", "count"})), datetime.now(UTC))
+    form = read_form(DeadLetterListFilter, LETTERS, request.query_params)
     page: Page[DeadLetter] = Page(rows=[], next=None)
-    if not form.problems:
-        page = await parts.letters.list(form.wanted, limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
+    if form.wanted is not None:
+        page = await parts.letters.list(form.wanted.selection(), limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
     return await parts.renderer.page(
         request,
         identity,
         "dead_letters_list.html",
         form=form,
+        may_act_on_all=form.wanted is not None and _is_about_open_ones(form.wanted),
         letters=page.rows,
-        first=form.typed.address() if typed.cursor else None,
-        older=form.typed.address(cursor=page.next) if page.next else None,
-        hidden=_told(form.typed),
-        here=form.typed.address(cursor=typed.cursor),
-        export=f"/api/v1/dead-letters/export{query(**form.typed.model_dump(exclude={'cursor'}))}",
+        first=form.address() if typed.cursor else None,
+        older=form.address(cursor=page.next) if page.next else None,
+        hidden={name: field.words[-1] for name, field in form.fields.items() if field.words and name != "state"},
+        here=form.address(cursor=typed.cursor),
+        export=f"/api/v1/dead-letters/export{form.address().removeprefix(LETTERS)}",
         states=STATE_WORDS,
-        kinds=tuple(LetterKind),
-        told=typed.words(),
+        kinds=[(kind, kind) for kind in LetterKind],
+        result=typed.result(),
         queues=parts.settings.captured_queues,
     )
 
 
 @router.get("/dead-letters/archive")
 async def archive(
-    parts: AppParts, request: Request, identity: Operator, typed: Annotated[ArchiveQuery, Query()]
+    parts: AppParts, request: Request, identity: Operator, typed: Annotated[ListQuery, Query()]
 ) -> HTMLResponse:
     wanted = LetterFilter(states=(LetterState.DISCARDED,))
     page = await parts.letters.list(wanted, limit=ROWS_PER_PAGE, cursor=typed.cursor or None)
@@ -81,7 +78,7 @@ async def archive(
         older=f"{ARCHIVE}{query(cursor=page.next)}" if page.next else None,
         here=f"{ARCHIVE}{query(cursor=typed.cursor)}",
         states=STATE_WORDS,
-        told=typed.words(),
+        result=typed.result(),
         days=parts.settings.letter_retention_days,
     )
 
@@ -90,7 +87,7 @@ async def archive(
 async def dry_run(
     parts: AppParts, request: Request, identity: Operator, typed: Annotated[DryRunQuery, Query()]
 ) -> HTMLResponse:
-    wanted = typed.wanted(datetime.now(UTC))
+    wanted = typed.selection()
     target = typed.to.strip() or None
     return await parts.renderer.page(
         request,
@@ -103,6 +100,6 @@ async def dry_run(
     )
 
 
-def _told(typed: LetterQuery) -> Mapping[str, str]:
-    """Return the filters that acts know, and that say something."""
-    return {name: value for name, value in typed.model_dump(exclude={"state", "cursor"}).items() if value}
+def _is_about_open_ones(wanted: DeadLetterListFilter) -> bool:
+    """Whether an act on all that match is about what is shown: acts leave out closed dead letters."""
+    return not wanted.state or set(UNSETTLED) <= set(wanted.state)

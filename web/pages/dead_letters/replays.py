@@ -13,7 +13,7 @@ from jobtrail.models.dead_letters.replay import STAGES, Replay, ReplayState
 from jobtrail.operations.dead_letters import selection_words
 from jobtrail.web.charts.dead_letters import Share, shares
 from jobtrail.web.dependencies import AppParts, Operator
-from jobtrail.web.pages.dead_letters.told import Told
+from jobtrail.web.pages.dead_letters.act_result import ActQuery
 from jobtrail.web.paths import PathId
 from jobtrail.web.render import query
 
@@ -45,7 +45,7 @@ class Stage:
         return round(100 * self.sent / self.count, 1)
 
 
-class ReplaysQuery(Told):
+class ReplaysQuery(ActQuery):
     """What stands in the address of the replays."""
 
     cursor: str = ""
@@ -73,7 +73,7 @@ async def replays(
 
 @router.get("/dead-letters/replays/{replay_id}")
 async def replay(
-    parts: AppParts, request: Request, replay_id: PathId, identity: Operator, typed: Annotated[Told, Query()]
+    parts: AppParts, request: Request, replay_id: PathId, identity: Operator, typed: Annotated[ActQuery, Query()]
 ) -> HTMLResponse:
     found = await parts.replays.get(replay_id)
     return await parts.renderer.page(
@@ -85,19 +85,12 @@ async def replay(
         stages=stages(found),
         about=selection_words(found.selection),
         is_unattended=is_unattended(found, datetime.now(UTC)),
-        told=typed.words(),
+        result=typed.result(),
     )
 
 
 def progress(replay: Replay) -> Sequence[Share]:
-    """Lay what became of a replay's letters beside each other.
-
-    Args:
-        replay: The replay.
-
-    Returns:
-        The outcomes, and what is left.
-    """
+    """Lay what became of a replay's letters beside each other."""
     count = replay.counts.get
     left = max(0, replay.total - replay.sent)
     return shares(
@@ -113,14 +106,7 @@ def progress(replay: Replay) -> Sequence[Share]:
 
 
 def stages(replay: Replay) -> Sequence[Stage]:
-    """Cut a staged replay into its steps.
-
-    Args:
-        replay: The replay.
-
-    Returns:
-        Its steps; none for one that was sent at once.
-    """
+    """Cut a staged replay into its steps."""
     if not replay.staged:
         return ()
     found: list[Stage] = []
@@ -146,10 +132,5 @@ def stages(replay: Replay) -> Sequence[Stage]:
 
 
 def is_unattended(replay: Replay, now: datetime) -> bool:
-    """Tell whether nobody seems to run what was asked for.
-
-    Args:
-        replay: The replay.
-        now: The present.
-    """
+    """Tell whether nobody seems to run what was asked for."""
     return replay.state is ReplayState.WAITING and (now - replay.asked_at).total_seconds() > UNATTENDED_S

@@ -14,7 +14,7 @@ from jobtrail.models.dead_letters.reasons import reason_words
 from jobtrail.web.charts.dead_letters import STATE_WORDS, hours_chart, hours_spark, state_shares
 from jobtrail.web.dead_letters.dry_run import bounded_dry_run
 from jobtrail.web.dependencies import AppParts, Operator
-from jobtrail.web.pages.dead_letters.told import Told
+from jobtrail.web.pages.dead_letters.act_result import ActQuery
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import PathId, address
 from jobtrail.web.render import query
@@ -30,7 +30,7 @@ class GroupQuery(BaseModel):
     cursor: str = ""
 
 
-class OneGroupQuery(Told):
+class OneGroupQuery(ActQuery):
     """What stands in the address of a group."""
 
     dry_run: str = ""
@@ -90,7 +90,7 @@ async def group(
         reason_words=reason_words(found.cause.reason),
         dry_run=dry_run,
         typed=typed,
-        told=typed.words(),
+        result=typed.result(),
         targets=_targets(parts, found.cause.origin),
     )
 
