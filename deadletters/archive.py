@@ -103,15 +103,15 @@ def _read(fields: dict[str, Json]) -> DeadLetter:
 
 def _properties(fields: dict[str, Json]) -> bytes:
     """Take the bytes, unless the readable properties beside them were edited."""
-    told = fields["properties"]
-    if not isinstance(told, dict):
+    readable = fields["properties"]
+    if not isinstance(readable, dict):
         raise SettingError("its properties are not an object")
-    told = with_todays_names(told)
+    readable = with_todays_names(readable)
     if "properties_base64" in fields:
         packed = base64.b64decode(_text(fields, "properties_base64"))
-        if json.dumps(exported(decode(packed))) == json.dumps(told):
+        if json.dumps(exported(decode(packed))) == json.dumps(readable):
             return packed
-    return encode(imported(told))
+    return encode(imported(readable))
 
 
 def _count(value: Json) -> int | None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from jobtrail.deadletters.outgoing import replies, sent_message_id, target_of
 from jobtrail.models.dead_letters.dead_letter import UNSETTLED, DeadLetter, LetterFilter, LetterKind
 from jobtrail.models.dead_letters.dry_run import DryRun, Judgement, Verdict
-from jobtrail.models.dead_letters.fingerprint import fold_error
+from jobtrail.models.dead_letters.fingerprint import normalized_error
 from jobtrail.models.dead_letters.reasons import DeadLetterReason
 from jobtrail.models.errors import DecodeError
 from jobtrail.models.heartbeat import decode_heartbeat
@@ -80,7 +80,7 @@ class DryRunner:
         limit = self._settings.max_body_bytes
         try:
             if not target:
-                return Judgement(verdict=Verdict.UNTOLD, reason="its origin is unknown")
+                return Judgement(verdict=Verdict.UNKNOWN, reason="its origin is unknown")
             if target in self._replies or letter.kind is LetterKind.UPDATE:
                 return decode_status_update(body, max_bytes=limit)
             if target == self._settings.heartbeat_queue:
@@ -90,10 +90,10 @@ class DryRunner:
                 return Request.parse(body)
         except DecodeError as error:
             return Judgement(
-                verdict=Verdict.FAILS, reason=f"{error.reason}: {fold_error(error.detail)}", detail=error.detail
+                verdict=Verdict.FAILS, reason=f"{error.reason}: {normalized_error(error.detail)}", detail=error.detail
             )
         receiver = "its receiver" if letter.cause.reason == DeadLetterReason.UNSTATED else target
-        return Judgement(verdict=Verdict.UNTOLD, reason=f"only {receiver} can tell")
+        return Judgement(verdict=Verdict.UNKNOWN, reason=f"only {receiver} can tell")
 
     def _judge(self, letter: DeadLetter, read: StatusUpdate | Request | Judgement) -> Judgement:
         if isinstance(read, Judgement):
@@ -128,6 +128,6 @@ def summary_words(counts: Mapping[Verdict, int]) -> str:
         Verdict.APPLIES: "would apply",
         Verdict.DUPLICATE: "duplicate",
         Verdict.FAILS: "still fail",
-        Verdict.UNTOLD: "unknown",
+        Verdict.UNKNOWN: "unknown",
     }
     return ", ".join(f"{words[verdict]} {counts.get(verdict, 0):,}" for verdict in Verdict if counts.get(verdict, 0))

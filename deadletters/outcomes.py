@@ -23,12 +23,12 @@ from jobtrail.store.jobs.jobs import JobRepository, MessageKey
 MAX_JUDGED = 2000
 """Letters that are looked at before others get their turn: of some nothing is heard for long."""
 _JUDGED_TOGETHER = 1000
-_MAX_TOLD = 10_000
+_MAX_JOBS_KEPT = 10_000
 """Letters whose job is kept in memory, because their bodies had to be read for it."""
 _Heard = tuple[LetterState, str]
 
 
-class OutcomeJudge:
+class OutcomeSettler:
     """Settles dead letters whose outcome is known, or has been awaited for too long."""
 
     def __init__(self, settings: Settings, database: Database, replays: ReplayRepository | None = None) -> None:
@@ -40,7 +40,7 @@ class OutcomeJudge:
         self._jobs = JobRepository(database)
         self._letters = LetterRepository(database)
         self._max_body_bytes = settings.max_body_bytes
-        self._jobs_told: dict[str, str | None] = {}
+        self._jobs_sent: dict[str, str | None] = {}
 
     async def judge(self, replay_id: str | None = None) -> int:
         """Check up to `MAX_JUDGED` pending dead letters, the next call those after them; count the settled ones."""
@@ -84,13 +84,13 @@ class OutcomeJudge:
         """Tell which stored message a dead letter would be."""
         if letter.job_id is not None and letter.edit is None:
             return letter.job_id, sent_message_id(letter)
-        if letter.id not in self._jobs_told:
-            if len(self._jobs_told) >= _MAX_TOLD:
-                self._jobs_told.clear()
-            self._jobs_told[letter.id] = await self._job_told(letter)
-        return self._jobs_told[letter.id], sent_message_id(letter)
+        if letter.id not in self._jobs_sent:
+            if len(self._jobs_sent) >= _MAX_JOBS_KEPT:
+                self._jobs_sent.clear()
+            self._jobs_sent[letter.id] = await self._job_in_body(letter)
+        return self._jobs_sent[letter.id], sent_message_id(letter)
 
-    async def _job_told(self, letter: DeadLetter) -> str | None:
+    async def _job_in_body(self, letter: DeadLetter) -> str | None:
         """Read the job in what was sent: another one than the letter's, or one that was too large to be read before."""
         body = (await self._letters.get(letter.id)).outgoing[0]
         try:

@@ -13,9 +13,9 @@ from hashlib import blake2b
 from pika import BasicProperties
 
 from jobtrail.broker.properties import changed
-from jobtrail.models.dead_letters.body import readable_fields, told_extractor, told_job, told_version
+from jobtrail.models.dead_letters.body import extractor_in, job_in, readable_fields, version_in
 from jobtrail.models.dead_letters.dead_letter import Cause, DeadLetter, LetterKind, cause_id_of
-from jobtrail.models.dead_letters.fingerprint import fold_error
+from jobtrail.models.dead_letters.fingerprint import normalized_error
 from jobtrail.models.dead_letters.headers import (
     ERROR_HEADER,
     EXCHANGE_HEADER,
@@ -83,8 +83,8 @@ def read_letter(found: Found, settings: Settings) -> DeadLetter:
             origin=death.origin,
             reason=death.reason,
             error="",
-            extractor_id=told_extractor(fields) or (death.origin if kind is LetterKind.REQUEST else ""),
-            version=told_version(fields),
+            extractor_id=extractor_in(fields) or (death.origin if kind is LetterKind.REQUEST else ""),
+            version=version_in(fields),
         ),
         kind=kind,
         error=redact(death.error[:MAX_ERROR_LENGTH]),
@@ -112,7 +112,7 @@ def caused(letter: DeadLetter, *, error: str | None = None, version: str | None 
     """Put a dead letter into its group, with the error and version that the message itself does not state."""
     letter.error = letter.error or redact(error or "")
     letter.cause = replace(
-        letter.cause, error=fold_error(letter.error), version=letter.cause.version or (version or "")
+        letter.cause, error=normalized_error(letter.error), version=letter.cause.version or (version or "")
     )
     letter.cause_id = cause_id_of(letter.cause, letter.kind)
 
@@ -178,7 +178,7 @@ def _kind(death: _Death, found: Found, fields: Mapping[str, object], settings: S
 
 def _job_id(fields: Mapping[str, object], kind: LetterKind) -> str | None:
     if kind is not LetterKind.REQUEST:
-        return told_job(fields)
+        return job_in(fields)
     if not (fields.get("jobid") or fields.get("job_id")):
         return None  # its worker makes one up each time
     try:

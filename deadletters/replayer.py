@@ -16,7 +16,7 @@ from typing import TypeVar
 import structlog
 
 from jobtrail.deadletters.isolation import Isolation
-from jobtrail.deadletters.outcomes import OutcomeJudge
+from jobtrail.deadletters.outcomes import OutcomeSettler
 from jobtrail.deadletters.outgoing import OutgoingLetter, Unsendable, outgoing, target_of
 from jobtrail.deadletters.staging import Staging
 from jobtrail.models.dead_letters.dead_letter import DeadLetter, LetterKind, LetterState, Sending
@@ -74,7 +74,7 @@ class Replayer:
         self._replays = ReplayRepository(database, self._writer)
         self._jobs = JobRepository(database)
         self._isolation = Isolation(self._replays)
-        self._judge = OutcomeJudge(settings, database, self._replays)
+        self._judge = OutcomeSettler(settings, database, self._replays)
         self._runner = ""
         self._next_at = 0.0
 

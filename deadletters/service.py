@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from jobtrail.deadletters.accounting import alert_of, audit
 from jobtrail.deadletters.capture import Capture
 from jobtrail.deadletters.metrics import CapturesMetrics, DeadLetterMetrics
-from jobtrail.deadletters.outcomes import OutcomeJudge
+from jobtrail.deadletters.outcomes import OutcomeSettler
 from jobtrail.deadletters.replayer import Replayer
 from jobtrail.models.errors import BrokerError, BusyError, NotFoundError, OwnershipLostError, StoreError
 from jobtrail.models.notifications.slack_entries import slack_entries
@@ -67,7 +67,7 @@ class DeadLetterService:
         self._metrics = DeadLetterMetrics(registry)
         self._states = dict.fromkeys(settings.captured_queues, "starting")
         self._replaying: set[str] = set()
-        self._outcomes = OutcomeJudge(settings, database)
+        self._outcomes = OutcomeSettler(settings, database)
 
     def health(self) -> Health:
         """Report the state of each captured queue."""

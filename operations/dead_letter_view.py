@@ -1,4 +1,4 @@
-"""One dead letter as operators look at it: its bytes, what they mean, why it is there, what a replay would come to."""
+"""One dead letter as operators see it: its bytes and their meaning, the reason, and what a replay would do."""
 
 from dataclasses import dataclass
 
@@ -23,14 +23,14 @@ SHOWN_BYTES = 64 * 1024
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Content:
-    """Bytes that are, or would be, sent. Secrets are masked in all of it."""
+    """A body and its properties, secrets masked."""
 
     text: str | None
-    """The body as text; None where it is none."""
+    """The body as text; None if it is not UTF-8."""
     decoded: Json
-    """The body's JSON; None where it is none."""
+    """The body's JSON; None if it is not JSON."""
     hexadecimal: str
-    """The body's first bytes; empty where it is text."""
+    """The body's first bytes; empty if it is text."""
     size_bytes: int
     shown_bytes: int
     properties: dict[str, Json]
@@ -39,36 +39,23 @@ class Content:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class LetterView:
-    """One letter, looked at."""
+    """One dead letter with all that is known about it."""
 
     letter: DeadLetter
     content: Content
     edited: Content | None
-    """What a replay sends instead, where it was edited."""
+    """What a replay sends instead, if it was edited."""
     reason_words: str
     target: str
-    """Where a replay would send it; empty where nobody knows."""
+    """Where a replay would send it; empty if unknown."""
     judgement: Judgement
-    """What a replay would come to today."""
+    """What a replay would do today."""
     has_job: bool
     """Whether its job is on record."""
 
 
 async def look_at(settings: Settings, database: Database, letter_id: str) -> LetterView:
-    """Look at a letter.
-
-    Args:
-        settings: The settings.
-        database: The trail's database.
-        letter_id: Its id.
-
-    Returns:
-        All there is to see.
-
-    Raises:
-        NotFoundError: There is no such letter.
-        StoreError: The database can't be reached.
-    """
+    """Read a dead letter with all that is known about it; `NotFoundError` if it does not exist."""
     letter = await LetterRepository(database).get(letter_id)
     (judgement,) = await DryRunner(settings, database).judge([letter])
     jobs = await JobRepository(database).some([letter.job_id]) if letter.job_id else ()
@@ -84,15 +71,7 @@ async def look_at(settings: Settings, database: Database, letter_id: str) -> Let
 
 
 def content_of(body: bytes, properties: bytes) -> Content:
-    """Make bytes readable.
-
-    Args:
-        body: The body.
-        properties: The properties, packed.
-
-    Returns:
-        What they mean.
-    """
+    """Make bytes readable."""
     text = masked_body(body)
     return Content(
         text=None if text is None else text[:SHOWN_BYTES],
@@ -108,7 +87,7 @@ def _decoded(text: str | None) -> Json:
     if text is None or len(text) > SHOWN_BYTES:
         return None
     try:
-        # As the consumer reads it: half of a surrogate pair, and what is nested too deeply, could not be told on.
+        # As the consumer reads it: lone surrogates, and what is nested too deeply, could not be sent on.
         value: Json = from_json(text)
     except ValueError:
         return None
@@ -116,7 +95,7 @@ def _decoded(text: str | None) -> Json:
 
 
 def _hexadecimal(data: bytes) -> str:
-    """Write bytes as sixteen a line, with what of them is text."""
+    """Dump bytes, sixteen a line, with their ASCII characters."""
     lines = []
     for at in range(0, len(data), 16):
         row = data[at : at + 16]

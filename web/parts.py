@@ -39,8 +39,8 @@ from jobtrail.web.auth.hosts import is_https, is_open
 from jobtrail.web.auth.identity import Authenticator, Identity
 from jobtrail.web.auth.login_tries import LoginTries
 from jobtrail.web.auth.session import Sessions
-from jobtrail.web.dead_letters.count import LetterCount
-from jobtrail.web.dead_letters.kept_accounting import KeptAudits
+from jobtrail.web.dead_letters.accounting import SharedAccounting
+from jobtrail.web.dead_letters.count import OpenCount
 from jobtrail.web.live.hub import Hub, make_hub
 from jobtrail.web.render import Renderer
 
@@ -76,7 +76,7 @@ class Parts:
     causes: CauseRepository
     replays: ReplayRepository
     dead_letter_acts: DeadLetterActs
-    audits: KeptAudits
+    audits: SharedAccounting
     incidents: IncidentRepository
     clowder: ClowderReads
     login_tries: LoginTries
@@ -99,14 +99,14 @@ def make_parts(settings: Settings, database: Database, hub: Hub | None = None) -
     queues = QueueGauge(settings.amqp_url)
     audit = AuditBook(audit_records)
     causes = CauseRepository(database)
-    letter_count = LetterCount(causes)
+    open_count = OpenCount(causes)
     url = settings.pusher_url
     return Parts(
         settings=settings,
         database=database,
         console=console,
         authenticator=Authenticator(tokens, sessions, is_open=is_open(settings)),
-        renderer=Renderer(partial(_unread, notifications), _csrf_token, letter_count.read),
+        renderer=Renderer(partial(_unread, notifications), _csrf_token, open_count.read),
         tokens=tokens,
         sessions=sessions,
         audit=audit,
@@ -128,8 +128,8 @@ def make_parts(settings: Settings, database: Database, hub: Hub | None = None) -
         letters=LetterRepository(database),
         causes=causes,
         replays=ReplayRepository(database),
-        dead_letter_acts=DeadLetterActs(database, audit, letter_count.forget),
-        audits=KeptAudits(settings, database),
+        dead_letter_acts=DeadLetterActs(database, audit, open_count.forget),
+        audits=SharedAccounting(settings, database),
         incidents=IncidentRepository(database),
         clowder=ClowderReads(console),
         login_tries=LoginTries(),

@@ -57,7 +57,7 @@ def edit(
         change = Change(body=_from_editor(before))
     after = run_interruptible(_edit(letter, None if revert else change))
     if as_json:
-        write_json(LetterDetailSchema.of(after).json_object())
+        write_json(LetterDetailSchema.model_validate(after).json_object())
     else:
         print_edited(before, after.letter)
 

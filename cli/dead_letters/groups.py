@@ -43,7 +43,7 @@ def groups(
     """List dead letters by cause, the latest first: how many, since when, and what fixed them last time."""
     found = run_interruptible(_read(unsettled_only=not everything, limit=limit, cursor=cursor))
     if as_json:
-        write_json(GroupListSchema.of(found).json_object())
+        write_json(GroupListSchema.model_validate(found).json_object())
     else:
         print_groups(found, unsettled_only=not everything)
 
@@ -61,7 +61,7 @@ def note(
     """Note how a group was fixed, for whoever meets it next."""
     noted = run_interruptible(_note(group, text))
     if as_json:
-        write_json(GroupSchema.of(noted).json_object())
+        write_json(GroupSchema.model_validate(noted).json_object())
     else:
         typer.echo(f"✔ Note {'saved' if noted.fix else 'removed'}.  See it:  jobtrail deadletters groups --all")
 

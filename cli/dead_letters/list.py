@@ -54,7 +54,7 @@ def list_(
     wanted = replace(which.selection(), states=read_states(state or ()))
     found, unsettled = run_interruptible(_read(wanted, limit=limit, cursor=cursor))
     if as_json:
-        write_json(LetterListSchema.of(found).json_object())
+        write_json(LetterListSchema.model_validate(found).json_object())
     else:
         print_letters(found, unsettled)
 

@@ -19,7 +19,7 @@ from jobtrail.cli.interruptible import run_interruptible
 from jobtrail.cli.options import with_options
 from jobtrail.cli.output.progress import ProgressTeller
 from jobtrail.cli.services.logs import set_up_logs
-from jobtrail.deadletters.outcomes import OutcomeJudge
+from jobtrail.deadletters.outcomes import OutcomeSettler
 from jobtrail.deadletters.replayer import LOOK_S, Replayer
 from jobtrail.models.dead_letters.dead_letter import UNSETTLED, LetterFilter
 from jobtrail.models.dead_letters.replay import Replay, ReplayState
@@ -141,7 +141,7 @@ class ReplayRun:
         self._database = database
         self._teller = teller
         self._replays = ReplayRepository(database)
-        self._judge = OutcomeJudge(settings, database)
+        self._judge = OutcomeSettler(settings, database)
         self._stop = asyncio.Event()
         self.presses = 0
         """How often Ctrl-C was pressed."""

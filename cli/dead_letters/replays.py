@@ -52,7 +52,7 @@ async def _show(replay_id: str | None, *, limit: int, cursor: str | None, as_jso
             return
         found = await ReplayRepository(database).list(limit=limit, cursor=cursor)
     if as_json:
-        write_json(ReplayListSchema.of(found).json_object())
+        write_json(ReplayListSchema.model_validate(found).json_object())
     else:
         print_list(found)
 
@@ -61,7 +61,7 @@ async def show_receipt(database: Database, replay_id: str, *, as_json: bool) -> 
     """Print one replay and the newest dead letters of it that failed again, and return it."""
     replay = await ReplayRepository(database).get(replay_id)
     if as_json:
-        write_json(ReplaySchema.of(replay).json_object())
+        write_json(ReplaySchema.model_validate(replay).json_object())
         return replay
     wanted = LetterFilter(replay_id=replay_id, states=(LetterState.FAILED_AGAIN,))
     failed = await LetterRepository(database).list(wanted, limit=_FAILED_SHOWN) if replay.failed else None
@@ -83,13 +83,13 @@ def print_list(found: Page[Replay]) -> None:
 
 def _line(replay: Replay, now: datetime) -> Line:
     words = outcome_words(replay)
-    told = Text.assemble(words, ": " if words and replay.detail else "", one_line(replay.detail))
+    remark = ": ".join(part for part in (words, one_line(replay.detail)) if part)
     return Line(
         state=word_text(replay.state.value),
         name=replay.id,
         details=[replay.target or "each to its origin", replay.who],
         ends=[f"{replay.sent:,} of {replay.total:,}", relative(replay.asked_at, now)],
-        remark=Text(told.plain, style=BAD if replay.failed else ""),
+        remark=Text(remark, style=BAD if replay.failed else ""),
     )
 
 

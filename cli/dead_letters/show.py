@@ -38,7 +38,7 @@ VERDICTS = {
     Verdict.APPLIES: ("✔", "would apply", GOOD),
     Verdict.DUPLICATE: ("=", "duplicate", WARNING),
     Verdict.FAILS: ("✖", "still fails", BAD),
-    Verdict.UNTOLD: ("?", "unknown", WARNING),
+    Verdict.UNKNOWN: ("?", "unknown", WARNING),
 }
 """The sign, the words and the colour of each verdict."""
 _DIFF_STYLES = {"+": GOOD, "-": "red", "@": QUIET}
@@ -54,7 +54,7 @@ def show(
     """
     view = run_interruptible(_read(letter))
     if as_json:
-        write_json(LetterDetailSchema.of(view).json_object())
+        write_json(LetterDetailSchema.model_validate(view).json_object())
     else:
         print_letter(view)
 
@@ -154,11 +154,11 @@ def _print_content(console: Console, content: Content) -> None:
 
 def _flat(properties: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """List the properties, then each header on its own."""
-    told = {name: value for name, value in properties.items() if name != "headers"}
+    flat = {name: value for name, value in properties.items() if name != "headers"}
     headers = properties.get("headers")
     if isinstance(headers, dict):
-        told |= {f"header {name}": value for name, value in headers.items()}
-    for name, value in told.items():
+        flat |= {f"header {name}": value for name, value in headers.items()}
+    for name, value in flat.items():
         yield name, value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 

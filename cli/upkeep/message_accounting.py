@@ -33,7 +33,7 @@ async def read(since: datetime) -> Audit:
 
 def print_json(found: Audit) -> None:
     """Print the accounting as one JSON object."""
-    write_json(AuditSchema.of(found).json_object())
+    write_json(AuditSchema.model_validate(found).json_object())
 
 
 def print_accounting(found: Audit) -> None:

@@ -1,4 +1,4 @@
-"""Dead letters: messages that could not be processed, kept until it is known what became of them."""
+"""Dead letters: messages that could not be processed, kept until their outcome is known."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,32 +8,32 @@ from hashlib import blake2b
 
 
 class LetterState(StrEnum):
-    """What is to be done about a letter, or what became of it."""
+    """What is to be done about a dead letter, or its outcome."""
 
     OPEN = "open"
-    """Somebody has to look at it."""
+    """It needs attention."""
     HELD = "held"
     """A replay is about to send it."""
     REPLAYED = "replayed"
-    """Sent again; its outcome is not known yet."""
+    """Sent again; the outcome is pending."""
     RESOLVED = "resolved"
     """Sent again, and processed."""
     FAILED_AGAIN = "failed_again"
-    """Sent again, and back as another letter, or its job failed once more."""
+    """Sent again, and back as another dead letter, or its job failed once more."""
     UNKNOWN = "unknown"
-    """Sent again, and nothing was heard of it for some time; it may be sent once more."""
+    """Sent again, without a known outcome in time; it may be sent once more."""
     DISCARDED = "discarded"
-    """Put into the archive, with a reason; it can be restored."""
+    """Archived with a reason; it can be restored."""
 
 
 UNSETTLED = (LetterState.OPEN, LetterState.UNKNOWN)
-"""Letters that may be replayed, edited or discarded."""
+"""The open ones: they may be replayed, edited or discarded."""
 CLOSED = (LetterState.RESOLVED, LetterState.FAILED_AGAIN, LetterState.DISCARDED)
-"""Letters about which nothing is left to do."""
+"""The closed ones: nothing is left to do."""
 
 
 class LetterKind(StrEnum):
-    """What the message is; it decides how it is judged, and by what its replay's outcome is known."""
+    """What the message is; it decides how a dry run reads it, and how the outcome of a replay is found."""
 
     UPDATE = "update"
     """A status update of a reply queue."""
@@ -45,32 +45,32 @@ class LetterKind(StrEnum):
 
 
 ID_KEY = "letter/"
-"""What the key of a letter that has no other begins with, once it is exported; its id follows."""
+"""The prefix, before its id, of the key of an exported dead letter that has no other key."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Cause:
-    """Why letters went wrong: those with the same cause are a group."""
+    """Why dead letters failed: those with the same cause are a group."""
 
     queue: str
     """The queue they were captured from."""
     origin: str
-    """The queue they had been in before; empty where that is not known."""
+    """The queue they had been in before; empty if unknown."""
     reason: str
     """A `models.dead_letters.reasons.DeadLetterReason`, RabbitMQ's own reason, or `gave_up`."""
     error: str
-    """The error, with ids, numbers and paths folded."""
+    """The normalized error."""
     extractor_id: str
-    """Empty where it is not known."""
+    """Empty if unknown."""
     version: str
-    """The sender's version; empty where it is not known."""
+    """The sender's version; empty if unknown."""
 
 
 def cause_id_of(cause: Cause, kind: LetterKind) -> str:
     """Make the id of a group.
 
     Args:
-        cause: Why its letters went wrong.
+        cause: Why its dead letters failed.
         kind: What they are.
 
     Returns:
@@ -82,7 +82,7 @@ def cause_id_of(cause: Cause, kind: LetterKind) -> str:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Edit:
-    """What is sent instead of a letter's own bytes."""
+    """What is sent instead of the original bytes."""
 
     body: bytes
     properties: bytes
@@ -93,20 +93,20 @@ class Edit:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Sending:
-    """One time that a letter was replayed."""
+    """One replay of a dead letter."""
 
     replay_id: str
     at: datetime
     target: str
-    """The queue it was sent to; empty where no broker takes it as it is."""
+    """The queue it was sent to; empty if no broker accepts it as it is."""
     attempts: int = 0
-    """Attempts that its job had had by then; of a job request only."""
+    """Attempts of its job before that; of a job request only."""
     outcome: LetterState = LetterState.REPLAYED
     detail: str = ""
-    """What is known of the outcome, in words."""
+    """The outcome in words."""
     outcome_at: datetime | None = None
     child: str | None = None
-    """The letter as which it came back."""
+    """The dead letter as which it came back."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,18 +120,18 @@ class DeadLetter:
     cause: Cause
     kind: LetterKind
     error: str
-    """What exactly was wrong, in words, without secrets."""
+    """The error as it came, without secrets."""
     captured_at: datetime
     happened_at: datetime
-    """When it went wrong, as far as that is told; else when it was captured."""
+    """When it failed, if that is known; else when it was captured."""
     seq: int
-    """Order of arrival in the queue it was captured from; 0 for an imported one."""
+    """Its number in the queue it was captured from; 0 for an imported one."""
     origin_seq: int | None = None
-    """Its number in the queue it had been in before, where that is counted."""
+    """Its number in the queue it had been in before, if known."""
     origin_exchange: str = ""
     origin_routing_key: str = ""
     deaths: int = 1
-    """How often it went wrong, as far as that is told."""
+    """How often it failed, as far as known."""
     job_id: str | None = None
     message_id: str | None = None
     correlation_id: str | None = None
@@ -142,22 +142,22 @@ class DeadLetter:
     properties: bytes = b""
     """All AMQP properties, headers included, as they are in AMQP's content header."""
     key: str | None = None
-    """By what it is recognised when it comes twice; None for a message without any id."""
+    """What identifies it when it comes twice; None for a message without any id."""
     fingerprint: bytes | None = None
-    """By what it is compared with others when it comes again and has no key; None for what was not captured."""
+    """A hash to recognize it without a key; None if it was not captured."""
     maybe_repeated: str | None = None
-    """The equal letter, stored before, that it may be a repetition of: the broker does not tell."""
+    """The equal, earlier dead letter that it may be a repetition of."""
     state: LetterState = LetterState.OPEN
     replay_id: str | None = None
     """The latest replay that took it."""
     attempts_before: int | None = None
-    """Attempts that its job had had when the latest replay was about to send it; of a job request only."""
+    """Attempts of its job before the latest replay; of a job request only."""
     parent: str | None = None
-    """The letter that it was before it was replayed and failed again."""
+    """The dead letter that it was before it was replayed and failed again."""
     sent_by: str | None = None
-    """The replay that had sent the message before it failed again; it does not send it once more."""
+    """The replay that sent it before it failed again; that one does not send it once more."""
     sendings: Sequence[Sending] = ()
-    """The times it was replayed."""
+    """Its replays."""
     edit: Edit | None = None
     note: str = ""
     """Why it was discarded."""
@@ -172,7 +172,7 @@ class DeadLetter:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class LetterFilter:
-    """Which letters are meant; None means any."""
+    """A selection of dead letters; None means any."""
 
     ids: Sequence[str] | None = None
     cause_id: str | None = None
@@ -187,31 +187,31 @@ class LetterFilter:
     job_id: str | None = None
     replay_id: str | None = None
     maybe_repeated: bool | None = None
-    """Those that may be a repetition of an earlier one, or the others."""
+    """Only possible repetitions, or only the others."""
     since: datetime | None = None
     """Captured at this time or later."""
     until: datetime | None = None
     """Captured before this time, or at it."""
 
     def among(self, states: Sequence[LetterState]) -> "LetterFilter":
-        """Narrow it down to letters in some states.
+        """Narrow the selection to some states.
 
         Args:
-            states: The states; those that it does not ask for are left out.
+            states: The states; those outside the selection are left out.
 
         Returns:
-            The narrower filter.
+            The narrower selection, which may be empty.
         """
         return replace(self, states=tuple(state for state in states if self.states is None or state in self.states))
 
     def to_replay(self, *, include_repeated: bool = False) -> "LetterFilter":
-        """Leave out what may be a repetition of another letter, unless that is asked for.
+        """Leave out possible repetitions, unless they are requested.
 
         Args:
-            include_repeated: Whether it is asked for; letters that are named, or looked for as such, always are.
+            include_repeated: Whether they are requested; named ones, and a selection by `maybe_repeated`, always are.
 
         Returns:
-            The filter for a replay.
+            The selection for a replay.
         """
         is_asked_for = include_repeated or self.ids is not None or self.maybe_repeated is not None
         return self if is_asked_for else replace(self, maybe_repeated=False)
@@ -219,7 +219,7 @@ class LetterFilter:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Fix:
-    """What somebody noted about a group: how it was mended the last time."""
+    """A note about a group: how it was fixed."""
 
     note: str
     who: str
@@ -228,27 +228,27 @@ class Fix:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class CauseGroup:
-    """All letters of one cause."""
+    """All dead letters with one cause."""
 
     id: str
     cause: Cause
     kind: LetterKind
     sample_error: str
-    """The error of its newest letter, nothing folded."""
+    """The error of its newest dead letter, not normalized."""
     first_seen: datetime
     last_seen: datetime
     counts: Mapping[LetterState, int]
-    """Letters by state."""
+    """Dead letters by state."""
     fix: Fix | None = None
     hours: Sequence[int] = field(default_factory=tuple)
-    """Letters captured per hour, the latest hour last; empty where that was not asked for."""
+    """Captured per hour, the latest hour last; may be left out."""
 
     @property
     def total(self) -> int:
-        """All its letters, whatever their state."""
+        """Dead letters in any state."""
         return sum(self.counts.values())
 
     @property
     def unsettled(self) -> int:
-        """Letters about which something is to be done."""
+        """Open dead letters."""
         return sum(self.counts.get(state, 0) for state in UNSETTLED)

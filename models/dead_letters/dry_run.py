@@ -14,7 +14,7 @@ class Verdict(StrEnum):
     """It is stored already."""
     FAILS = "fails"
     """It would fail again."""
-    UNTOLD = "untold"
+    UNKNOWN = "untold"
     """Unknown: it is another service's message, or its target is unknown."""
 
 

@@ -1,11 +1,11 @@
-"""Folds errors, so that those of one cause read alike: ids, numbers and paths are not part of a cause."""
+"""Normalizes errors, so that those with one cause are equal: ids, numbers and paths are not part of a cause."""
 
 import re
 
 MAX_CAUSE_LENGTH = 300
-"""Characters of a folded error."""
+"""Characters of a normalized error."""
 _READ_LENGTH = 2000
-"""Characters of an error that are looked at."""
+"""Characters of an error that are read."""
 _ANYTHING = re.compile(r"[0-9/\\]")
 _FOLDS = (
     (re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE), "<url>"),
@@ -18,14 +18,14 @@ _FOLDS = (
 )
 
 
-def fold_error(text: str) -> str:
-    """Fold an error.
+def normalized_error(text: str) -> str:
+    """Normalize an error.
 
     Args:
         text: The error, of any length.
 
     Returns:
-        One line of at most `MAX_CAUSE_LENGTH` characters; URLs, paths, ids and numbers are replaced by what they are.
+        One line of at most `MAX_CAUSE_LENGTH` characters; URLs, paths, ids and numbers are replaced by placeholders.
     """
     line = " ".join(text[:_READ_LENGTH].split())
     if _ANYTHING.search(line):

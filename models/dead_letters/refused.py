@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from jobtrail.models.dead_letters.body import readable_fields, told_extractor, told_job, told_version
+from jobtrail.models.dead_letters.body import extractor_in, job_in, readable_fields, version_in
 from jobtrail.models.dead_letters.dead_letter import Cause, DeadLetter, LetterKind, cause_id_of
-from jobtrail.models.dead_letters.fingerprint import fold_error
+from jobtrail.models.dead_letters.fingerprint import normalized_error
 from jobtrail.models.dead_letters.headers import MAX_ERROR_LENGTH
 from jobtrail.models.redaction import redact
 
@@ -57,9 +57,9 @@ def refused_letter(
         queue=queue,
         origin=queue,
         reason=reason,
-        error=fold_error(words),
-        extractor_id=told_extractor(fields),
-        version=told_version(fields),
+        error=normalized_error(words),
+        extractor_id=extractor_in(fields),
+        version=version_in(fields),
     )
     return DeadLetter(
         id="",
@@ -73,7 +73,7 @@ def refused_letter(
         origin_seq=seq if kind is LetterKind.UPDATE else None,
         origin_exchange=exchange,
         origin_routing_key=routing_key,
-        job_id=told_job(fields),
+        job_id=job_in(fields),
         message_id=message_id,
         correlation_id=correlation_id,
         size_bytes=len(body),

@@ -8,21 +8,21 @@ from enum import StrEnum
 from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterState
 
 STAGES = (1, 10)
-"""After so many letters a staged replay waits for their outcomes; then it sends the rest."""
+"""After so many a staged replay waits for outcomes; then it sends the rest."""
 
 
 class ReplayState(StrEnum):
     """How far a replay is."""
 
     WAITING = "waiting"
-    """Nobody runs it yet."""
+    """No process runs it yet."""
     RUNNING = "running"
     CANCELLED = "cancelled"
-    """Somebody stopped it; what was sent stays sent."""
+    """Stopped on request; what was sent stays sent."""
     HALTED = "halted"
     """It stopped itself: outcomes failed, or it could not go on."""
     DONE = "done"
-    """All its letters were sent."""
+    """All were sent."""
 
     @property
     def is_end(self) -> bool:
@@ -36,34 +36,39 @@ class Replay:
 
     id: str
     selection: LetterFilter
-    """Which letters; those that were captured later than it was asked for are none of them."""
+    """Which dead letters; none that were captured after the request."""
     target: str | None
     """The queue they go to; None sends each to where it came from."""
     rate: float | None
-    """Letters per second at the most; None for no limit."""
+    """Dead letters per second at most; None for no limit."""
     staged: bool
     who: str
     origin: str
-    """From where it was asked for: a network address, or `cli`."""
+    """Where the request came from: a network address, or `cli`."""
     asked_at: datetime
     total: int
-    """Letters that it was about when it was asked for."""
+    """Dead letters in the selection at the time of the request."""
     state: ReplayState = ReplayState.WAITING
     cancel: bool = False
-    """Somebody wants it to stop."""
+    """A stop was requested."""
     sent: int = 0
     counts: Mapping[LetterState, int] = field(default_factory=dict)
-    """What became of the letters that were sent."""
+    """Outcomes of what was sent."""
     detail: str = ""
     """What it waits for, or why it ended."""
     ended_at: datetime | None = None
 
     @property
+    def cancelling(self) -> bool:
+        """Whether it was cancelled and has not ended yet."""
+        return self.cancel and not self.state.is_end
+
+    @property
     def failed(self) -> int:
-        """Letters that failed again."""
+        """How many failed again."""
         return self.counts.get(LetterState.FAILED_AGAIN, 0)
 
     @property
     def pending(self) -> int:
-        """Letters whose outcome is not known yet."""
+        """How many outcomes are pending."""
         return self.counts.get(LetterState.REPLAYED, 0)

@@ -1,11 +1,19 @@
 """Replays."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
 
 from jobtrail.models.dead_letters.dead_letter import LetterState
-from jobtrail.models.dead_letters.replay import Replay, ReplayState
+from jobtrail.models.dead_letters.replay import ReplayState
 from jobtrail.operations.schemas.base import Schema, Timestamp
-from jobtrail.store.keyset import Page
+
+_OUTCOMES = (LetterState.REPLAYED, LetterState.RESOLVED, LetterState.FAILED_AGAIN, LetterState.UNKNOWN)
+
+
+def _of_all_outcomes(counts: Mapping[LetterState, int]) -> Mapping[LetterState, int]:
+    return {outcome: counts.get(outcome, 0) for outcome in _OUTCOMES}
 
 
 class ReplaySchema(Schema):
@@ -16,7 +24,7 @@ class ReplaySchema(Schema):
     detail: str
     total: int
     sent: int
-    counts: dict[LetterState, int]
+    counts: Annotated[dict[LetterState, int], BeforeValidator(_of_all_outcomes)]
     target: str | None
     rate: float | None
     staged: bool
@@ -26,35 +34,9 @@ class ReplaySchema(Schema):
     asked_at: Timestamp
     ended_at: Timestamp | None
 
-    @classmethod
-    def of(cls, replay: Replay) -> Self:
-        """Make it of a replay."""
-        outcomes = (LetterState.REPLAYED, LetterState.RESOLVED, LetterState.FAILED_AGAIN, LetterState.UNKNOWN)
-        return cls(
-            id=replay.id,
-            state=replay.state,
-            detail=replay.detail,
-            total=replay.total,
-            sent=replay.sent,
-            counts={state: replay.counts.get(state, 0) for state in outcomes},
-            target=replay.target,
-            rate=replay.rate,
-            staged=replay.staged,
-            cancelling=replay.cancel and not replay.state.is_end,
-            who=replay.who,
-            origin=replay.origin,
-            asked_at=replay.asked_at,
-            ended_at=replay.ended_at,
-        )
-
 
 class ReplayListSchema(Schema):
     """A page of replays."""
 
-    replays: list[ReplaySchema]
+    replays: list[ReplaySchema] = Field(validation_alias="rows")
     next: str | None
-
-    @classmethod
-    def of(cls, page: Page[Replay]) -> Self:
-        """Make it of a page."""
-        return cls(replays=[ReplaySchema.of(replay) for replay in page.rows], next=page.next)

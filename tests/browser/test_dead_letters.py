@@ -139,12 +139,12 @@ def test_every_page_shows_what_it_should_on_every_screen(visitor: OpenWindow, ma
     expect(page.locator("#state").get_by_text("done")).to_be_visible()
     done = page.url.removeprefix(window.address)
     page.goto(window.address + f"/dead-letters/{slow[0]}")
-    page.get_by_label("To the queue").fill(mail.settings.dead_letter_queue)
+    page.get_by_label("Target queue").fill(mail.settings.dead_letter_queue)
     page.get_by_role("button", name="Replay it").click()
     expect(page.get_by_text("1 of 1 sent")).to_be_visible()
     waiting = store_replay_of(mail, slow[1:])
     pages = {
-        "groups": ("/dead-letters", "A field that every message needs"),
+        "groups": ("/dead-letters", "A required field is missing"),
         "groups-all": ("/dead-letters?all=1", "The body is larger than"),
         "group": (mail.group("missing_field"), "start is missing"),
         "group-dry-run": (mail.group("missing_field") + "?dry_run=1", "would fail again"),
@@ -153,7 +153,7 @@ def test_every_page_shows_what_it_should_on_every_screen(visitor: OpenWindow, ma
         "letter-sent": (f"/dead-letters/{ids[0]}", "back as"),
         "letter-binary": (f"/dead-letters/{binary}", "00000010"),
         "replays": ("/dead-letters/replays", "the first dead letter failed again"),
-        "replay-halted": (halted, "It halted itself"),
+        "replay-halted": (halted, "Halted after"),
         "replay-done": (done, "30 of 30 sent"),
         "replay-running": (f"/dead-letters/replays/{waiting}", "of 11 sent"),
         "held": (f"/dead-letters/held?id={slow[-1]}", "Another replay holds these dead letters"),
@@ -176,7 +176,7 @@ def test_a_staged_replay_is_followed_to_its_end_without_a_reload(visitor: OpenWi
     page.get_by_role("link", name="The body is larger than").click()
     page.get_by_role("button", name="Dry run").click()
     expect(page.locator("#trial").get_by_text("would be processed")).to_be_visible()
-    page.get_by_label("Letters per second").fill("15")
+    page.get_by_label("Maximum per second").fill("15")
     page.get_by_role("button", name="Replay 40").click()
     page.wait_for_url(re.compile(r"/dead-letters/replays/\w+$"))
     page.evaluate("window.stayed = true")
@@ -194,7 +194,7 @@ def test_a_staged_replay_is_followed_to_its_end_without_a_reload(visitor: OpenWi
     assert mail.states() == {"resolved": 40}
     page.reload()
     page.go_back()
-    expect(page.get_by_role("heading", name="Its letters").or_(page.get_by_text("The newest letters"))).to_be_visible()
+    expect(page.locator("#letters-title")).to_be_visible()
     expect(page.get_by_role("button", name="Replay")).to_have_count(0)
     assert mail.stored.replays.count_documents({}) == 1
 
@@ -205,7 +205,7 @@ def test_a_poisoned_group_halts_by_itself_and_an_edited_letter_goes_through(visi
     page = visitor().visit(mail.group("missing_field"))
     page.get_by_role("button", name="Replay 12").click()
     expect(page.get_by_text("the first dead letter failed again")).to_be_visible()
-    page.get_by_role("link", name="Look at those that failed again").click()
+    page.get_by_role("link", name="View those that failed again").click()
     page.get_by_role("link", name=ids[0]).click()
     expect(page.locator("#sendings").get_by_text("back as")).to_be_visible()
 
@@ -231,18 +231,18 @@ def test_letters_are_ticked_discarded_and_restored_and_the_bar_counts_along(visi
     page.keyboard.press("l")
     page.wait_for_url(re.compile("/dead-letters$"))
     expect(page.locator("#letters-place")).to_contain_text("6")
-    page.get_by_role("link", name="Letters", exact=True).click()
+    page.get_by_role("link", name="List", exact=True).click()
     for box in page.locator("input[name=id]").all()[:2]:
         box.check()
     page.get_by_text("Discard …").click()
     page.get_by_label("Why").fill("no use")
     page.get_by_role("button", name="Discard", exact=True).click()
-    expect(page.get_by_text("2 letters are discarded")).to_be_visible()
+    expect(page.get_by_text("2 dead letters discarded")).to_be_visible()
     expect(page.locator("#letters-place")).to_contain_text("4")
     page.get_by_role("link", name="Archive").click()
     page.locator("input[name=id]").first.check()
     page.get_by_role("button", name="Restore").click()
-    expect(page.get_by_text("1 letter is restored")).to_be_visible()
+    expect(page.get_by_text("1 dead letter restored")).to_be_visible()
     assert mail.states() == {"discarded": 1, "open": 5}
     window.photograph("dead-letters-archive-restored-light")
 
@@ -255,7 +255,7 @@ def test_a_group_s_page_follows_what_is_captured_and_keeps_what_somebody_types(
     page.get_by_label("Why").fill("half a reas")
     page.evaluate("window.stayed = true")
     mail.store(letter(99, origin=mail.settings.reply_stream))
-    expect(page.locator("#how-many")).to_have_text("4 of 4 letters are to be settled")
+    expect(page.locator("#how-many")).to_have_text("4 of 4 open")
     expect(page.get_by_label("Why")).to_have_value("half a reas")
     assert page.evaluate("window.stayed") is True
 
@@ -264,7 +264,7 @@ def test_while_nobody_runs_a_replay_the_page_says_so_and_it_is_cancelled(visitor
     mail.good(3)
     page = visitor().visit(mail.group("too_large"))
     page.get_by_role("button", name="Replay 3").click()
-    expect(page.get_by_text("The service of dead letters seems not to run")).to_be_visible()
+    expect(page.get_by_text("The dead-letter service does not seem to run")).to_be_visible()
     page.go_back()
     page.get_by_role("button", name="Replay 3").click()
     expect(page.get_by_text("Another replay holds these dead letters")).to_be_visible()
@@ -273,10 +273,10 @@ def test_while_nobody_runs_a_replay_the_page_says_so_and_it_is_cancelled(visitor
 def test_acts_can_be_done_without_javascript(visitor: OpenWindow, mail: Mail, worker: Worker) -> None:
     mail.good(3)
     page = visitor(java_script_enabled=False).visit(mail.group("too_large"))
-    page.get_by_text("Note it").click()
-    page.get_by_role("textbox", name="What helped").fill("Raised the limit.")
-    page.get_by_role("button", name="Note", exact=True).click()
+    page.get_by_text("Add a note").click()
+    page.get_by_role("textbox", name="How you fixed it").fill("Raised the limit.")
+    page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("Raised the limit.").first).to_be_visible()
     page.get_by_label("Why").fill("no use")
     page.get_by_role("button", name="Discard 3").click()
-    expect(page.get_by_text("3 letters are discarded")).to_be_visible()
+    expect(page.get_by_text("3 dead letters discarded")).to_be_visible()

@@ -17,7 +17,7 @@ from jobtrail.deadletters.archive import export_line, read_lines
 from jobtrail.deadletters.editing import masked_body, with_body, with_fields
 from jobtrail.deadletters.outgoing import Unsendable, outgoing
 from jobtrail.deadletters.properties import readable
-from jobtrail.models.dead_letters.fingerprint import MAX_CAUSE_LENGTH, fold_error
+from jobtrail.models.dead_letters.fingerprint import MAX_CAUSE_LENGTH, normalized_error
 from jobtrail.models.errors import SettingError
 from jobtrail.models.settings import Settings
 from jobtrail.store.dead_letters.documents import letter_document, letter_from
@@ -165,7 +165,7 @@ def test_a_line_that_is_no_letter_is_named(line: str) -> None:
 @quick
 @given(st.text(max_size=300))
 def test_folding_is_short_and_done_once(text: str) -> None:
-    folded = fold_error(text)
+    folded = normalized_error(text)
     assert len(folded) <= MAX_CAUSE_LENGTH
     assert "\n" not in folded
 
@@ -182,12 +182,12 @@ def test_folding_is_short_and_done_once(text: str) -> None:
     ],
 )
 def test_errors_of_one_cause_fold_alike(one: str, other: str) -> None:
-    assert fold_error(one) == fold_error(other)
+    assert normalized_error(one) == normalized_error(other)
 
 
 def test_errors_of_different_causes_stay_different() -> None:
     words = ["file_id is missing", "job_id is missing", "the bead is dead", "a/b is no path", "decade"]
-    assert len({fold_error(text) for text in words}) == len(words)
+    assert len({normalized_error(text) for text in words}) == len(words)
 
 
 SECRETIVE = json.dumps(

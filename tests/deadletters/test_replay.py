@@ -10,7 +10,7 @@ import pytest
 from jobtrail.broker.channel import Delivery
 from jobtrail.broker.connection import Connection
 from jobtrail.broker.properties import decode
-from jobtrail.deadletters.outcomes import OutcomeJudge
+from jobtrail.deadletters.outcomes import OutcomeSettler
 from jobtrail.deadletters.replayer import Replayer
 from jobtrail.models.dead_letters.dead_letter import Edit, LetterFilter, LetterState, Sending
 from jobtrail.models.dead_letters.replay import Replay, ReplayState
@@ -118,7 +118,7 @@ async def test_what_is_not_heard_of_for_too_long_is_unknown_and_may_be_sent_once
     await capture_theirs(settings, bench, work, 3)
     hasty = settings.model_copy(update={"replay_outcome_timeout_s": 0.001})
     first = await replay_now(database, settings, ALL, staged=False)
-    judges = [OutcomeJudge(hasty, database) for _ in range(4)]
+    judges = [OutcomeSettler(hasty, database) for _ in range(4)]
     await asyncio.gather(*(judge.judge() for judge in judges))
     assert bench.states() == {"unknown": 3}
     replays = ReplayRepository(database)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 import pytest
 
 from jobtrail.deadletters.dry_run import DryRunner
-from jobtrail.deadletters.outcomes import OutcomeJudge
+from jobtrail.deadletters.outcomes import OutcomeSettler
 from jobtrail.models.dead_letters.dead_letter import LetterFilter, LetterState
 from jobtrail.models.dead_letters.dry_run import Verdict
 from jobtrail.models.dead_letters.replay import ReplayState
@@ -126,7 +126,7 @@ async def test_each_letter_reaches_a_plain_queue_once_however_often_its_replayer
     await declare(settings, work)
     messages = rejected_by(work, COUNT)
     await capture(settings, bench, messages)
-    await are_grouped_and_judged(settings, database, Verdict.UNTOLD, COUNT)
+    await are_grouped_and_judged(settings, database, Verdict.UNKNOWN, COUNT)
     replay = await start_replay(database, ALL, who="ann", origin="cli", staged=False)
     await asyncio.to_thread(run_with_kills, letters_process(settings, replay.id), random_moments, KILLS)
 
@@ -149,7 +149,7 @@ async def test_each_letter_is_stored_once_and_resolved_however_often_its_replaye
     replay = await start_replay(database, ALL, who="ann", origin="cli")
     async with running(settings, letters=False):
         await asyncio.to_thread(run_with_kills, letters_process(settings, replay.id), random_moments, KILLS)
-        judge, letters = OutcomeJudge(settings, database), bench.database["dead_letters"]
+        judge, letters = OutcomeSettler(settings, database), bench.database["dead_letters"]
 
         async def are_resolved() -> bool:
             await judge.judge()

@@ -167,7 +167,7 @@ async def test_letters_are_filtered_and_those_that_are_ticked_judged_replayed_an
         "Remove: state unknown",
     ]
     wrong = seen(await web.get(LETTERS, params={"since": "yesterday", "state": "asleep", "kind": "x"}))
-    assert "An age (30m" in wrong.text
+    assert "is not an age (30m" in wrong.text
     assert "Input should be" in wrong.text
 
     form = page.form(f"{GROUPS}/dry-run") | {"which": "ticked", "how": "staged"}

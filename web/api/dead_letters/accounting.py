@@ -1,4 +1,4 @@
-"""The conservation audit. For operators only."""
+"""Message accounting. For operators only."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -20,18 +20,18 @@ class AskedAudit(Asked):
     """Which hours."""
 
     since: Moment | None = Field(
-        None, examples=["1d"], description="From this hour on, eight days back at the most; else the last day."
+        None, examples=["1d"], description="From this hour on, at most eight days ago; default: the last day."
     )
 
 
 router = APIRouter(tags=["dead letters"], dependencies=[Depends(get_operator)])
 
 
-@router.get("/conservation", summary="Audit the conservation of messages", **documented(examples.AUDIT, 400))
+@router.get("/conservation", summary="Account for messages", **documented(examples.AUDIT, 400))
 async def conservation(parts: AppParts, asked: Annotated[AskedAudit, Query()]) -> Response:
-    """Looks for each message that was taken from a stream or queue, hour by hour.
+    """Checks by hour that each message taken from a stream or queue is found exactly once.
 
-    `missing` and `doubled` should be 0. Of a stream, the first numbers that are wrong are named.
-    What is found is kept for five seconds, for all who ask.
+    `missing` and `doubled` should be 0. Of a stream, the first wrong numbers are listed.
+    Results are cached for five seconds.
     """
-    return answer(AuditSchema.of(await parts.audits.read(asked.since or datetime.now(UTC) - _SINCE)))
+    return answer(AuditSchema.model_validate(await parts.audits.read(asked.since or datetime.now(UTC) - _SINCE)))

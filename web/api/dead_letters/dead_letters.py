@@ -1,4 +1,4 @@
-"""Dead letters: found, looked at, judged, edited, discarded, restored, taken out and in. For operators only."""
+"""Dead letters: list, show, dry run, edit, discard, restore, export, import. For operators only."""
 
 from collections.abc import AsyncIterator, Sequence
 from io import BytesIO
@@ -34,7 +34,7 @@ MEDIA_TYPE = "application/x-ndjson"
 _LINES: dict[str, object] = {"schema": {"type": "string"}, "example": examples.EXPORT}
 
 _EXPORTED: dict[int | str, dict[str, object]] = {
-    200: {"description": "One letter a line, the oldest first.", "content": {MEDIA_TYPE: _LINES}}
+    200: {"description": "One dead letter per line, the oldest first.", "content": {MEDIA_TYPE: _LINES}}
 }
 
 
@@ -45,24 +45,24 @@ class Lines(StreamingResponse):
 
 
 class EditSchema(Schema):
-    """What a replay is to send instead: a whole body, or single fields of it; and headers."""
+    """What a replay sends instead: a whole body, or single fields of it; and headers."""
 
     body: str | None = Field(
-        None, description="The whole body. Where secrets in it are still masked as they were shown, they stay."
+        None, description="The whole body. Secrets that are still masked as they were shown stay unchanged."
     )
     fields: dict[str, JsonValue] = Field(
         default_factory=dict,
-        description="Values by field of a JSON body; a dotted name goes into objects, null takes one away.",
+        description="Values by field of a JSON body; a dotted name reaches into objects, null removes a field.",
         examples=[{"start": "2026-11-22T00:14:36Z"}],
     )
     headers: dict[str, JsonValue] = Field(
-        default_factory=dict, description="Values by header; null takes one away.", examples=[{"x-try": 2}]
+        default_factory=dict, description="Values by header; null removes a header.", examples=[{"x-try": 2}]
     )
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
         if self.body is not None and self.fields:
-            raise ValueError("send the whole body, or fields of it, not both")
+            raise ValueError("send the whole body or fields of it, not both")
         if self.body is None and not self.fields and not self.headers:
             raise ValueError("send a body, fields or headers")
         return self
@@ -73,9 +73,9 @@ router = APIRouter(prefix="/dead-letters", tags=["dead letters"], dependencies=[
 
 @router.get("", summary="List dead letters", **documented(examples.LETTER_LIST, 400))
 async def letters(parts: AppParts, request: Request, asked: Annotated[AskedLetters, Query()]) -> Response:
-    """The latest captured first, without their bytes. Too wide a search is given up after five seconds."""
+    """The latest captured first, without their bytes. A search that is too wide ends after five seconds."""
     page = await parts.letters.list(asked.selection(), limit=asked.limit, cursor=asked.cursor)
-    return answer(LetterListSchema.of(page), next_link(request, page.next))
+    return answer(LetterListSchema.model_validate(page), next_link(request, page.next))
 
 
 @router.get(
@@ -87,7 +87,7 @@ async def letters(parts: AppParts, request: Request, asked: Annotated[AskedLette
 async def export(parts: AppParts, asked: Annotated[AskedSelection, Query()], identity: Operator) -> StreamingResponse:
     """Bytes, properties and all, line by line (JSON Lines), as `POST /dead-letters/import` takes them.
 
-    **Secrets are not masked** in it. Each export is noted in the audit log.
+    **Secrets are not masked.** Each export is recorded in the audit log.
     """
     _count, chunks = await parts.dead_letter_acts.export(identity, asked.selection())
     headers = {"Content-Disposition": 'attachment; filename="dead-letters.jsonl"'}
@@ -96,9 +96,9 @@ async def export(parts: AppParts, asked: Annotated[AskedSelection, Query()], ide
 
 @router.post("/dry-run", summary="Try a replay", **documented(examples.DRY_RUN, 400, 413, 415))
 async def dry_run(parts: AppParts, asked: AskedDryRun) -> Response:
-    """Tells what a replay would come to, by today's decoder, checks and state machine; nothing is changed.
+    """Tells what a replay would do with the current decoder, checks and state machine; nothing is changed.
 
-    For up to 20,000 letters; of more, `jobtrail deadletters replay --dry-run` tells.
+    For up to 20,000 dead letters; for more, use `jobtrail deadletters replay --dry-run`.
     """
     result = await bounded_dry_run(parts, asked.selection(), asked.to, include_repeated=asked.include_repeated)
     if not result.is_whole:
@@ -111,16 +111,16 @@ async def dry_run(parts: AppParts, asked: AskedDryRun) -> Response:
 
 @router.post("/discard", summary="Discard dead letters", **documented(examples.COUNT, 400, 409, 413, 415))
 async def discard(parts: AppParts, asked: AskedDiscard, identity: Operator) -> Response:
-    """Puts letters that are open, or of unknown outcome, into the archive, from which they can be restored.
+    """Archives dead letters that are open, or whose outcome is unknown; they can be restored.
 
-    409 tells that a replay has some of them in its hands, and who asked for it.
+    409 means that a replay holds some of them, and who requested it.
     """
     return answer(CountSchema(count=await parts.dead_letter_acts.discard(identity, asked.selection(), asked.why)))
 
 
 @router.post("/restore", summary="Restore dead letters", **documented(examples.COUNT, 400, 413, 415))
 async def restore(parts: AppParts, asked: SelectionSchema, identity: Operator) -> Response:
-    """Takes letters out of the archive: they are open again."""
+    """Reopens archived dead letters."""
     return answer(CountSchema(count=await parts.dead_letter_acts.restore(identity, asked.selection())))
 
 
@@ -131,27 +131,27 @@ async def restore(parts: AppParts, asked: SelectionSchema, identity: Operator) -
     **documented(examples.COUNT, 400, 413),
 )
 async def take_in(parts: AppParts, request: Request, identity: Operator) -> Response:
-    """Takes letters that were exported, up to 16 MiB at a time, and tells how many are new; all of them are open.
+    """Takes exported dead letters, up to 16 MiB at a time, and returns how many are new; all of them are open.
 
-    A letter that is known is passed over, so the same lines can be sent again. Where one line is no letter, nothing
-    is imported.
+    Known ones are skipped, so the same lines can be sent again. If one line is not a dead letter, nothing is
+    imported.
     """
     new, _known = await parts.dead_letter_acts.import_(identity, BytesIO(await request.body()))
     return answer(CountSchema(count=new))
 
 
-# What has a name of its own goes before what has any id.
+# Fixed paths go before the path of any id.
 @router.get("/{letter_id}", summary="Show a dead letter", **documented(examples.LETTER, 400, 404))
 async def letter(parts: AppParts, letter_id: PathId) -> Response:
-    """Its body and properties with secrets masked, why it is there, and what a replay would come to today."""
+    """Its body and properties with secrets masked, the reason, and what a replay would do today."""
     return await _shown(parts, letter_id)
 
 
 @router.put("/{letter_id}/edit", summary="Edit a dead letter", **documented(examples.LETTER, 400, 404, 409, 413, 415))
 async def edit(parts: AppParts, letter_id: PathId, asked: EditSchema, identity: Operator) -> Response:
-    """Changes what a replay will send; the letter keeps its own bytes. An edit is made on top of the one before.
+    """Changes what a replay will send; the original bytes stay. Edits add up.
 
-    409 tells that it was sent already, or is about to be, or is closed.
+    409 means that it was sent, is about to be sent, or is closed.
     """
     change = Change(body=asked.body, fields=asked.fields, headers=asked.headers)
     await parts.dead_letter_acts.edit(identity, letter_id, change)
@@ -159,16 +159,16 @@ async def edit(parts: AppParts, letter_id: PathId, asked: EditSchema, identity: 
 
 
 @router.delete(
-    "/{letter_id}/edit", summary="Take back a dead letter's edit", **documented(examples.LETTER, 400, 404, 409)
+    "/{letter_id}/edit", summary="Revert the edits of a dead letter", **documented(examples.LETTER, 400, 404, 409)
 )
 async def revert(parts: AppParts, letter_id: PathId, identity: Operator) -> Response:
-    """Lets a replay send the letter's own bytes again."""
+    """Lets a replay send the original bytes again."""
     await parts.dead_letter_acts.revert(identity, letter_id)
     return await _shown(parts, letter_id)
 
 
 async def _shown(parts: Parts, letter_id: str) -> Response:
-    return answer(LetterDetailSchema.of(await look_at(parts.settings, parts.database, letter_id)))
+    return answer(LetterDetailSchema.model_validate(await look_at(parts.settings, parts.database, letter_id)))
 
 
 async def _exported(chunks: AsyncIterator[Sequence[DeadLetter]]) -> AsyncIterator[str]:

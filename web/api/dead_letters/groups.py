@@ -17,14 +17,14 @@ from jobtrail.web.paths import PathId
 class AskedGroups(AskedPage):
     """Which groups."""
 
-    all: bool = Field(default=False, description="Groups too of which every letter is settled.")
+    all: bool = Field(default=False, description="Include groups without open dead letters.")
 
 
 class NoteSchema(Schema):
-    """How a group was mended."""
+    """How a group was fixed."""
 
     note: Annotated[str, Field(max_length=2000)] | None = Field(
-        description="What helped; null takes the note away.", examples=["Deployed 2.1, which sends the time again."]
+        description="What fixed it; null removes the note.", examples=["Deployed 2.1, which sends the time again."]
     )
 
 
@@ -33,23 +33,23 @@ router = APIRouter(prefix="/dead-letters/groups", tags=["dead letters"], depende
 
 @router.get("", summary="List groups of dead letters", **documented(examples.GROUP_LIST, 400))
 async def groups(parts: AppParts, request: Request, asked: Annotated[AskedGroups, Query()]) -> Response:
-    """Those with the newest letters first. `hours` counts what was captured in the last 48 hours, hour by hour."""
+    """Those with the newest dead letters first. `hours` counts the captured ones of the last 48 hours."""
     page = await parts.causes.list(unsettled_only=not asked.all, limit=asked.limit, cursor=asked.cursor)
-    return answer(GroupListSchema.of(page), next_link(request, page.next))
+    return answer(GroupListSchema.model_validate(page), next_link(request, page.next))
 
 
 @router.get("/{group_id}", summary="Show a group of dead letters", **documented(examples.GROUP, 400, 404))
 async def group(parts: AppParts, group_id: PathId) -> Response:
-    """Its letters have reason, error (but for ids, numbers, paths), extractor, queue and version in common."""
-    return answer(GroupSchema.of(await parts.causes.get(group_id)))
+    """They have reason, normalized error, extractor, queue and version in common."""
+    return answer(GroupSchema.model_validate(await parts.causes.get(group_id)))
 
 
 @router.put(
     "/{group_id}/note",
-    summary="Note how a group was mended",
+    summary="Note how a group was fixed",
     **documented(examples.GROUP, 400, 404, 413, 415),
 )
 async def note(parts: AppParts, group_id: PathId, asked: NoteSchema, identity: Operator) -> Response:
-    """So that whoever meets the same again finds what helped the last time."""
+    """For whoever meets the same problem again."""
     await parts.dead_letter_acts.note(identity, group_id, asked.note or "")
-    return answer(GroupSchema.of(await parts.causes.get(group_id)))
+    return answer(GroupSchema.model_validate(await parts.causes.get(group_id)))

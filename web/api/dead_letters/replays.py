@@ -20,7 +20,7 @@ router = APIRouter(prefix="/dead-letters/replays", tags=["dead letters"], depend
 async def replays(parts: AppParts, request: Request, asked: Annotated[AskedPage, Query()]) -> Response:
     """The latest first."""
     page = await parts.replays.list(limit=asked.limit, cursor=asked.cursor)
-    return answer(ReplayListSchema.of(page), next_link(request, page.next))
+    return answer(ReplayListSchema.model_validate(page), next_link(request, page.next))
 
 
 @router.post(
@@ -29,11 +29,11 @@ async def replays(parts: AppParts, request: Request, asked: Annotated[AskedPage,
     **documented(examples.REPLAY, 400, 404, 409, 413, 415, status=HTTPStatus.ACCEPTED),
 )
 async def start(parts: AppParts, asked: AskedReplay, identity: Operator) -> Response:
-    """Sends letters again that are open, or of unknown outcome; those that are captured later are none of them.
+    """Sends dead letters again that are open, or whose outcome is unknown, and were captured by now.
 
-    The service of dead letters (`jobtrail deadletters capture`, part of `jobtrail up`) runs it; ask `Location` how
-    far it is. 404 tells that there is nothing to replay, 409 that another replay has some of these letters in its
-    hands, and who asked for that: no letter is sent twice.
+    The dead-letter service (`jobtrail deadletters capture`, part of `jobtrail up`) runs it; `Location` shows its
+    progress. 404 means that there is nothing to replay, 409 that another replay holds some of these dead letters, and
+    who requested it: none is sent twice.
     """
     replay = await parts.dead_letter_acts.replay(
         identity,
@@ -44,16 +44,16 @@ async def start(parts: AppParts, asked: AskedReplay, identity: Operator) -> Resp
         include_repeated=asked.include_repeated,
     )
     location = address("api", "v1", "dead-letters", "replays", replay.id)
-    return answer(ReplaySchema.of(replay), {"Location": location}, HTTPStatus.ACCEPTED)
+    return answer(ReplaySchema.model_validate(replay), {"Location": location}, HTTPStatus.ACCEPTED)
 
 
 @router.get("/{replay_id}", summary="Show a replay", **documented(examples.REPLAY, 400, 404))
 async def replay(parts: AppParts, replay_id: PathId) -> Response:
-    """How far it is, and what became of the letters that were sent."""
-    return answer(ReplaySchema.of(await parts.replays.get(replay_id)))
+    """Its progress, and the outcomes."""
+    return answer(ReplaySchema.model_validate(await parts.replays.get(replay_id)))
 
 
 @router.post("/{replay_id}/cancel", summary="Cancel a replay", **documented(examples.REPLAY, 400, 404, 409))
 async def cancel(parts: AppParts, replay_id: PathId, identity: Operator) -> Response:
-    """Before its next batch; what was sent stays sent. 409 tells that it has ended already."""
-    return answer(ReplaySchema.of(await parts.dead_letter_acts.cancel(identity, replay_id)))
+    """Before its next batch; what was sent stays sent. 409 means that it has ended."""
+    return answer(ReplaySchema.model_validate(await parts.dead_letter_acts.cancel(identity, replay_id)))

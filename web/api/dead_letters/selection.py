@@ -23,7 +23,7 @@ _BodyMoment = Annotated[
         }
     ),
 ]
-"""A `Moment` in a body, where the schema says which texts are always taken."""
+"""A `Moment` in a body, whose schema names the texts that are always accepted."""
 
 
 def _described(name: str) -> str | None:
@@ -39,11 +39,11 @@ class AskedLetters(AskedSelection, AskedPage):
 
 
 class SelectionSchema(DeadLetterFilter, Schema):
-    """Which letters an act is about: `ids`, or any filters, or `all`. An empty body is refused: it might be a slip."""
+    """Which dead letters an act is about: `ids`, filters, or `all`. An empty body may be a mistake: refused."""
 
-    all: Literal[True] | None = Field(None, description="All letters that the act can be about.")
+    all: Literal[True] | None = Field(None, description="All dead letters that the act applies to.")
     ids: Annotated[list[LetterId], Field(min_length=1, max_length=MAX_IDS)] | None = Field(
-        None, description="These letters."
+        None, description="These dead letters."
     )
     maybe_repeated: Annotated[bool, Strict()] | None = Field(None, description=_described("maybe_repeated"))
     since: _BodyMoment | None = Field(None, description=_described("since"))
@@ -52,7 +52,7 @@ class SelectionSchema(DeadLetterFilter, Schema):
     @model_validator(mode="after")
     def _means_something(self) -> "SelectionSchema":
         if not self.all and self.selection() == LetterFilter():
-            raise ValueError("say which letters: `ids`, filters such as `group`, or `all`")
+            raise ValueError("select dead letters: `ids`, filters such as `group`, or `all`")
         return self
 
     def selection(self) -> LetterFilter:
@@ -64,32 +64,31 @@ Target = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class AskedDryRun(SelectionSchema):
-    """Which letters are judged, and where they would go."""
+    """Which dead letters are tested, and their target."""
 
     to: Target | None = Field(
-        None, examples=["ncsa.wordcount"], description="The queue they would go to; else each to where it came from."
+        None, examples=["ncsa.wordcount"], description="The target queue; else each goes to its origin."
     )
     include_repeated: Annotated[bool, Strict()] = Field(
-        False, description="Also letters that may be repetitions of others; those that are named always are."
+        False, description="Include possible repetitions of others; named ones are always included."
     )
 
 
 class AskedReplay(AskedDryRun):
-    """Which letters are replayed, and how."""
+    """Which dead letters are replayed, and how."""
 
     rate: Annotated[float, Strict(), Field(ge=0.01, le=1_000_000)] | None = Field(
-        None, examples=[100], description="Letters per second at the most; else as fast as it goes."
+        None, examples=[100], description="Dead letters per second at most; else as fast as possible."
     )
     staged: Annotated[bool, Strict()] = Field(
         True,
-        description="Send 1, then 10 in all, then the rest: each time the outcomes are waited for, and one that failed "
-        "halts the replay.",
+        description="Send 1, then up to 10, then the rest; wait for the outcomes in between, and halt if one failed.",
     )
 
 
 class AskedDiscard(SelectionSchema):
-    """Which letters are discarded, and why."""
+    """Which dead letters are discarded, and why."""
 
     why: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"\S")] = Field(
-        description="Why; it stays with the letters.", examples=["a test of ours"]
+        description="Why; it stays with them.", examples=["a test of ours"]
     )

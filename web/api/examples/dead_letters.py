@@ -117,8 +117,8 @@ _TALLY = HourlyCount(
     dead_lettered=7,
 )
 
-LETTER_LIST = LetterListSchema.of(Page(rows=[_LETTER], next=None))
-LETTER = LetterDetailSchema.of(
+LETTER_LIST = LetterListSchema.model_validate(Page(rows=[_LETTER], next=None))
+LETTER = LetterDetailSchema.model_validate(
     LetterView(
         letter=_LETTER,
         content=content_of(_LETTER.body, _LETTER.properties),
@@ -130,13 +130,13 @@ LETTER = LetterDetailSchema.of(
     )
 )
 EXPORT = export_line(_LETTER) + "\n"
-GROUP = GroupSchema.of(_GROUP)
-GROUP_LIST = GroupListSchema.of(Page(rows=[_GROUP], next=None))
+GROUP = GroupSchema.model_validate(_GROUP)
+GROUP_LIST = GroupListSchema.model_validate(Page(rows=[_GROUP], next=None))
 DRY_RUN = DryRunSchema.of(_TRIAL)
 COUNT = CountSchema(count=37)
-REPLAY = ReplaySchema.of(_REPLAY)
-REPLAY_LIST = ReplayListSchema.of(Page(rows=[_REPLAY], next=None))
-AUDIT = AuditSchema.of(
+REPLAY = ReplaySchema.model_validate(_REPLAY)
+REPLAY_LIST = ReplayListSchema.model_validate(Page(rows=[_REPLAY], next=None))
+AUDIT = AuditSchema.model_validate(
     Audit(
         since=_TALLY.hour,
         at=after(3600),

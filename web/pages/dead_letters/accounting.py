@@ -1,4 +1,4 @@
-"""The conservation audit: that each message which was taken from a stream or queue is found once, hour by hour."""
+"""Message accounting: whether each message that was taken from a stream or queue is found once, hour by hour."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ async def conservation(
 
 
 def ledgers(audit: Audit) -> Sequence[Ledger]:
-    """Put what an audit found in order for people."""
+    """Order the balances by queue: those with missing or doubled messages first."""
     positions = {position.stream: position for position in audit.positions}
     depths = {depth.queue: depth for depth in audit.waiting}
     by_queue = {queue: list(balances) for queue, balances in groupby(audit.balances, lambda each: each.tally.queue)}

@@ -1,4 +1,4 @@
-"""What the forms of the pages of dead letters do. Each leads on to a page: to load that anew repeats nothing."""
+"""The acts of the pages of dead letters. Each redirects to a page, so that a reload repeats nothing."""
 
 import json
 from http import HTTPStatus
@@ -21,16 +21,16 @@ from jobtrail.web.render import query
 
 
 class Act(Selection):
-    """An act on letters, as a form sends it."""
+    """An act on dead letters, as a form sends it."""
 
     next: str = LETTERS
-    """Where it leads back to."""
+    """The page to return to."""
     why: str = ""
     to: str = ""
     rate: str = ""
     how: str = "staged"
     repeated: str = ""
-    """Also what may be repetitions of other letters is to be replayed."""
+    """Whether possible repetitions are included."""
 
 
 class EditForm(BaseModel):
@@ -49,7 +49,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.post("/dead-letters/dry-run")
 async def dry_run(asked: Annotated[Act, Form()]) -> RedirectResponse:
-    # A form of ticks can't lead to an address by itself: its token against forgery would stand there.
+    # A form of ticks can't be a GET: its CSRF token would be in the address.
     asked.selection()
     return _on(f"/dead-letters/dry-run{query(**asked.fields(), to=asked.to)}")
 
@@ -158,18 +158,18 @@ async def _change(parts: Parts, letter_id: str, asked: EditForm) -> Change:
     if asked.header.strip():
         return Change(headers={asked.header.strip(): value})
     if asked.body is None:
-        raise SettingError("nothing is to be changed: name a field or a header")
+        raise SettingError("nothing to change: name a field or a header")
     return Change(body=_as_it_was(asked.body, masked_body((await parts.letters.get(letter_id)).outgoing[0])))
 
 
 def _as_it_was(text: str, shown: str | None) -> str:
-    """Undo what a browser does to line breaks; a text that nobody changed keeps its own."""
+    """Undo what a browser does to line breaks; an unchanged text keeps its own."""
     text = text.replace("\r\n", "\n")
     return shown if shown is not None and shown.replace("\r\n", "\n") == text else text
 
 
 def _value(text: str) -> Json:
-    """Take a value for JSON where it is some, else for a text."""
+    """Read a value as JSON if it is valid, else as text."""
     try:
         value: Json = json.loads(text)
     except (ValueError, RecursionError):
@@ -183,11 +183,11 @@ def _rate(text: str) -> float | None:
     try:
         return float(text)
     except ValueError as error:
-        raise SettingError(f"the rate is a number of letters per second, not {text[:40]!r}") from error
+        raise SettingError(f"the rate is a number per second, not {text[:40]!r}") from error
 
 
 def _page_of(asked: Selection) -> str:
-    """Return the page on which letters are seen that somebody chose."""
+    """Return the page of a selection."""
     if asked.group and not asked.id:
         return address("dead-letters", "groups", asked.group)
     return address("dead-letters", asked.id[0]) if len(asked.id) == 1 else LETTERS

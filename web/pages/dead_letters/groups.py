@@ -34,9 +34,9 @@ class OneGroupQuery(ActQuery):
     """What stands in the address of a group."""
 
     dry_run: str = ""
-    """What a replay would come to is to be shown."""
+    """Whether to show a dry run."""
     to: str = ""
-    """The queue it would go to."""
+    """Its target queue."""
 
 
 router = APIRouter(include_in_schema=False)
@@ -102,5 +102,5 @@ async def _dry_run(parts: Parts, group_id: str, typed: OneGroupQuery) -> DryRun 
 
 
 def _targets(parts: Parts, origin: str) -> list[str]:
-    """Name the queues and streams that letters may well be sent to, for a field to offer."""
+    """Suggest target queues."""
     return [queue for queue in dict.fromkeys([origin, *parts.settings.reply_streams]) if queue]

@@ -1,4 +1,4 @@
-"""One dead letter: what it is, why it is there, what a replay would come to, and what became of those before."""
+"""One dead letter: what it is, the reason, what a replay would do, and the replays so far."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -24,9 +24,9 @@ class LetterPage:
 
     view: LetterView
     replay: Replay | None
-    """The replay that has it in its hands, or had it last."""
+    """The replay that holds it, or sent it last."""
     editable: str | None
-    """The body that a replay sends, for a form; None where it is no text, or too much of it."""
+    """The body that a replay sends, for a form; None if it is not text, or too long."""
 
     @property
     def letter(self) -> DeadLetter:
@@ -71,7 +71,7 @@ async def _read(parts: Parts, letter_id: str) -> LetterPage:
 
 
 def _targets(parts: Parts, letter: DeadLetter) -> list[str]:
-    """Name the queues and streams that the letter may well be sent to, for a field to offer."""
+    """Suggest target queues."""
     stream = parts.settings.reply_to(letter.job_id or letter.id)
     return [queue for queue in dict.fromkeys([letter.cause.origin, stream]) if queue]
 
@@ -88,6 +88,6 @@ async def _replay(parts: Parts, letter: DeadLetter) -> Replay | None:
 def _editable(letter: DeadLetter) -> str | None:
     body = letter.outgoing[0]
     text = masked_body(body) if len(body) <= SHOWN_BYTES else None
-    # A form would send something else instead of these.
+    # A form would change these.
     is_altered = text is None or "\0" in text or "\r" in text.replace("\r\n", "")
     return None if is_altered else text

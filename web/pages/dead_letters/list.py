@@ -1,4 +1,4 @@
-"""Lists of dead letters: with filters, those in the archive, and what a replay of some would come to."""
+"""Lists of dead letters: with filters, the archive, and dry runs."""
 
 from typing import Annotated
 

@@ -19,7 +19,7 @@ from jobtrail.web.render import query
 
 ROWS_PER_PAGE = 25
 UNATTENDED_S = 5.0
-"""Seconds after which a replay that nobody runs is a sign that the service does not run."""
+"""Seconds after which a waiting replay is a sign that the service does not run."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ async def replay(
 
 
 def progress(replay: Replay) -> Sequence[Share]:
-    """Lay what became of a replay's letters beside each other."""
+    """Make the bar of a replay's outcomes, and of what is left."""
     count = replay.counts.get
     left = max(0, replay.total - replay.sent)
     return shares(
@@ -106,7 +106,7 @@ def progress(replay: Replay) -> Sequence[Share]:
 
 
 def stages(replay: Replay) -> Sequence[Stage]:
-    """Cut a staged replay into its steps."""
+    """Cut a staged replay into its steps; one without stages has none."""
     if not replay.staged:
         return ()
     found: list[Stage] = []
@@ -132,5 +132,5 @@ def stages(replay: Replay) -> Sequence[Stage]:
 
 
 def is_unattended(replay: Replay, now: datetime) -> bool:
-    """Tell whether nobody seems to run what was asked for."""
+    """Whether no process seems to run a waiting replay."""
     return replay.state is ReplayState.WAITING and (now - replay.asked_at).total_seconds() > UNATTENDED_S
