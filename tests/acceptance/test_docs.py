@@ -105,7 +105,7 @@ def test_every_relative_link_leads_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
 def test_every_module_and_folder_that_a_document_names_is_there(path: Path) -> None:
     rooms = [folder.name for folder in (REPOSITORY / "src" / "jobtrail").iterdir() if folder.is_dir()]
-    for named in re.findall(rf"`((?:{'|'.join(rooms)}|tests|benchmarks|scripts)/[\w./]*)`", path.read_text()):
+    for named in re.findall(rf"`((?:{'|'.join(rooms)}|tests|benchmarks|scripts)/[a-z0-9_./]*)`", path.read_text()):
         assert (REPOSITORY / named).exists(), named
 
 
