@@ -431,7 +431,7 @@ async def test_a_seed_with_one_bad_record_makes_nothing(console: Console, views:
         ('{"datasets": [{"dataset_id": "a", "group": " "}]}', "datasets[0].group: "),
         (
             '{"groups": [{"name": "g", "users": [{"id": "a", "email": "a"}]}]}',
-            "groups[0].users[0].email: 'a' is no mail",
+            "groups[0].users[0].email: 'a' is not a mail address",
         ),
         ('{"groups": [{"name": "g"}, {"name": "g "}]}', "groups: name 'g' comes more than once"),
         (
