@@ -2,18 +2,19 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from jobtrail.cli.command_group import JsonOption
-from jobtrail.cli.context import find_settings
+from jobtrail.cli.context import find_settings, open_database
 from jobtrail.cli.doctor.broker import check_broker
 from jobtrail.cli.doctor.channels import check_channels
 from jobtrail.cli.doctor.checks import Check, CheckOutcome, exit_code_of, failed
 from jobtrail.cli.doctor.datasets import check_analyzer, check_datasets
-from jobtrail.cli.doctor.dead_letters import check_captured_queues, check_letters
+from jobtrail.cli.doctor.dead_letters import check_captured_queues, check_dead_letters
 from jobtrail.cli.doctor.forward import check_forward
 from jobtrail.cli.doctor.incidents import check_incidents
 from jobtrail.cli.doctor.services import check_database, check_pages, check_sources
@@ -21,7 +22,8 @@ from jobtrail.cli.exit_codes import ExitCode
 from jobtrail.cli.interruptible import run_interruptible
 from jobtrail.cli.output.console import make_console, write_json
 from jobtrail.cli.output.palette import BAD, GOOD, QUIET, WARNING
-from jobtrail.models.errors import SettingError
+from jobtrail.models.errors import SettingError, StoreError
+from jobtrail.models.settings import Settings
 
 _LOOKS = {CheckOutcome.OK: ("✔", GOOD), CheckOutcome.WARNING: ("!", WARNING), CheckOutcome.FAILED: ("✖", BAD)}
 
@@ -55,14 +57,23 @@ async def _run_checks() -> list[Check]:
             checks.append(failed("broker", str(error), "correct JOBTRAIL_AMQP_URL", ExitCode.WRONG_USE))
     if settings.mongo_url is not None:
         checks += await check_database(settings)
-        checks += await check_incidents(settings)
-        if settings.amqp_url is not None:
-            checks += await check_forward(settings)
-        checks += await check_letters(settings)
-        checks += await check_datasets(settings)
+        checks += await _check_stored(settings)
     checks += await check_analyzer(settings)
     checks += await check_channels(settings)
     return [*checks, *await check_pages(settings)]
+
+
+async def _check_stored(settings: Settings) -> list[Check]:
+    """Check what the database holds; nothing once that can't be reached, which its own check says."""
+    checks: list[Check] = []
+    with suppress(SettingError, StoreError):
+        async with open_database(settings) as database:
+            checks.append(await check_incidents(database))
+            if settings.amqp_url is not None:
+                checks += await check_forward(settings, database)
+            checks.append(await check_dead_letters(database))
+            checks += await check_datasets(settings, database)
+    return checks
 
 
 def _print_json(checks: Sequence[Check]) -> None:

@@ -4,11 +4,9 @@ from datetime import UTC, datetime
 
 import httpx
 
-from jobtrail.cli.context import open_database
 from jobtrail.cli.doctor.checks import Check, failed, ok, warning
 from jobtrail.cli.exit_codes import ExitCode
 from jobtrail.models.datasets.dataset import DatasetStatus, StatusSource
-from jobtrail.models.errors import SettingError, StoreError
 from jobtrail.models.notifications.outbox import OutboxState
 from jobtrail.models.places import place_of
 from jobtrail.models.redaction import redact
@@ -25,14 +23,10 @@ _MAX_WAIT_S = 5.0
 _SERVER_ERRORS = 500
 
 
-async def check_datasets(settings: Settings) -> list[Check]:
-    """Check the console's collections, its datasets and the outbox; no checks where the database can't be reached."""
-    try:
-        async with open_database(settings) as database:
-            console = Console(database, settings)
-            return [await _indexes(console), *await _datasets(console), await _outbox(database)]
-    except (SettingError, StoreError):
-        return []
+async def check_datasets(settings: Settings, database: Database) -> list[Check]:
+    """Check the console's collections, its datasets and the outbox."""
+    console = Console(database, settings)
+    return [await _indexes(console), *await _datasets(console), await _outbox(database)]
 
 
 async def _indexes(console: Console) -> Check:

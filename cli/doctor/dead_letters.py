@@ -1,10 +1,9 @@
 """Checks dead letters: those that wait to be captured, and those that are open."""
 
 from jobtrail.broker.queue_depth import QueueDepth, QueueGauge
-from jobtrail.cli.context import open_database
 from jobtrail.cli.doctor.checks import Check, ok, warning
-from jobtrail.models.errors import SettingError, StoreError
 from jobtrail.models.settings import Settings
+from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.causes import CauseRepository
 from jobtrail.store.dead_letters.replays import ReplayRepository
 
@@ -44,16 +43,12 @@ def consumer_words(count: int) -> str:
     return "no consumer" if count == 0 else "1 consumer" if count == 1 else f"{count} consumers"
 
 
-async def check_letters(settings: Settings) -> list[Check]:
-    """Check open dead letters and the replays; no checks where the database can't be reached."""
-    try:
-        async with open_database(settings) as database:
-            unsettled = await CauseRepository(database).unsettled()
-            under_way = len(await ReplayRepository(database).under_way())
-    except (SettingError, StoreError):
-        return []
+async def check_dead_letters(database: Database) -> Check:
+    """Check the open dead letters and the replays."""
+    unsettled = await CauseRepository(database).unsettled()
+    under_way = len(await ReplayRepository(database).under_way())
     replays = f"; replays running: {under_way:,}" if under_way else ""
     if unsettled:
         advice = "see them by error: jobtrail deadletters groups"
-        return [warning("dead letters", f"{unsettled:,} open{replays}", advice)]
-    return [ok("dead letters", f"none open{replays}")]
+        return warning("dead letters", f"{unsettled:,} open{replays}", advice)
+    return ok("dead letters", f"none open{replays}")

@@ -1,9 +1,7 @@
 """Checks the forwarder, where one is configured: does its target exist, and how far behind the consumer is it?"""
 
 from jobtrail.broker.queue_depth import QueueDepth, QueueGauge
-from jobtrail.cli.context import open_database
 from jobtrail.cli.doctor.checks import Check, ok, warning
-from jobtrail.models.errors import SettingError, StoreError
 from jobtrail.models.settings import Settings
 from jobtrail.store.database import Database
 from jobtrail.store.log.positions import read_positions
@@ -12,19 +10,14 @@ _NAME = "forwarding"
 _MANY_BEHIND = 10_000
 
 
-async def check_forward(settings: Settings) -> list[Check]:
-    """Check `JOBTRAIL_FORWARD_TO`; no check where it is not set, or where a service can't be reached."""
+async def check_forward(settings: Settings, database: Database) -> list[Check]:
+    """Check `JOBTRAIL_FORWARD_TO`; no check where it is not set, or where the broker can't be reached."""
     if settings.forward_to is None:
         return []
     depth = await QueueGauge(settings.amqp_url).read(settings.forward_to)
     if depth.problem is not None:
         return []
-    try:
-        async with open_database(settings) as database:
-            behind = await _updates_behind(database, settings.forward_name)
-    except (SettingError, StoreError):
-        return []
-    return [_judged(depth, behind)]
+    return [_judged(depth, await _updates_behind(database, settings.forward_name))]
 
 
 def _judged(depth: QueueDepth, behind: int | None) -> Check:

@@ -44,17 +44,17 @@ async def move(database: Database, reader: str, stream: str, offset: int) -> Non
     await of_reader.close()
 
 
-async def only_check(settings: Settings) -> Check:
-    [check] = await check_forward(settings)
+async def only_check(settings: Settings, database: Database) -> Check:
+    [check] = await check_forward(settings, database)
     return check
 
 
-async def test_nothing_is_checked_where_nothing_is_forwarded(settings: Settings) -> None:
-    assert await check_forward(settings) == []
+async def test_nothing_is_checked_where_nothing_is_forwarded(settings: Settings, database: Database) -> None:
+    assert await check_forward(settings, database) == []
 
 
-async def test_a_missing_target_is_told(forwarding: Settings) -> None:
-    check = await only_check(forwarding)
+async def test_a_missing_target_is_told(forwarding: Settings, database: Database) -> None:
+    check = await only_check(forwarding, database)
 
     assert (check.outcome, check.found) == (CheckOutcome.WARNING, f"{forwarding.forward_to} does not exist")
     assert "JOBTRAIL_FORWARD_TO" in check.advice
@@ -67,7 +67,7 @@ async def test_a_forwarder_that_never_ran_is_told(
     await move(database, "stream", forwarding.reply_streams[0], 9)
     await move(database, "forward other", forwarding.reply_streams[0], 9)
 
-    check = await only_check(forwarding)
+    check = await only_check(forwarding, database)
 
     assert check.outcome is CheckOutcome.WARNING
     assert check.found == f"nothing was copied to {forwarding.forward_to} yet"
@@ -99,7 +99,7 @@ async def test_how_far_it_is_behind_the_consumer_is_told(
         if ours is not None:
             await move(database, "forward forward", stream, ours)
 
-    check = await only_check(forwarding)
+    check = await only_check(forwarding, database)
 
     assert check.outcome is outcome
     assert words in check.found
