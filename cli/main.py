@@ -201,7 +201,7 @@ COMMANDS = (
     LazyCommand(
         "rebuild",
         "jobtrail.cli.upkeep.rebuild:rebuild",
-        "Compute every job anew from its events.",
+        "Recompute every job from its events.",
         "jobtrail rebuild",
         panel=_UPKEEP,
     ),

@@ -126,12 +126,12 @@ def _check_page(settings: Settings, name: str, command: str, host_setting: str, 
 
 def _details(body: bytes) -> str:
     try:
-        told = json.loads(body)
+        report = json.loads(body)
     except ValueError:
         return "something that is not JSON: does another program use this port?"
-    if not isinstance(told, dict):
-        return str(told)[:200]
-    return ", ".join(f"{name}: {_words(value)}" for name, value in told.items() if value is not None)[:200]
+    if not isinstance(report, dict):
+        return str(report)[:200]
+    return ", ".join(f"{name}: {_words(value)}" for name, value in report.items() if value is not None)[:200]
 
 
 def _words(value: object) -> str:

@@ -66,7 +66,7 @@ async def _read_last(node: str, stream: str) -> None:
 async def differences(connection: Connection, queue: str, wanted: Arguments) -> Differences:
     """Find out in which arguments an existing queue is not as wanted.
 
-    AMQP shows nobody a queue's arguments; but declaring it again compares them, and names the first that differs.
+    AMQP has no way to read a queue's arguments; but declaring it again compares them, and names the first that differs.
     """
     asked, found = dict(wanted), dict[str, str | int | None]()
     for _ in range(_MAX_DIFFERENCES):

@@ -1,4 +1,4 @@
-"""`jobtrail rebuild`: computes the jobs anew from their events."""
+"""`jobtrail rebuild`: recomputes the jobs from their events."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from jobtrail.store.log.rebuild import Rebuild, RebuildResult
 
 
 def rebuild(as_json: JsonOption = False) -> None:
-    """Compute every job anew from its events; only jobs that differ are written. Safe while the consumer runs."""
+    """Recompute every job from its events; only jobs that differ are written. Safe while the consumer runs."""
     result = run_interruptible(_rebuild())
     if as_json:
         sys.stdout.write(f"{json.dumps(asdict(result))}\n")

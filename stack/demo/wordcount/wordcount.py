@@ -33,17 +33,7 @@ class WordCount(Extractor):  # type: ignore[misc]  # pyClowder has no types
     def process_message(
         self, connector: _Connector, _host: str, _secret_key: str, resource: object, parameters: dict[str, object]
     ) -> None:
-        """Count one file.
-
-        Args:
-            connector: Sends the progress reports.
-            resource: The file, as Clowder describes it.
-            parameters: The whole request.
-
-        Raises:
-            OSError: The file can't be read; pyClowder then tries ten times more, at once.
-            UnicodeDecodeError: It is no UTF-8 text; the same.
-        """
+        """Count one file; where it can't be read or is not UTF-8, pyClowder tries ten times more."""
         given = parameters.get("parameters")
         work = given if isinstance(given, dict) else {}
         path, duration_s = Path(work.get("path", __file__)), float(work.get("duration_s", 0))
