@@ -68,7 +68,7 @@ class Capture:
         self._metrics.connected.set(1)
         log.info("capturing", action="dead_letters.capturing", queue=self._queue)
 
-    async def run(self, on_stored: Callable[[], None] = lambda: None) -> None:
+    async def run(self, on_stored: Callable[[], None]) -> None:
         """Capture until `stop` is set; the batch in hand is stored and acknowledged, the rest stays in the queue.
 
         `on_stored` is called after each batch.
