@@ -32,7 +32,7 @@ class Filter(BaseModel):
     def given(self) -> Mapping[str, object]:
         """Return the filters that narrow the list, by name."""
         values = {name: getattr(self, name) for name, field in type(self).model_fields.items() if shown(field)}
-        return {name: value for name, value in values.items() if value not in (None, False, [])}
+        return {name: value for name, value in values.items() if value not in (None, []) and value is not False}
 
 
 def shown(field: FieldInfo) -> Shown | None:

@@ -27,12 +27,15 @@ class JobActs:
     """None where the settings name none: a job is then cancelled in the queue that is given, whatever it is."""
     audit: AuditBook
 
-    async def submit(self, actor: Actor, asked: SubmissionSchema, *, again: str | None = None) -> str:
-        """Ask the workers of a queue for a job, and return its id; `again` is the job whose work is repeated."""
+    async def submit(self, actor: Actor, asked: SubmissionSchema, *, again: JobState | None = None) -> str:
+        """Submit a job, and return its id; `again` is the job whose work is repeated, in a queue of its extractor."""
         amqp_url = self.settings.require_amqp_url()
         details = {"queue": asked.queue, "resource": asked.resource_id}
-        details |= {name: text for name, text in (("user", asked.user), ("again", again)) if text}
+        details |= {"user": asked.user} if asked.user else {}
+        details |= {"again": again.job_id} if again else {}
         async with self.audit.act(actor, "job.submit", target=asked.job_id or "", details=details) as entry:
+            if again is not None and asked.queue not in await self._queues_of(again):
+                raise NotFoundError(f"{again.extractor_id} has no queue {asked.queue!r}")
             try:
                 entry.target = await run_abandonable(
                     partial(
@@ -58,9 +61,8 @@ class JobActs:
     async def cancel(self, actor: Actor, job_id: str, queue: str | None = None) -> CancelResult:
         """Take a job back that no worker has taken yet, from the queue it waits in, else those of its extractor."""
         amqp_url = self.settings.require_amqp_url()
-        async with self.audit.act(
-            actor, "job.cancel", target=job_id, details={"queue": queue} if queue else {}
-        ) as entry:
+        details = {"queue": queue} if queue else {}
+        async with self.audit.act(actor, "job.cancel", target=job_id, details=details) as entry:
             job = await self._waiting(job_id, is_needed=queue is None)
             queues = [queue] if queue else await self._queues_of(job)
             result = await run_abandonable(partial(self._take_back, amqp_url, job_id, queues, job))

@@ -484,6 +484,8 @@ async def test_nobody_submits_to_a_queue_that_is_not_the_extractors(
 
     assert answer.headers["Location"] == "/jobs/j-1?outcome=no-queue"
     assert requests_in(amqp_url, work_queue) == []
+    [record] = await database.collection("audit").find().to_list()
+    assert (record["act"], record["outcome"], record["details"]["again"]) == ("job.submit", "refused", "j-1")
 
 
 async def test_a_viewer_sees_no_button_and_may_use_none(asking: Asking, database: Database, tokens: Tokens) -> None:

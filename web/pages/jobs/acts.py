@@ -9,7 +9,6 @@ from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
 
 from jobtrail.models.errors import BrokerError, JobTrailError, NotFoundError, SettingError, StoreError, TooLateError
-from jobtrail.models.heartbeat import likely_queues
 from jobtrail.models.jobs.job import JobState
 from jobtrail.models.jobs.wire import MAX_NAME_LENGTH
 from jobtrail.operations.schemas.acts import SubmissionSchema
@@ -76,14 +75,12 @@ async def submit_again(
     kind: Annotated[Literal["file", "dataset"], Form()],
 ) -> RedirectResponse:
     job = await parts.jobs.get(job_id)
-    if queue not in likely_queues(await parts.extractors.instances(job.extractor_id), job.extractor_id):
-        return _back_to(job_id, outcome="no-queue")
     # Nothing else of the first request is stored.
     asked = SubmissionSchema(
         queue=queue, resource_id=job.resource_id, extractor=job.extractor_id, user=job.user_id, type=kind
     )
     try:
-        new_id = await parts.job_acts.submit(identity, asked, again=job_id)
+        new_id = await parts.job_acts.submit(identity, asked, again=job)
     except JobTrailError as error:
         return _back_to(job_id, outcome=_refusal(error))
     if await _until(parts.jobs, new_id, lambda _job: True):
