@@ -11,11 +11,11 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
+from jobtrail.web.live.pulse import Pulse
 from playwright.sync_api import Browser, Page, expect
 
 from jobtrail.stack.ports import free_port
 from jobtrail.web.app import STATIC
-from jobtrail.web.live.pulse import Pulse
 from jobtrail.web.live.sse import EventStream
 from tests.support import WAIT_S, eventually
 
