@@ -81,6 +81,7 @@ class Bridge:
             if batch:
                 await self._copy(batch, term)
                 channel.acknowledge(batch[-1].tag)
+                self._inbox.release(batch)
             else:
                 await sleep_until(_IDLE_S, self._inbox.arrived, self._stop)
 

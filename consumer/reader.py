@@ -103,6 +103,7 @@ class StreamReader:
 
     def done(self, taken: Sequence[Received]) -> None:
         """Let the broker send as many more as were taken."""
+        self._inbox.release(taken)
         if self._channel is not None:
             self._channel.acknowledge(taken[-1].delivery.tag)
 

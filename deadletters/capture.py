@@ -88,6 +88,7 @@ class Capture:
                 await self._store(batch)
                 on_stored()
                 channel.acknowledge(batch[-1].tag)
+                self._inbox.release(batch)
                 self._metrics.unacknowledged.set(len(self._inbox))
             else:
                 await sleep_until(_LOOK_S, self._inbox.arrived, self._stop, channel.lost)

@@ -312,9 +312,14 @@ def test_nothing_more_is_read_while_too_many_bytes_wait() -> None:
     inbox.put(Delivery(body, b"\0\0", 4, redelivered=False, exchange="", routing_key=""))
     assert connection.paused
 
-    assert [delivery.tag for delivery in inbox.take(500, len(body))] == [1], "one alone, though it is larger"
+    first = inbox.take(500, len(body))
+    assert [delivery.tag for delivery in first] == [1], "one alone, though it is larger"
+    inbox.release(first)
     assert connection.paused, "more than half is left"
-    assert [delivery.tag for delivery in inbox.take(2, MAX_WAITING_BYTES)] == [2, 3]
+    others = inbox.take(2, MAX_WAITING_BYTES)
+    assert [delivery.tag for delivery in others] == [2, 3]
+    assert connection.paused, "they are still in memory"
+    inbox.release(others)
     assert not connection.paused
     assert inbox.arrived.is_set()
     assert [delivery.tag for delivery in inbox.take(2, MAX_WAITING_BYTES)] == [4]
