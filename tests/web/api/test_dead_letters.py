@@ -127,7 +127,7 @@ async def test_a_dry_run_tells_what_a_replay_would_come_to_and_changes_nothing(
 
 async def test_which_letters_are_meant_must_be_said(api: httpx.AsyncClient, letters: list[str]) -> None:
     for path in ("/dry-run", "/replays", "/restore"):
-        assert_problem(await api.post(f"{PATH}{path}", json={}), 400, "say which letters")
+        assert_problem(await api.post(f"{PATH}{path}", json={}), 400, "select dead letters")
         assert_problem(await api.post(f"{PATH}{path}", json={"grup": "x"}), 400, flaw=("body", "grup"))
     assert_problem(await api.post(f"{PATH}/discard", json={"all": True}), 400, flaw=("body", "why"))
     assert_problem(await api.post(f"{PATH}/discard", json={"all": True, "why": " "}), 400, flaw=("body", "why"))
