@@ -228,5 +228,5 @@ def test_single_fields_and_headers_are_edited_and_the_rest_stays() -> None:
     for body, fields in ((b"[]", {"a": 1}), (b"no JSON", {"a": 1}), (SECRETIVE, {"host.deep": 1})):
         with pytest.raises(SettingError):
             with_fields(read(body, b""), fields, {}, "ann")
-    with pytest.raises(SettingError, match="can't be a header"):
+    with pytest.raises(SettingError, match="invalid header"):
         with_fields(letter, {}, {"n" * 300: "x"}, "ann")

@@ -129,7 +129,7 @@ async def test_what_is_not_heard_of_for_too_long_is_unknown_and_may_be_sent_once
     assert len(await take_all(settings, work)) == 6
     assert (await replays.get(first.id)).counts == {LetterState.UNKNOWN: 3}
     assert (await replays.get(second.id)).counts == {LetterState.REPLAYED: 3}
-    with pytest.raises(NotFoundError, match="no letter of this selection"):
+    with pytest.raises(NotFoundError, match="no dead letter to replay"):
         await start_replay(database, ALL, who="ann", origin="cli")
 
 
@@ -344,7 +344,7 @@ async def test_a_queue_that_is_missing_or_unknown_halts_a_replay_and_nothing_is_
         await states_are(bench, open=1)
     unsendable = await replay_now(database, settings, ALL)
     assert (unsendable.state, unsendable.sent) == (ReplayState.HALTED, 0)
-    assert "not known where a letter came from" in unsendable.detail
+    assert "the origin of a dead letter is unknown" in unsendable.detail
     missing = await replay_now(database, settings, ALL, target=names.queue("missing"))
     assert (missing.state, missing.sent) == (ReplayState.HALTED, 0)
     assert f"queue {names.queue('missing')!r} does not exist" in missing.detail
