@@ -1,1 +1,1 @@
-"""What is asked for over HTTP: for now the signatures that Pusher's private channels need."""
+"""HTTP: pages, REST, Clowder's endpoints and live updates."""

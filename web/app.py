@@ -24,12 +24,12 @@ from jobtrail.web.auth.middleware import AuthMiddleware
 from jobtrail.web.clowder.router import router as clowder_router
 from jobtrail.web.conditional import ConditionalAnswers
 from jobtrail.web.error_page import is_page
+from jobtrail.web.errors import add_error_handlers
 from jobtrail.web.live import page_notifier
 from jobtrail.web.live.hub import Hub
 from jobtrail.web.pages.router import router as pages_router
 from jobtrail.web.parts import Parts, make_parts
 from jobtrail.web.paths import routed_path
-from jobtrail.web.problem import register_error_handlers
 
 log = structlog.get_logger()
 
@@ -75,7 +75,7 @@ def make_routes(parts: Parts) -> FastAPI:
         title="JobTrail", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.parts = parts
-    register_error_handlers(app, parts.renderer)
+    add_error_handlers(app)
     for router in _ROUTERS:
         app.include_router(router)
     describe_api(app)
@@ -85,7 +85,7 @@ def make_routes(parts: Parts) -> FastAPI:
     app.add_middleware(_Zip)
     app.add_middleware(AuthMiddleware, authenticator=parts.authenticator)
     app.add_middleware(Guard, public=public_origin(parts.settings))
-    refusals = {kind: tell for kind, tell in app.exception_handlers.items() if kind is not Exception}
+    refusals = {kind: answer for kind, answer in app.exception_handlers.items() if kind is not Exception}
     app.add_middleware(ExceptionMiddleware, handlers=refusals)
     return app
 

@@ -26,7 +26,7 @@ class ConditionalAnswers:
 
 
 class _ConditionalAnswer:
-    """Holds an answer back until its tag is known; but not a stream, nor what is no JSON."""
+    """Holds an answer back until its tag is known, unless it is a stream or not JSON."""
 
     def __init__(self, send: Send, known: list[str]) -> None:
         self._send = send

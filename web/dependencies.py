@@ -1,4 +1,4 @@
-"""What the functions of routes ask FastAPI for: the application's parts, and who asks."""
+"""What routes depend on: the application's parts, and who sent the request."""
 
 from typing import Annotated, cast
 
@@ -14,7 +14,7 @@ async def get_parts(request: Request) -> Parts:
 
 
 async def get_identity(request: Request) -> Identity:
-    """Return who asks; the middleware has let them in before any route is chosen, so no route can be left open."""
+    """Return who sent a request; the middleware has authenticated them before any route is chosen."""
     return cast(Identity, request.state.identity)
 
 
@@ -24,7 +24,7 @@ Caller = Annotated[Identity, Depends(get_identity)]
 
 
 async def get_operator(identity: Caller) -> Identity:
-    """Return the operator who asks; anybody else is refused with 403."""
+    """Return the operator who sent a request; refuse anybody else with 403."""
     return require_operator(identity)
 
 

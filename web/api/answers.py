@@ -1,4 +1,4 @@
-"""How REST answers: the JSON of a schema, made once, and the way to the next page."""
+"""Answers of REST: the JSON of a schema, and links to other pages of a list."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from jobtrail.web.problem import problems
 
 
 class Documented(TypedDict):
-    """What FastAPI is told of an endpoint's answers."""
+    """Arguments of a route that describe its answers."""
 
     response_model: type[Schema]
     status_code: int
@@ -32,19 +32,19 @@ def documented(example: Schema, *problem_statuses: int, status: int = HTTPStatus
     }
 
 
-def answer(told: Schema, headers: Mapping[str, str] | None = None, status: int = HTTPStatus.OK) -> Response:
-    """Make an answer. As it is a response already, FastAPI does not validate it once more."""
-    return Response(told.model_dump_json(by_alias=True), status, headers, "application/json")
+def answer(content: Schema, headers: Mapping[str, str] | None = None, status: int = HTTPStatus.OK) -> Response:
+    """Make an answer; as a finished response, FastAPI does not validate it again."""
+    return Response(content.model_dump_json(by_alias=True), status, headers, "application/json")
 
 
 def links(request: Request, **pages: Mapping[str, object] | None) -> dict[str, str]:
-    """Make the header `Link` (RFC 8288) that leads to other pages of a list."""
-    told = [f'<{_address(request, chosen)}>; rel="{relation}"' for relation, chosen in pages.items() if chosen]
-    return {"Link": ", ".join(told)} if told else {}
+    """Make the header `Link` (RFC 8288) to other pages, by relation; pages that are None are left out."""
+    found = [f'<{_address(request, chosen)}>; rel="{relation}"' for relation, chosen in pages.items() if chosen]
+    return {"Link": ", ".join(found)} if found else {}
 
 
 def next_link(request: Request, cursor: str | None) -> dict[str, str]:
-    """Make the header `Link` that leads to the next page."""
+    """Make the header `Link` to the next page, if there is one."""
     return links(request, next={"cursor": cursor} if cursor else None)
 
 

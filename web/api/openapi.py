@@ -1,4 +1,4 @@
-"""The description of everything under `/api/`, in OpenAPI's words."""
+"""The OpenAPI description of everything under `/api/`."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ _ABOUT = """What JobTrail knows of extractors, jobs and datasets, for programs.
 
 
 def describe_api(app: FastAPI) -> None:
-    """Let an application describe its endpoints under `/api/`, and nothing else."""
+    """Make an application's OpenAPI describe its endpoints under `/api/`, and nothing else."""
     describe = app.openapi
 
     def described() -> dict[str, Any]:
@@ -36,25 +36,25 @@ def describe_api(app: FastAPI) -> None:
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's own way to change it
 
 
-def _only_api(told: dict[str, Any]) -> dict[str, Any]:
-    told["paths"] = {path: operations for path, operations in told["paths"].items() if path.startswith(PREFIX)}
-    for operation in _operations(told["paths"]):
+def _only_api(schema: dict[str, Any]) -> dict[str, Any]:
+    schema["paths"] = {path: operations for path, operations in schema["paths"].items() if path.startswith(PREFIX)}
+    for operation in _operations(schema["paths"]):
         # FastAPI adds its own form of 422 to whatever has parameters; here that is a 400, as a problem. What answers a
         # 422 all the same, as Clowder does, tells its form itself.
         if "HTTPValidationError" in str(operation["responses"].get("422")):
             del operation["responses"]["422"]
         for answer in operation["responses"].values():
             _read_example(answer.get("content", {}).get("application/json", {}))
-    components = told.setdefault("components", {})
+    components = schema.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    schema = Problem.model_json_schema(ref_template=_REFERENCE, mode="serialization")
-    schemas |= schema.pop("$defs", {}) | {"Problem": schema}
+    problem = Problem.model_json_schema(ref_template=_REFERENCE, mode="serialization")
+    schemas |= problem.pop("$defs", {}) | {"Problem": problem}
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "jt_…"}}
     # Without a token, too: on a loopback address none is needed.
-    told["security"] = [{"token": []}, {}]
-    return told
+    schema["security"] = [{"token": []}, {}]
+    return schema
 
 
 def _read_example(content: dict[str, Any]) -> None:

@@ -101,6 +101,6 @@ async def updates_of_resource(
 
 
 def _stream(parts: AppParts, request: Request, topic: Topic, header: str | None, query: str | None) -> EventStream:
-    # A browser that comes back still asks for the address that it was given first: the header is newer.
+    # A browser that reconnects repeats its first address, so the header is newer.
     subscription = Subscription(parts.hub, topic, after=header or query or None)
     return EventStream(parts.hub.listening(subscription), partial(is_still_authorized, parts.authenticator, request))

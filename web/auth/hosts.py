@@ -1,4 +1,4 @@
-"""Under which names the web may be asked for: what keeps other sites' pages from asking in a visitor's name."""
+"""The host names that the web answers to, and its public origin: a protection against DNS rebinding and CSRF."""
 
 import asyncio
 import re
@@ -15,11 +15,11 @@ _USUAL_PORTS = {"http": "80", "https": "443"}
 
 @dataclass(slots=True, frozen=True)
 class Origin:
-    """Where something comes from, as browsers see it."""
+    """An origin, as browsers define it."""
 
     scheme: str
     host: str
-    """In lower case; of an IPv6 address without the brackets."""
+    """In lower case; an IPv6 address without its brackets."""
     port: str
 
 
@@ -73,7 +73,7 @@ async def is_ours(host: str, public: Origin | None) -> bool:
 
 @cache
 def _own_names() -> frozenset[str]:
-    """Look up this machine's names; that may ask a name server, so only once, and not before somebody needs it."""
+    """Look up this machine's names once, when first needed: it may query a name server."""
     return frozenset({socket.gethostname().lower(), socket.getfqdn().lower()})
 
 

@@ -1,4 +1,4 @@
-"""How often somebody may try to log in."""
+"""Rate limiting of logins."""
 
 import time
 from collections import OrderedDict, deque

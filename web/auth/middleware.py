@@ -33,7 +33,7 @@ class AuthMiddleware:
         self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; refuse it with 401 from somebody unknown, with 403 without the role or the CSRF token."""
+        """Serve one request; refuse it with 401 without a valid token, with 403 without the role or the CSRF token."""
         if is_public(scope["path"]):
             await self._app(scope, receive, send)
             return
@@ -56,7 +56,7 @@ def is_public(path: str) -> bool:
 
 
 def _show_login(request: Request) -> RedirectResponse:
-    """Redirect somebody unknown to the login page, if they want a page; refuse programs with 401."""
+    """Redirect browsers to the login page; refuse programs with 401."""
     if not is_page(request.scope["path"]) or "text/html" not in request.headers.get("Accept", ""):
         raise unauthorized("This needs a token: Authorization: Bearer jt_…")
     if request.method not in SAFE_METHODS:

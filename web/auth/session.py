@@ -1,4 +1,4 @@
-"""Sessions of browsers: a signed cookie that stands for a token, and what forms carry against forgery (CSRF)."""
+"""Browser sessions: a signed cookie that stands for a token, and the CSRF tokens of forms."""
 
 import secrets
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from jobtrail.store.keys import KeyRepository
 
 LIFETIME = timedelta(hours=12)
 OPEN = "open"
-"""Stands for the session of those who come in without one."""
+"""The session id of clients that need no token."""
 
 _KEY = "web sessions"
 _SIGNING = {"key_derivation": "hmac", "digest_method": sha256}
@@ -21,7 +21,7 @@ _SIGNING = {"key_derivation": "hmac", "digest_method": sha256}
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Session:
-    """What a session's cookie holds. The token itself is not in it: revoking that one ends the session at once."""
+    """What a session's cookie holds: not the token itself, whose revocation ends the session at once."""
 
     id: str
     token_id: str
@@ -38,7 +38,7 @@ class Sessions:
         self._keys = keys
         self._alive = alive
         self._is_secure = is_secure
-        # A browser takes a cookie with this prefix from this very host only, and not from its neighbours.
+        # Browsers accept a cookie with this prefix from this very host only, not from its neighbours.
         self._cookie = "__Host-jobtrail" if is_secure else "jobtrail"
         self._key: bytes | None = None
 
@@ -79,16 +79,16 @@ class Sessions:
         return signer.get_signature(session_id).decode()
 
     async def _seal(self, session: Session) -> str:
-        told = {"id": session.id, "token": session.token_id, "until": session.expires_at.timestamp()}
-        return str((await self._serializer()).dumps(told))
+        content = {"id": session.id, "token": session.token_id, "until": session.expires_at.timestamp()}
+        return str((await self._serializer()).dumps(content))
 
     async def _unseal(self, sealed: str) -> Session | None:
         try:
-            told = (await self._serializer()).loads(sealed)
+            content = (await self._serializer()).loads(sealed)
         except BadData:
             return None
-        until = datetime.fromtimestamp(told["until"], UTC)
-        return Session(id=told["id"], token_id=told["token"], expires_at=until)
+        until = datetime.fromtimestamp(content["until"], UTC)
+        return Session(id=content["id"], token_id=content["token"], expires_at=until)
 
     async def _serializer(self) -> URLSafeSerializer:
         return URLSafeSerializer(await self._get_key(), salt="jobtrail.session", signer_kwargs=_SIGNING)

@@ -1,1 +1,1 @@
-"""Live updates: one change stream per process, told on to everybody who listens."""
+"""Live updates: one change stream per process, passed on to every listener."""

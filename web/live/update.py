@@ -28,7 +28,7 @@ class UpdateSchema(Schema):
 def update_frame(update: Update) -> bytes:
     """Write an update as an event, whose id is the update's token; nothing for a record that is no update of ours."""
     try:
-        told = UpdateSchema.of(update)
+        schema = UpdateSchema.of(update)
     except ValidationError:
         return b""
-    return event("update", told.model_dump_json(), update.token)
+    return event("update", schema.model_dump_json(), update.token)

@@ -1,4 +1,4 @@
-"""The overview: how much runs, waits, failed and is stalled, how it went lately, and what needs somebody."""
+"""The overview: what is running, waiting, failed or stalled, recent figures, and what needs attention."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The attempts of a job, as its outline tells them."""
+"""The attempts of a job, from its outline."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,31 +9,31 @@ from jobtrail.models.jobs.outline import Point
 from jobtrail.models.jobs.status import Status
 
 MAX_TOLD = 12
-"""With more attempts than this, those in the middle are told together."""
+"""With more attempts than this, those in the middle are shown together."""
 _TOLD_AT_FIRST = 4
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Attempt:
-    """An attempt, or several that are told together."""
+    """An attempt, or several that are shown together."""
 
     first: int
     """The attempt's number, from 1."""
     last: int
-    """The same; a larger one where several are told together."""
+    """The same; a larger one where several are shown together."""
     position: int
     """Its first event."""
     begins_at: datetime
     heard_at: datetime
-    """Its latest word: its end, if it told one."""
+    """Its latest update: its end, if there is one."""
     outcome: Status | None
-    """How it ended; None where it told no end, or still runs."""
+    """How it ended; None where that is unknown, or it still runs."""
     going_on: bool
-    """It is the latest one, and has told no end."""
+    """It is the latest one, and has not ended."""
 
     @property
     def told_s(self) -> float:
-        """Seconds from its first to its latest word."""
+        """Seconds from its first to its latest update."""
         return max(0.0, (self.heard_at - self.begins_at).total_seconds())
 
 

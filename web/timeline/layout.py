@@ -16,7 +16,7 @@ from jobtrail.web.timeline.scale import Scale, make_scale, ticks
 MIN_WIDTH = 4.0
 """Narrower segments are drawn together with their neighbours."""
 MIN_SLOW_S = 0.01
-"""A shorter step is not told as the slowest one: on the page it would be 0.00 s."""
+"""A shorter step is never the slowest one: on the page it would be 0.00 s."""
 
 
 class Kind(StrEnum):
@@ -27,7 +27,7 @@ class Kind(StrEnum):
     WORK = "work"
     """A worker has it."""
     LOST = "lost"
-    """Nothing was heard of the worker until another attempt began."""
+    """The worker was silent until another attempt began."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -23,7 +23,7 @@ _LABEL_WIDTH = 62.0
 _MAJOR_DISTANCE = 230.0
 
 Silence = tuple[float, float]
-"""From when to when nothing was heard, in seconds after the beginning."""
+"""From when to when there were no updates, in seconds after the beginning."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
