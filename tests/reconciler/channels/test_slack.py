@@ -94,7 +94,7 @@ async def test_a_completed_dataset_and_a_run_are_told(slack: SlackServer) -> Non
     assert "2 batch jobs" in complete
     for part in ("120 datasets checked, 5 changed", "Pending 100", "unchanged 115", "Analyzing → Complete 5", "3.20 s"):
         assert part in run
-    assert "120 calls, mean 20 ms, 95 % within 50 ms, longest 1.50 s" in run
+    assert "120 calls, mean 20 ms, p95 50 ms, longest 1.50 s" in run
     assert "Run halted after 120 datasets" in halted
     assert "*critical*" in halted
     assert "api_timeout 3" in halted
