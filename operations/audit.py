@@ -34,7 +34,7 @@ class Actor:
 
 
 @dataclass(slots=True)
-class Entry:
+class AuditEntry:
     """What will be on record of an act; the act fills in what it finds out."""
 
     target: str
@@ -73,12 +73,12 @@ class AuditBook:
     @asynccontextmanager
     async def act(
         self, actor: Actor, act: str, *, target: str = "", details: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Entry]:
+    ) -> AsyncIterator[AuditEntry]:
         """Put what is done inside on record when it ends: as done, or as refused or failed where it raises an error.
 
         Where the database is away there is nothing to write to, so its own error leaves no record.
         """
-        entry = Entry(target, dict(details or {}))
+        entry = AuditEntry(target, dict(details or {}))
         try:
             yield entry
         except StoreError:

@@ -16,7 +16,7 @@ from jobtrail.models.dead_letters.replay import Replay
 from jobtrail.models.errors import SettingError, TooLateError
 from jobtrail.models.redaction import redact
 from jobtrail.models.times import rfc3339
-from jobtrail.operations.audit import Actor, AuditBook, Entry
+from jobtrail.operations.audit import Actor, AuditBook, AuditEntry
 from jobtrail.runtime.threads import run_abandonable
 from jobtrail.store.database import Database
 from jobtrail.store.dead_letters.causes import CauseRepository
@@ -217,14 +217,14 @@ class DeadLetterActs:
 
     def _act_on(
         self, selection: LetterFilter, actor: Actor, act: str, details: Mapping[str, str] | None = None
-    ) -> AbstractAsyncContextManager[Entry]:
+    ) -> AbstractAsyncContextManager[AuditEntry]:
         words = {"letters": selection_words(selection), **(details or {})}
         return self._act(actor, act, target=_target(selection), details=words)
 
     @asynccontextmanager
     async def _act(
         self, actor: Actor, act: str, *, target: str = "", details: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Entry]:
+    ) -> AsyncIterator[AuditEntry]:
         try:
             async with self._audit.act(actor, act, target=target, details=details) as entry:
                 yield entry

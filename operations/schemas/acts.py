@@ -28,29 +28,29 @@ def _finite(parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return parameters
 
 
-Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), AfterValidator(_not_blank)]
+FilledName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), AfterValidator(_not_blank)]
 
 
 class SubmissionSchema(Schema):
     """A job that is asked for."""
 
-    queue: Annotated[Name, AfterValidator(_short)] = Field(
+    queue: Annotated[FilledName, AfterValidator(_short)] = Field(
         max_length=255,
         description="The workers' queue; pyClowder's default is the extractor's name.",
         examples=["ncsa.wordcount"],
     )
-    resource_id: Name = Field(examples=["5cb2d2d3a4be0f9fd3400001"], description="The file's or dataset's id.")
-    extractor: Name | None = Field(
+    resource_id: FilledName = Field(examples=["5cb2d2d3a4be0f9fd3400001"], description="The file's or dataset's id.")
+    extractor: FilledName | None = Field(
         None, examples=["ncsa.wordcount"], description="The extractor's name where it is not the queue's."
     )
-    user: Name | None = Field(None, examples=["alice"], description="Who asks for it.")
+    user: FilledName | None = Field(None, examples=["alice"], description="Who asks for it.")
     parameters: Annotated[dict[str, JsonValue], AfterValidator(_finite)] = Field(
         default_factory=dict, description="For the extractor.", examples=[{"language": "en"}]
     )
     type: Literal["file", "dataset"] = Field("file", description="What `resource_id` names.")
     dataset: str = Field("", max_length=MAX_NAME_LENGTH, description="The dataset that the file is in.")
     filename: str = Field("", max_length=MAX_NAME_LENGTH, description="The file's name.", examples=["sample.json"])
-    job_id: Annotated[Name, Field(max_length=MAX_ID_LENGTH)] | None = Field(
+    job_id: Annotated[FilledName, Field(max_length=MAX_ID_LENGTH)] | None = Field(
         None, description="Without it a UUID is made. Submitting a job id twice asks for the work twice."
     )
 

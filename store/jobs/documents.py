@@ -13,8 +13,7 @@ from bson import ObjectId
 from jobtrail.models.jobs.job import Event, JobState, Placement, ProducerProgress
 from jobtrail.models.jobs.status import Status
 from jobtrail.models.jobs.wire import StatusUpdate
-
-Document = dict[str, object]
+from jobtrail.store.database import Document
 
 
 def event_document(event: Event) -> Document:
