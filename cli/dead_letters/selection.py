@@ -39,14 +39,15 @@ class Choice(DeadLetterFilter):
 
     def selection(self) -> LetterFilter:
         """Make the selection; `SettingError` if nothing was chosen, or in two ways at once."""
-        ways = [bool(self.ids), bool(self.given()), self.everything]
+        selection = super().selection()
+        ways = [bool(self.ids), selection != LetterFilter(), self.everything]
         if not any(ways):
             fields = type(self).model_fields
             options = ", ".join(option_name(name, field) for name, field in fields.items() if shown(field))
             raise SettingError(f"select dead letters: name them, or use options ({options}), or take --all")
         if sum(ways) > 1:
             raise SettingError("name dead letters, or select them by options, or take --all; not two of these")
-        return replace(super().selection(), ids=tuple(dict.fromkeys(self.ids)) or None)
+        return replace(selection, ids=tuple(dict.fromkeys(self.ids)) or None)
 
 
 class ChoiceToDiscard(Choice):

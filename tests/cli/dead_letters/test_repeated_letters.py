@@ -23,6 +23,10 @@ def test_repetitions_are_marked_and_can_be_chosen(
     assert f"possibly of {first}" in " ".join(jobtrail.run("deadletters", "show", second).stdout.split())
     assert jobtrail.json("deadletters", "show", second)["letter"]["maybe_repeated"] == first
     assert ids(jobtrail, "--repeated") == [second]
+    assert ids(jobtrail, "--not-repeated") == [first]
     done = jobtrail.run("deadletters", "discard", "--repeated", "--reason", "it came twice", "--yes")
     assert done.returncode == 0, done.stderr
     assert states(jobtrail) == {first: "open", second: "discarded"}
+    done = jobtrail.run("deadletters", "discard", "--not-repeated", "--reason", "no use", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert states(jobtrail) == {first: "discarded", second: "discarded"}

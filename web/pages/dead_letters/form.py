@@ -28,9 +28,10 @@ class Selection(DeadLetterFilter):
             if not self.id:
                 raise SettingError("no dead letter is ticked: tick some, or choose all that match")
             return LetterFilter(ids=tuple(dict.fromkeys(self.id)))
-        if not self.given() and self.which != "all":
+        selection = super().selection()
+        if selection == LetterFilter() and self.which != "all":
             raise SettingError("no dead letters are selected")
-        return super().selection()
+        return selection
 
     def fields(self) -> Mapping[str, object]:
         """Return what has a value, for an address or the hidden fields of a form."""
