@@ -34,7 +34,7 @@ class ExtractorRow:
 
     name: str
     extractor: ListedExtractor | None
-    """None where no heartbeat of it was ever seen: its jobs alone tell of it."""
+    """None for one that is known from its jobs only, as no heartbeat was ever received."""
     figures: Figures
     spark: Sparkline
     running: int

@@ -85,13 +85,13 @@ async def test_extractors_are_listed_with_their_state_and_figures(
     page = await look(web, "/extractors")
     assert page.one(id="how-many").text == "1 of 3 online"
     _, faces, silent, ocr = page.one(id="extractors").rows()
-    assert faces[:6] == ["faces", "offline", "0 of 1", "1.0", "0", "0 jobs ended in the last hour"]
+    assert faces[:6] == ["faces", "offline", "0 of 1", "1.0", "0", "0 jobs finished in the last hour"]
     assert faces[6:] == [NOTHING, NOTHING, NOTHING, "0", "15 min ago"]
     assert silent[:4] == ["never-heard-of", "no heartbeats", NOTHING, NOTHING]
-    assert silent[6:] == ["1 min", "1 min", "0 %", "0", NOTHING]
+    assert silent[6:] == ["1 min", "1 min", "0%", "0", NOTHING]
     assert ocr[:4] == ["ocr", "online", "1 of 2", "1.10"]
     assert ocr[4] in ("4.0", "4.1")
-    assert ocr[6:10] == ["9.87 s", "9.87 s", "25 %", "1"]
+    assert ocr[6:10] == ["9.87 s", "9.87 s", "25%", "1"]
     assert page.one(id="extractors").link("1") == "/jobs?extractor=ocr&status=STARTED&status=PROCESSING"
     assert page.link("ocr") == "/extractors/ocr?window=1h"
     assert (await look(web, "/extractors?window=7d")).link("ocr") == "/extractors/ocr?window=7d"
@@ -99,7 +99,7 @@ async def test_extractors_are_listed_with_their_state_and_figures(
 
 async def test_it_says_what_to_do_where_there_is_no_extractor(web: httpx.AsyncClient) -> None:
     page = seen(await web.get("/extractors"))
-    assert "No extractor has been seen yet" in page.text
+    assert "No extractors yet" in page.text
     assert "jobtrail doctor" in page.text
 
 
@@ -130,14 +130,14 @@ async def test_an_extractor_is_shown_with_its_instances_versions_and_queue(
     assert first[2].startswith("reported instance o-1 sent a heartbeat ")
     assert first[3:6] == ["node-1:7", "1.10", "1"]
     assert second[:3] == ["o-2", "silent", "inferred no heartbeat from instance o-2 for 15 min (limit 60 s)"]
-    assert second[4] == "not told"
+    assert second[4] == "unknown"
     assert [row[0] for row in page.one(id="versions").rows()[1:]] == ["1.10 newest", "1.9"]
     assert page.one(id="queues").all("li")[0].text == f"{queue} 2 waiting · 0 consumers"
     assert "works" in page.one(id="running").text
     assert "javascript:alert(1)" in page.one(id="info").text
     assert [chart["aria-label"].split(":")[0] for chart in page.all("svg", of="chart")] == [
-        "Jobs that ended in the last 24 hours",
-        "How long jobs took in the last 24 hours",
+        "Finished jobs in the last 24 hours",
+        "Job durations in the last 24 hours",
     ]
     (column,) = page.one(id="outcomes").all("a", of="column")
     assert (await web.get(column["href"])).text.count("data-row") == 1
@@ -172,7 +172,7 @@ async def test_an_extractor_without_heartbeats_has_a_page_and_one_that_never_was
     await succeed(database, "good", 100, took_s=10, extractor="silent")
     page = await look(web, "/extractors/silent")
     assert page.one(id="head").one("span", of="pill").text == "no heartbeats"
-    assert "There is no such queue on the broker." in page.one(id="queues").text
+    assert "The broker has no such queue." in page.one(id="queues").text
     assert not page.all(id="instances")
     assert "nobody" in seen(await web.get("/extractors/nobody"), 404).text
 
