@@ -25,7 +25,7 @@ from jobtrail.store.database import Database
 from jobtrail.store.datasets.console import Console
 from tests.backends import StackHost, ask_for_services
 from tests.reconciler.bench import Bench
-from tests.support import WAIT_S, Names, client_to
+from tests.support import WAIT_S, Names, client_to, empty
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _HOST = pytest.StashKey[StackHost]()
@@ -120,13 +120,31 @@ def mongo_client(mongo_url: str) -> Iterator[MongoClient[Document]]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def _indexed_databases(mongo_client: MongoClient[Document]) -> Iterator[list[str]]:
+    """Names of databases that are empty but for their indexes, which cost the server a fifth of a second to make."""
+    names: list[str] = []
+    yield names
+    for name in names:
+        mongo_client.drop_database(name)
+
+
 @pytest.fixture
-def database_name(mongo_client: MongoClient[Document]) -> Iterator[str]:
-    """A database of this test's own, dropped after it with its console's and its analyzer's."""
-    name = f"test_{uuid4().hex[:16]}"
+def database_name(
+    request: pytest.FixtureRequest, mongo_client: MongoClient[Document], _indexed_databases: list[str]
+) -> Iterator[str]:
+    """An empty database of this test's own; so are its console's and its analyzer's, which are dropped after it."""
+    # What a killed process left behind might still write, so its database is for no other test.
+    reusable = "database" in request.fixturenames and not request.node.get_closest_marker("crash")
+    name = _indexed_databases.pop() if reusable and _indexed_databases else f"test_{uuid4().hex[:16]}"
     yield name
-    for suffix in ("", "_console", "_analyzer"):
+    for suffix in ("_console", "_analyzer"):
         mongo_client.drop_database(f"{name}{suffix}")
+    if reusable:
+        empty(mongo_client[name])
+        _indexed_databases.append(name)
+    else:
+        mongo_client.drop_database(name)
 
 
 @pytest.fixture
@@ -213,11 +231,24 @@ def own_mongod(stack_folder: Path) -> Iterator[Mongod]:
         yield stack.mongod
 
 
-@pytest.fixture
-def own_rabbitmq(stack_folder: Path) -> Iterator[RabbitMq]:
-    """A RabbitMQ of this test's own, as `own_stack`, for tests that leave the database alone."""
+@pytest.fixture(scope="session")
+def _worker_rabbitmq(stack_folder: Path) -> Iterator[RabbitMq]:
+    """A RabbitMQ for each worker in turn: to start one takes a processor for five seconds."""
     with _private_stack(stack_folder, mongo_url=_NOT_STARTED) as stack:
         yield stack.rabbitmq
+
+
+@pytest.fixture
+def own_rabbitmq(_worker_rabbitmq: RabbitMq) -> Iterator[RabbitMq]:
+    """A RabbitMQ that is this test's alone for now, to be stopped, killed, frozen and restarted at will.
+
+    Tests with `own_stack` may use any names; here former tests may have left something under names of theirs.
+    """
+    yield _worker_rabbitmq
+    if not _worker_rabbitmq.is_running:
+        _worker_rabbitmq.start()
+    os.kill(_worker_rabbitmq.pid, signal.SIGCONT)
+    _worker_rabbitmq.control("set_vm_memory_high_watermark", "0.5")
 
 
 @pytest.fixture

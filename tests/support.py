@@ -17,8 +17,10 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.spec import Basic, BasicProperties
 from pymongo import MongoClient
+from pymongo.database import Database as MongoDatabase
 
 from jobtrail.models.settings import Settings
+from jobtrail.store.database import INDEXES
 
 T = TypeVar("T")
 
@@ -171,6 +173,17 @@ class ServiceProcess:
 def client_to(mongo_url: str) -> MongoClient[dict[str, Any]]:
     """A client of the database. What it has seen, a transaction that begins then sees too: it is majority-committed."""
     return MongoClient(mongo_url, tz_aware=True, readConcernLevel="majority")
+
+
+def empty(database: MongoDatabase[dict[str, Any]]) -> None:
+    """Empty a trail's database; collections that are not as `Database.ensure_indexes` makes them are dropped."""
+    for collection in database.list_collections():
+        name = collection["name"]
+        indexes = {"_id_", *(index.document["name"] for index in INDEXES.get(name, []))}
+        if name in INDEXES and not collection["options"] and set(database[name].index_information()) == indexes:
+            database[name].delete_many({})
+        else:
+            database.drop_collection(name)
 
 
 def messages_waiting(amqp_url: str, queue: str) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -63,9 +64,10 @@ class Visitor:
         return self.page
 
     def photograph(self, name: str) -> None:
-        """Keep a picture for people to look at."""
-        SCREENSHOTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+        """Keep a picture for people to look at, where `SCREENSHOTS=1` asks for them."""
+        if os.environ.get("SCREENSHOTS"):
+            SCREENSHOTS.mkdir(exist_ok=True)
+            self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
     def assert_all_was_well(self) -> None:
         """Nothing in the console, nothing asked of anybody else, nothing wider than the window."""

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from uuid import uuid4
 
 import pika
@@ -14,7 +15,8 @@ import pytest
 from pydantic import SecretStr
 
 from jobtrail.models.settings import Settings
-from jobtrail.stack.private_stack import PrivateStack
+from jobtrail.stack.mongod import Mongod
+from jobtrail.stack.rabbitmq import RabbitMq
 from jobtrail.store.database import Database
 from jobtrail.store.log.rebuild import Rebuild
 from tests.consumer.conftest import Bench, ConsumerProcess
@@ -169,56 +171,60 @@ def test_two_consumers_take_over_from_each_other_without_loss_or_repeat(
 
 
 @pytest.fixture
-def own_bench(own_stack: PrivateStack, settings: Settings) -> Iterator[Bench]:
-    """A bench on services of the test's own."""
-    urls = own_stack.urls
-    own = settings.model_copy(update={"amqp_url": SecretStr(urls.amqp_url), "mongo_url": SecretStr(urls.mongo_url)})
-    bench = Bench(own)
-    yield bench
-    bench.close()
+def mongod_bench(own_mongod: Mongod, settings: Settings) -> Iterator[Bench]:
+    """A bench on a database of the test's own."""
+    with closing(Bench(settings.model_copy(update={"mongo_url": SecretStr(own_mongod.url)}))) as bench:
+        yield bench
+
+
+@pytest.fixture
+def rabbitmq_bench(own_rabbitmq: RabbitMq, settings: Settings) -> Iterator[Bench]:
+    """A bench on a broker of the test's own."""
+    with closing(Bench(settings.model_copy(update={"amqp_url": SecretStr(own_rabbitmq.url)}))) as bench:
+        yield bench
 
 
 def test_the_database_frozen_and_then_killed_under_load_loses_and_doubles_nothing(
-    own_bench: Bench, own_stack: PrivateStack, consumer_process: MakeConsumer
+    own_mongod: Mongod, mongod_bench: Bench, consumer_process: MakeConsumer
 ) -> None:
-    load = Load(own_bench, stream(jobs=300, steps=8), with_ids=False, rate_per_s=300)
-    consumer = consumer_process(own_bench.settings)
+    load = Load(mongod_bench, stream(jobs=300, steps=8), with_ids=False, rate_per_s=300)
+    consumer = consumer_process(mongod_bench.settings)
     consumer.start()
-    events = own_bench.database["extractions"]
+    events = mongod_bench.database["extractions"]
     eventually(lambda: events.count_documents({}) > 100)
-    os.kill(own_stack.mongod.pid, signal.SIGSTOP)
+    os.kill(own_mongod.pid, signal.SIGSTOP)
     time.sleep(2)  # frozen under load: that is the test
-    own_stack.mongod.kill()
+    own_mongod.kill()
     time.sleep(1)  # away under load
-    own_stack.mongod.start()
-    wait_until_stored(own_bench, load)
+    own_mongod.start()
+    wait_until_stored(mongod_bench, load)
     assert consumer.terminate() == 0
 
-    assert_whole(own_bench, load)
+    assert_whole(mongod_bench, load)
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_the_broker_restarted_under_load_loses_and_doubles_nothing(
-    own_bench: Bench, own_stack: PrivateStack, consumer_process: MakeConsumer, how: str
+    own_rabbitmq: RabbitMq, rabbitmq_bench: Bench, consumer_process: MakeConsumer, how: str
 ) -> None:
     updates = stream(jobs=600, steps=8)
     first, second = updates[: len(updates) // 2], updates[len(updates) // 2 :]
-    own_bench.publish(*(body for body, _words in first))
-    consumer = consumer_process(own_bench.settings.model_copy(update={"batch_max_count": 20}))
-    events = own_bench.database["extractions"]
+    rabbitmq_bench.publish(*(body for body, _words in first))
+    consumer = consumer_process(rabbitmq_bench.settings.model_copy(update={"batch_max_count": 20}))
+    events = rabbitmq_bench.database["extractions"]
     consumer.start()
     eventually(lambda: events.count_documents({}) > 200)
-    own_bench.disconnect()
-    getattr(own_stack.rabbitmq, how)()
-    own_stack.rabbitmq.start()
-    own_bench.await_stream()
-    own_bench.publish(*(body for body, _words in second))
+    rabbitmq_bench.disconnect()
+    getattr(own_rabbitmq, how)()
+    own_rabbitmq.start()
+    rabbitmq_bench.await_stream()
+    rabbitmq_bench.publish(*(body for body, _words in second))
     eventually(lambda: events.count_documents({}) >= len(updates), 60)
     assert consumer.terminate() == 0
 
-    assert own_bench.messages() == [words for _body, words in updates]
-    assert asyncio.run(differences(own_bench.settings)) == []
-    assert own_bench.dead_letters() == []
+    assert rabbitmq_bench.messages() == [words for _body, words in updates]
+    assert asyncio.run(differences(rabbitmq_bench.settings)) == []
+    assert rabbitmq_bench.dead_letters() == []
 
 
 def test_a_stopped_consumer_has_stored_up_to_its_position(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
+import jobtrail.publisher.sender as sender_module
+from jobtrail.broker import watch
 from jobtrail.publisher.async_reporter import AsyncReporter
 from jobtrail.publisher.reporter import Reporter
 from tests.heartbeat.test_sender import listening, sender
@@ -16,12 +18,21 @@ from tests.support import WAIT_S, eventually
 from tests.tcp_proxy import TcpProxy
 
 NOTICED_WITHIN_S = 20.0
+QUICK_LOOK_S = 2.0
 DIRECTIONS = {
     "from the worker": {"to_server": True, "to_client": False},
     "to the worker": {"to_server": False, "to_client": True},
     "both": {"to_server": True, "to_client": True},
 }
 STEPS = 20
+
+
+@pytest.fixture(autouse=True)
+def _looks_are_quick(monkeypatch):
+    """What is tested is that looks notice it; how often they look decides only how soon."""
+    assert (watch.MAX_SILENT_LOOKS + 1) * watch.LOOK_S < NOTICED_WITHIN_S
+    monkeypatch.setattr(watch, "LOOK_S", QUICK_LOOK_S)
+    monkeypatch.setattr(sender_module, "LOOK_S", QUICK_LOOK_S)
 
 
 @dataclass

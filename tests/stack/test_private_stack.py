@@ -7,7 +7,9 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pika
 import psutil
@@ -80,6 +82,15 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 @pytest.fixture
 def folder(stack_folder: Path, names: Names) -> Path:
     return stack_folder / f"own {names.prefix}"
+
+
+@pytest.fixture(scope="module")
+def quiet_stack(stack_folder: Path) -> Iterator[PrivateStack]:
+    """Private services that are up, only to be looked at."""
+    stack = PrivateStack(stack_folder / f"quiet-{uuid4().hex[:12]}", cache_gb=0.25)
+    stack.start()
+    yield stack
+    stack.stop(grace_s=0)
 
 
 def test_the_shared_services_take_messages_and_transactions(
@@ -164,17 +175,17 @@ def test_a_stopped_stack_leaves_no_process(folder: Path) -> None:
     assert processes_of(folder) == []
 
 
-def test_a_second_start_in_one_folder_names_the_process_that_holds_it(own_stack: PrivateStack) -> None:
+def test_a_second_start_in_one_folder_names_the_process_that_holds_it(quiet_stack: PrivateStack) -> None:
     with pytest.raises(StackBusyError, match=str(os.getpid())):
-        PrivateStack(own_stack.data_dir).start()
-    assert own_stack.ended() == []
-    assert find_running(own_stack.data_dir) == own_stack.urls
+        PrivateStack(quiet_stack.data_dir).start()
+    assert quiet_stack.ended() == []
+    assert find_running(quiet_stack.data_dir) == quiet_stack.urls
 
 
-def test_nothing_listens_outside_this_machine(own_stack: PrivateStack) -> None:
+def test_nothing_listens_outside_this_machine(quiet_stack: PrivateStack) -> None:
     addresses = {
         connection.laddr.ip
-        for process in processes_of(own_stack.data_dir)
+        for process in processes_of(quiet_stack.data_dir)
         for connection in process.net_connections()
         if connection.status == psutil.CONN_LISTEN
     }
@@ -182,11 +193,11 @@ def test_nothing_listens_outside_this_machine(own_stack: PrivateStack) -> None:
     assert all(ipaddress.ip_address(address).is_loopback for address in addresses), addresses
 
 
-def test_secrets_are_readable_by_their_owner_only(own_stack: PrivateStack) -> None:
-    password = own_stack.urls.amqp_url.partition(":")[2].partition("@")[0].rpartition(":")[2].encode()
-    holders = [path for path in own_stack.data_dir.rglob("*") if path.is_file() and password in path.read_bytes()]
-    assert own_stack.data_dir / STATE_FILE in holders
-    for path in [*holders, own_stack.data_dir / "rabbitmq" / "home" / ".erlang.cookie"]:
+def test_secrets_are_readable_by_their_owner_only(quiet_stack: PrivateStack) -> None:
+    password = quiet_stack.urls.amqp_url.partition(":")[2].partition("@")[0].rpartition(":")[2].encode()
+    holders = [path for path in quiet_stack.data_dir.rglob("*") if path.is_file() and password in path.read_bytes()]
+    assert quiet_stack.data_dir / STATE_FILE in holders
+    for path in [*holders, quiet_stack.data_dir / "rabbitmq" / "home" / ".erlang.cookie"]:
         private = [stat.S_IMODE(step.stat().st_mode) & 0o077 == 0 for step in (path, *path.parents)]
         assert any(private), path
 
