@@ -11,11 +11,11 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
-from jobtrail.web.live.pulse import Pulse
 from playwright.sync_api import Browser, Page, expect
 
 from jobtrail.stack.ports import free_port
 from jobtrail.web.app import STATIC
+from jobtrail.web.live.page_notifier import PageNotifier
 from jobtrail.web.live.sse import EventStream
 from tests.support import WAIT_S, eventually
 
@@ -36,7 +36,7 @@ class Stage:
         self.is_logged_out = False
         self.loads = 0
         self.posts: list[str] = []
-        self.pulses: set[Pulse] = set()
+        self.notifiers: set[PageNotifier] = set()
         self.port = free_port()
         self._loop = asyncio.new_event_loop()
         self._server = uvicorn.Server(uvicorn.Config(self._app(), port=self.port, log_config=None))
@@ -61,19 +61,19 @@ class Stage:
             self._loop.close()
 
     def end_streams(self) -> None:
-        for pulse in self.pulses:
-            pulse.end()
+        for notifier in self.notifiers:
+            notifier.end()
 
     def _tell(self) -> None:
-        for pulse in self.pulses:
-            pulse.heard(None)
+        for notifier in self.notifiers:
+            notifier.notify(None)
 
     @contextmanager
-    def _telling(self) -> Iterator[Pulse]:
-        pulse = Pulse(["all"])
-        self.pulses.add(pulse)
-        yield pulse
-        self.pulses.discard(pulse)
+    def _telling(self) -> Iterator[PageNotifier]:
+        notifier = PageNotifier(["all"])
+        self.notifiers.add(notifier)
+        yield notifier
+        self.notifiers.discard(notifier)
 
     def _app(self) -> FastAPI:
         app = FastAPI()
@@ -132,7 +132,7 @@ def visit(page: Page, stage: Stage, main: str) -> None:
     """Open the page, and wait until it hears of changes and has loaded itself once more."""
     stage.main = main
     page.goto(f"http://127.0.0.1:{stage.port}/")
-    eventually(lambda: len(stage.pulses) == 1 and stage.loads >= 2)
+    eventually(lambda: len(stage.notifiers) == 1 and stage.loads >= 2)
     page.evaluate("window.stayed = true")
 
 
@@ -234,7 +234,7 @@ def test_a_page_that_nobody_sees_asks_for_nothing_and_catches_up_when_it_is_seen
     visit(page, stage, part("count", "1"))
     page.evaluate("Object.defineProperty(document, 'hidden', {get: () => window.unseen, configurable: true})")
     page.evaluate("window.unseen = true; document.dispatchEvent(new Event('visibilitychange'))")
-    eventually(lambda: not stage.pulses)
+    eventually(lambda: not stage.notifiers)
     stage.main = part("count", "2")
     expect(page.locator("#count")).to_have_text("1")
     page.evaluate("window.unseen = false; document.dispatchEvent(new Event('visibilitychange'))")
