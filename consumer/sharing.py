@@ -1,6 +1,7 @@
 """Shares work evenly among processes: each piece belongs to one of them, by a lease."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
 
@@ -125,13 +126,15 @@ class _Piece:
 
     def _note_outage(self, error: Exception, wait_s: float) -> None:
         self.state = f"reconnecting: {error}"
-        log.warning(
+        is_defect = not isinstance(error, (*OUTAGES, BusyError))
+        log.log(
+            logging.ERROR if is_defect else logging.WARNING,
             "session ended",
             action="consumer.session_ended",
             piece=self._name,
             error=str(error),
             wait_s=round(wait_s, 2),
-            exc_info=not isinstance(error, (*OUTAGES, BusyError)),  # of a defect all that is known
+            exc_info=is_defect,  # of a defect all that is known
         )
 
     def _tell(self, state: str) -> None:

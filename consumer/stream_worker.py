@@ -126,7 +126,7 @@ class StreamWorker(ABC):
                 self._reader.done(taken)
                 self._stream_metrics.offset.labels(self._stream).set(position.offset)
             await self._note_progress(position)
-            if idle and idle % _LOOK_EVERY == 0:
+            if idle and idle % _LOOK_EVERY == 0 and not self._stop.is_set():
                 await look_at_end(self._connection, position, self._reader)
 
     async def _wake(self) -> None:

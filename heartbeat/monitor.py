@@ -90,6 +90,8 @@ class Monitor:
 
         async def session() -> None:
             await self._make_room(stop)
+            if stop.is_set():
+                return
             try:
                 async with subscribed(self._settings) as subscription:
                     reconnect.note_success()

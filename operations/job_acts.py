@@ -1,8 +1,10 @@
 """Submits and cancels jobs, wherever that is asked for, and keeps an audit record of it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from jobtrail.models.errors import JobTrailError, NotFoundError, SettingError, TooLateError
 from jobtrail.models.heartbeat import likely_queues
@@ -17,6 +19,11 @@ from jobtrail.store.database import Database
 from jobtrail.store.extractors import ExtractorRepository
 from jobtrail.store.jobs.jobs import JobRepository
 
+T = TypeVar("T")
+
+_MAX_THREADS = 32
+"""Acts that one process carries out at a time; further ones wait while the broker is slow to answer."""
+
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class JobActs:
@@ -26,6 +33,7 @@ class JobActs:
     database: Database | None
     """None where the settings name none: a job is then cancelled in the queue that is given, whatever it is."""
     audit: AuditBook
+    _threads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_THREADS))
 
     async def submit(self, actor: Actor, asked: SubmissionSchema, *, again: JobState | None = None) -> str:
         """Submit a job, and return its id; `again` is the job whose work is repeated, in a queue of its extractor."""
@@ -37,7 +45,7 @@ class JobActs:
             if again is not None and asked.queue not in await self._queues_of(again):
                 raise NotFoundError(f"{again.extractor_id} has no queue {asked.queue!r}")
             try:
-                entry.target = await run_abandonable(
+                entry.target = await self._run(
                     partial(
                         submit,
                         amqp_url,
@@ -65,9 +73,13 @@ class JobActs:
         async with self.audit.act(actor, "job.cancel", target=job_id, details=details) as entry:
             job = await self._waiting(job_id, is_needed=queue is None)
             queues = [queue] if queue else await self._queues_of(job)
-            result = await run_abandonable(partial(self._take_back, amqp_url, job_id, queues, job))
+            result = await self._run(partial(self._take_back, amqp_url, job_id, queues, job))
             entry.details["queue"] = result.queue
         return result
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        async with self._threads:
+            return await run_abandonable(work)
 
     async def _waiting(self, job_id: str, *, is_needed: bool) -> JobState | None:
         if self.database is None:

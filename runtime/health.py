@@ -16,6 +16,8 @@ from jobtrail.models.errors import SettingError
 _HEADERS = {"Cache-Control": "no-store"}
 _SHUTDOWN_S = 0.5
 """Seconds that requests under way get when the service stops."""
+_PATIENCE_S = 5.0
+"""Seconds that a connection may stay without a request; aiohttp would keep it for an hour."""
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class HealthServer:
         app = web.Application()
         app.router.add_get("/health", self._health, allow_head=False)
         app.router.add_get("/metrics", self._metrics, allow_head=False)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S, keepalive_timeout=_PATIENCE_S)
 
     @property
     def port(self) -> int:

@@ -37,7 +37,15 @@ _NOT_STARTED = "given, and asked by nobody"
 _MARKERS = {
     "services": {"stack_folder"},
     "browser": {"chromium"},
-    "crash": {"own_stack", "own_rabbitmq", "own_mongod", "consumer_process", "letters_process", "forwarder_process"},
+    "crash": {
+        "own_stack",
+        "own_rabbitmq",
+        "own_mongod",
+        "consumer_process",
+        "letters_process",
+        "forwarder_process",
+        "spawn",
+    },
 }
 """The fixtures by which a test gets each marker."""
 

@@ -92,6 +92,7 @@ async def test_one_news_reaches_slack_email_and_both_private_channels(world: Wor
     assert len(world.slack.messages) == 1
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("death", ["killed", "cancelled"])
 async def test_a_crash_after_sending_repeats_the_message_once_with_the_same_key(
     world: World, database: Database, death: str

@@ -173,7 +173,7 @@ async def test_a_broker_without_streams_is_told_with_the_way_out(
     monkeypatch.setattr(
         RabbitMq, "_environment", lambda self: {**plain(self), "RABBITMQ_FEATURE_FLAGS": "quorum_queue"}
     )
-    broker: RabbitMq = request.getfixturevalue("own_rabbitmq")
+    broker: RabbitMq = request.getfixturevalue("own_stack").rabbitmq
     if not broker.control("version").startswith("3."):
         pytest.skip("RabbitMQ 4 always has streams")
 
