@@ -113,8 +113,10 @@ class DeadLetterActs:
             entry.details["count"] = str(replay.total)
         return replay
 
-    async def cancel(self, actor: Actor, replay_id: str) -> Replay:
+    async def cancel(self, actor: Actor, replay_id: str, *, again_is_fine: bool = True) -> Replay:
         """Request that a replay stops before its next batch; return it as it was then.
+
+        `again_is_fine` is about one that has ended because it was cancelled before.
 
         Raises:
             NotFoundError: It does not exist.
@@ -122,7 +124,7 @@ class DeadLetterActs:
         """
         async with self._act(actor, "replay.cancel", target=replay_id) as entry:
             replay = await self._replays.ask_to_cancel(replay_id)
-            if replay.state.is_end and not replay.cancel:
+            if replay.state.is_end and not (replay.cancel and again_is_fine):
                 raise TooLateError(f"replay {replay_id} has ended already: {replay.state.value}")
             entry.details["sent"] = str(replay.sent)
         return replay

@@ -37,11 +37,11 @@ class JobActs:
 
     async def submit(self, actor: Actor, asked: SubmissionSchema, *, again: JobState | None = None) -> str:
         """Submit a job, and return its id; `again` is the job whose work is repeated, in a queue of its extractor."""
-        amqp_url = self.settings.require_amqp_url()
         details = {"queue": asked.queue, "resource": asked.resource_id}
         details |= {"user": asked.user} if asked.user else {}
         details |= {"again": again.job_id} if again else {}
         async with self.audit.act(actor, "job.submit", target=asked.job_id or "", details=details) as entry:
+            amqp_url = self.settings.require_amqp_url()
             if again is not None and asked.queue not in await self._queues_of(again):
                 raise NotFoundError(f"{again.extractor_id} has no queue {asked.queue!r}")
             try:
@@ -68,9 +68,9 @@ class JobActs:
 
     async def cancel(self, actor: Actor, job_id: str, queue: str | None = None) -> CancelResult:
         """Take a job back that no worker has taken yet, from the queue it waits in, else those of its extractor."""
-        amqp_url = self.settings.require_amqp_url()
         details = {"queue": queue} if queue else {}
         async with self.audit.act(actor, "job.cancel", target=job_id, details=details) as entry:
+            amqp_url = self.settings.require_amqp_url()
             job = await self._waiting(job_id, is_needed=queue is None)
             queues = [queue] if queue else await self._queues_of(job)
             result = await self._run(partial(self._take_back, amqp_url, job_id, queues, job))

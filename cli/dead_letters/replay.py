@@ -23,7 +23,7 @@ from jobtrail.deadletters.outcomes import OutcomeSettler
 from jobtrail.deadletters.replayer import LOOK_S, Replayer
 from jobtrail.models.dead_letters.dead_letter import UNSETTLED, LetterFilter
 from jobtrail.models.dead_letters.replay import Replay, ReplayState
-from jobtrail.models.errors import StoreError, TooLateError
+from jobtrail.models.errors import StoreError
 from jobtrail.models.settings import Settings
 from jobtrail.operations.dead_letters import DeadLetterActs
 from jobtrail.store.database import Database
@@ -118,9 +118,7 @@ async def _replay(
 async def _cancel(replay_id: str, *, as_json: bool) -> None:
     settings = _quiet_settings()
     async with open_database(settings) as database:
-        replay = await DeadLetterActs(database, audit_book(database)).cancel(this_account(), replay_id)
-        if replay.state.is_end:
-            raise TooLateError(f"replay {replay_id} has already ended: {replay.state.value}")
+        await DeadLetterActs(database, audit_book(database)).cancel(this_account(), replay_id, again_is_fine=False)
         with ProgressTeller("Waiting until it stops") as teller:
             await ReplayRun(settings, database, teller).finish(replay_id, _CANCELLED_WITHIN_S)
         await show_receipt(database, replay_id, as_json=as_json)

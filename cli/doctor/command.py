@@ -68,11 +68,15 @@ async def _check_stored(settings: Settings) -> list[Check]:
     checks: list[Check] = []
     with suppress(SettingError, StoreError):
         async with open_database(settings) as database:
-            checks.append(await check_incidents(database))
+            with suppress(StoreError):
+                checks.append(await check_incidents(database))
             if settings.amqp_url is not None:
-                checks += await check_forward(settings, database)
-            checks.append(await check_dead_letters(database))
-            checks += await check_datasets(settings, database)
+                with suppress(StoreError):
+                    checks += await check_forward(settings, database)
+            with suppress(StoreError):
+                checks.append(await check_dead_letters(database))
+            with suppress(StoreError):
+                checks += await check_datasets(settings, database)
     return checks
 
 

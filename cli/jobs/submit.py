@@ -42,8 +42,8 @@ def submit(
     given = {
         "queue": queue,
         "resource_id": resource_id,
-        "extractor": extractor,
-        "user": user,
+        "extractor": extractor or None,
+        "user": user or None,
         "parameters": _parsed(parameters),
         "type": kind.value,
         "dataset": dataset,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from jobtrail.models.dead_letters.dead_letter import LetterFilter
 from jobtrail.models.dead_letters.filter import DeadLetterFilter
@@ -21,6 +21,12 @@ class Selection(DeadLetterFilter):
     id: list[str] = Field(default_factory=list)
     which: str = ""
     """`ticked`, or `all` that match; else the ids if there are any."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_fields(cls, values: object) -> object:
+        """A field that was left empty selects nothing."""
+        return {name: value for name, value in values.items() if value != ""} if isinstance(values, dict) else values
 
     def selection(self) -> LetterFilter:
         """Make the selection; `SettingError` if nothing was chosen."""

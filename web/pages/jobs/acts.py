@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
+from pydantic import ValidationError
 
 from jobtrail.models.errors import BrokerError, JobTrailError, NotFoundError, SettingError, StoreError, TooLateError
 from jobtrail.models.jobs.job import JobState
@@ -76,9 +77,12 @@ async def submit_again(
 ) -> RedirectResponse:
     job = await parts.jobs.get(job_id)
     # Nothing else of the first request is stored.
-    asked = SubmissionSchema(
-        queue=queue, resource_id=job.resource_id, extractor=job.extractor_id, user=job.user_id, type=kind
-    )
+    try:
+        asked = SubmissionSchema(
+            queue=queue, resource_id=job.resource_id, extractor=job.extractor_id, user=job.user_id, type=kind
+        )
+    except ValidationError:
+        return _back_to(job_id, outcome="no-queue")
     try:
         new_id = await parts.job_acts.submit(identity, asked, again=job)
     except JobTrailError as error:
