@@ -175,7 +175,7 @@ def test_long_lists_come_in_pages(jobtrail: JobTrail, bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ("pending --cursor nonsense", "no cursor"),
+        ("pending --cursor nonsense", "invalid cursor"),
         ("stuck --older-than long", "--older-than: "),
         ("changes --since long", "--since: "),
         ("errors --limit 0", "--limit"),

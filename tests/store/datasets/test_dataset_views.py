@@ -174,7 +174,7 @@ async def test_pages_hold_every_dataset_once_whatever_types_dates_and_keys_have(
 
 async def test_a_cursor_that_is_none_of_ours_is_refused(views: DatasetViews) -> None:
     for cursor in ("nonsense", "bm9uc2Vuc2U", "eyJhIjogMX0", "MTI", "é"):
-        with pytest.raises(SettingError, match="no cursor"):
+        with pytest.raises(SettingError, match="invalid cursor"):
             await views.pending(limit=1, cursor=cursor)
 
 

@@ -103,7 +103,7 @@ async def test_the_log_shows_changes_or_failures_page_by_page(web: httpx.AsyncCl
     page = seen(await web.get("/datasets?view=log&since=soon"), 400)
     box = page.one("input", name="since")
     assert (box["value"], box["aria-invalid"]) == ("soon", "true")
-    assert "An age" in page.one(id=box["aria-describedby"]).text
+    assert "an age" in page.one(id=box["aria-describedby"]).text
     for unknown in ("view=nonsense", "view=log&type=nonsense"):
         assert (await web.get(f"/datasets?{unknown}")).status_code == 404
 
