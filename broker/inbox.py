@@ -11,12 +11,12 @@ MAX_WAITING_BYTES = 16 * 1024 * 1024
 """With more than this, waiting or taken, nothing more is read; with half of it reading goes on."""
 
 
-class _Message(Protocol):
+class _Sized(Protocol):
     @property
     def size_bytes(self) -> int: ...
 
 
-M = TypeVar("M", bound=_Message)
+M = TypeVar("M", bound=_Sized)
 
 
 class Inbox(Generic[M]):
