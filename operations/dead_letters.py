@@ -31,7 +31,7 @@ OnProgress = Callable[[int], None]
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Change:
+class MessageEdit:
     """What an edit changes in the message that a replay sends."""
 
     body: str | None = None
@@ -156,7 +156,7 @@ class DeadLetterActs:
             entry.details["count"] = str(count)
         return count
 
-    async def edit(self, actor: Actor, letter_id: str, change: Change) -> DeadLetter:
+    async def edit(self, actor: Actor, letter_id: str, change: MessageEdit) -> DeadLetter:
         """Change what a replay sends, on top of earlier edits.
 
         Raises:

@@ -20,7 +20,7 @@ from jobtrail.deadletters.properties import Json
 from jobtrail.models.dead_letters.dead_letter import DeadLetter
 from jobtrail.models.errors import SettingError
 from jobtrail.operations.dead_letter_view import LetterView, content_of, look_at
-from jobtrail.operations.dead_letters import Change, DeadLetterActs
+from jobtrail.operations.dead_letters import DeadLetterActs, MessageEdit
 from jobtrail.operations.schemas.dead_letters import LetterDetailSchema
 from jobtrail.store.dead_letters.dead_letters import LetterRepository
 
@@ -45,7 +45,7 @@ def edit(
     Without options the body opens in $VISUAL or $EDITOR. Secrets are masked
     there; those that stay masked stay unchanged.
     """
-    change = Change(
+    change = MessageEdit(
         fields={**_pairs("--set", set_ or ()), **dict.fromkeys(unset or ())},
         headers={**_pairs("--header", header or ()), **dict.fromkeys(unset_header or ())},
     )
@@ -54,7 +54,7 @@ def edit(
         raise SettingError("--revert can't be combined with other options")
     before = run_interruptible(_read(letter))
     if not revert and not is_named:
-        change = Change(body=_from_editor(before))
+        change = MessageEdit(body=_from_editor(before))
     after = run_interruptible(_edit(letter, None if revert else change))
     if as_json:
         write_json(LetterDetailSchema.model_validate(after).json_object())
@@ -67,7 +67,7 @@ async def _read(letter_id: str) -> DeadLetter:
         return await LetterRepository(database).get(letter_id)
 
 
-async def _edit(letter_id: str, change: Change | None) -> LetterView:
+async def _edit(letter_id: str, change: MessageEdit | None) -> LetterView:
     settings = current_settings()
     async with open_database(settings) as database:
         acts = DeadLetterActs(database, audit_book(database))

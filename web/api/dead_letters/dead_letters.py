@@ -12,7 +12,7 @@ from jobtrail.deadletters.archive import export_line
 from jobtrail.models.dead_letters.dead_letter import DeadLetter
 from jobtrail.models.errors import TooBroadError
 from jobtrail.operations.dead_letter_view import look_at
-from jobtrail.operations.dead_letters import Change
+from jobtrail.operations.dead_letters import MessageEdit
 from jobtrail.operations.schemas.base import Schema
 from jobtrail.operations.schemas.dead_letters import CountSchema, DryRunSchema, LetterDetailSchema, LetterListSchema
 from jobtrail.web.api.answers import answer, documented, next_link
@@ -153,7 +153,7 @@ async def edit(parts: AppParts, letter_id: PathId, asked: EditSchema, identity: 
 
     409 means that it was sent, is about to be sent, or is closed.
     """
-    change = Change(body=asked.body, fields=asked.fields, headers=asked.headers)
+    change = MessageEdit(body=asked.body, fields=asked.fields, headers=asked.headers)
     await parts.dead_letter_acts.edit(identity, letter_id, change)
     return await _shown(parts, letter_id)
 

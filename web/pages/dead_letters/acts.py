@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from jobtrail.deadletters.editing import masked_body
 from jobtrail.deadletters.properties import Json
 from jobtrail.models.errors import BusyError, NotFoundError, SettingError, TooLateError
-from jobtrail.operations.dead_letters import Change
+from jobtrail.operations.dead_letters import MessageEdit
 from jobtrail.web.dependencies import AppParts, Operator
 from jobtrail.web.pages.dead_letters.act_result import back_with_result
 from jobtrail.web.pages.dead_letters.form import LETTERS, Selection
@@ -151,15 +151,15 @@ async def revert(parts: AppParts, letter_id: PathId, identity: Operator) -> Redi
     return _on(back_with_result(here, "reverted"))
 
 
-async def _change(parts: Parts, letter_id: str, asked: EditForm) -> Change:
+async def _change(parts: Parts, letter_id: str, asked: EditForm) -> MessageEdit:
     value = None if asked.how == "remove" else _value(asked.value)
     if asked.field.strip():
-        return Change(fields={asked.field.strip(): value})
+        return MessageEdit(fields={asked.field.strip(): value})
     if asked.header.strip():
-        return Change(headers={asked.header.strip(): value})
+        return MessageEdit(headers={asked.header.strip(): value})
     if asked.body is None:
         raise SettingError("nothing to change: name a field or a header")
-    return Change(body=_as_it_was(asked.body, masked_body((await parts.letters.get(letter_id)).outgoing[0])))
+    return MessageEdit(body=_as_it_was(asked.body, masked_body((await parts.letters.get(letter_id)).outgoing[0])))
 
 
 def _as_it_was(text: str, shown: str | None) -> str:
