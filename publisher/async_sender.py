@@ -209,6 +209,7 @@ class _Session:
                 while not (await asyncio.wait({answer}, timeout=_ANSWER_TIMEOUT_S))[0]:
                     if not await self._is_blocked():
                         raise ConnectionError(f"RabbitMQ has not answered for {_ANSWER_TIMEOUT_S:g} s")
+                    self._answered_at = time.monotonic()  # it owes nothing until it takes updates again
                 await answer
             finally:
                 answer.cancel()

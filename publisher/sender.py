@@ -114,8 +114,10 @@ class Sender:
         """Give up a connection on which the broker answers all but our updates: another one may do better."""
         if self._link.channel is None:
             return
+        if self._link.blocked:
+            self._answered_at = time.monotonic()  # it owes nothing until it takes updates again
         silent_s = time.monotonic() - self._answered_at
-        if self._unanswered and silent_s > dispatch.CONFIRM_TIMEOUT_S and not self._link.blocked:
+        if self._unanswered and silent_s > dispatch.CONFIRM_TIMEOUT_S:
             self._link.drop(f"RabbitMQ has not confirmed an update for {silent_s:.0f} s")
             return
         self._link.call_later(LOOK_S, self._look_at_confirms)

@@ -30,7 +30,7 @@ def books(settings: Settings, database: Database) -> Books:
 
 
 async def look(settings: Settings, database: Database, hours: int = 2) -> Audit:
-    return await audit(settings, database, datetime.now(UTC) - timedelta(hours=hours))
+    return await audit(settings, database, NOW + timedelta(minutes=30) - timedelta(hours=hours))
 
 
 async def only_balance(settings: Settings, database: Database) -> Balance:

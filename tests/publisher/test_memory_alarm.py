@@ -15,7 +15,7 @@ from tests.publisher.support import inbox, soon
 from tests.support import WAIT_S, eventually
 from tests.tcp_proxy import TcpProxy
 
-QUEUE = "replies"
+QUEUE = "replies-in-an-alarm"
 NO_MEMORY = "0.00001"
 LONG_S = 25.0
 """Longer than a connection that does not answer is kept."""

@@ -15,7 +15,7 @@ from tests.conftest import REPOSITORY
 from tests.publisher.support import NOBODY_LISTENS, inbox, kill, start_worker, without_repeats
 from tests.support import WAIT_S, eventually
 
-QUEUE = "replies"
+QUEUE = "replies-in-an-outage"
 
 
 def test_updates_made_while_the_broker_was_away_arrive_in_order(own_rabbitmq, tmp_path, monkeypatch):
