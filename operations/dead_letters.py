@@ -9,6 +9,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from jobtrail.deadletters.archive import read_lines
+from jobtrail.deadletters.dry_run import OnProgress
 from jobtrail.deadletters.editing import with_body, with_fields
 from jobtrail.deadletters.properties import Json
 from jobtrail.models.dead_letters.dead_letter import DeadLetter, Edit, Fix, LetterFilter
@@ -27,7 +28,6 @@ from jobtrail.store.dead_letters.replays import ReplayRepository
 _MAX_WORDS_CHARS = 300
 _MAX_IDS_NAMED = 5
 _IMPORTED_TOGETHER = 500
-OnProgress = Callable[[int], None]
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)

@@ -14,16 +14,17 @@ from starlette.exceptions import HTTPException
 from jobtrail.models.datasets.dataset import LogType
 from jobtrail.models.errors import NotFoundError
 from jobtrail.models.notifications.outbox import UNSENT_STATES, OutboxEntry, OutboxState
+from jobtrail.models.times import read_moment
 from jobtrail.models.token import Role
 from jobtrail.store.datasets.views import STUCK_AFTER, DatasetRow, LogRow
 from jobtrail.store.keyset import Page
 from jobtrail.web.dependencies import AppParts, Caller
-from jobtrail.web.pages.typed_time import typed_time
 from jobtrail.web.parts import Parts
 from jobtrail.web.paths import address
 from jobtrail.web.render import query
 
 ROWS_PER_PAGE = 50
+_WRONG_TIME = "Enter an age (30m, 2h, 1d, 1w) or a time (2026-11-22, 2026-11-22T14:05)."
 
 
 class DatasetView(StrEnum):
@@ -113,10 +114,20 @@ def _judge(typed: DatasetQuery, now: datetime) -> _Asked:
         raise NotFoundError(f"the log has no entries of the type {typed.type[:40]!r}")
     view = DatasetView(typed.view)
     age = (typed.since.strip() or _AGES[view]) if view in _AGES else ""
-    bound, problem = typed_time(age, now)
+    bound, problem = _bound(age, now)
     return _Asked(
         view=view, age=age, bound=bound, problem=problem, type=_LOG_TYPES[typed.type], cursor=typed.cursor or None
     )
+
+
+def _bound(age: str, now: datetime) -> tuple[datetime | None, str | None]:
+    """Read an age or a time; return it, or what is wrong with it."""
+    if not age:
+        return None, None
+    try:
+        return read_moment(age, now), None
+    except ValueError:
+        return None, _WRONG_TIME
 
 
 async def _read(parts: Parts, asked: _Asked) -> Page[DatasetRow] | Page[LogRow] | Page[OutboxEntry]:
